@@ -1,0 +1,51 @@
+"""fastact: the neural-network maths that NumPy lacks, as genuine ufuncs over compiled SIMD kernels.
+
+>>> import numpy as np
+>>> import fastact as fa
+>>> fa.relu(np.array([-1.0, 2.0], dtype=np.float32))
+array([0., 2.], dtype=float32)
+
+Every op is a record in ``fastact.ops``; ``fastact.reference`` holds the same functions in plain NumPy. Importing this package
+imports NumPy and nothing heavier: kernels are compiled, or loaded from the disk cache, when they are first called.
+"""
+
+from typing import Any
+
+from fastact import activations as _activations
+from fastact.custom import elementwise
+from fastact.engine.threads import get_num_threads, set_num_threads, threads
+from fastact.engine.ufunc import CompilationError
+from fastact.registry import OPS as ops
+from fastact.registry import public_function as _public_function
+from fastact.registry import public_names as _public_names
+from fastact.warm import show_config, warmup
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CompilationError",
+    "elementwise",
+    "get_num_threads",
+    "ops",
+    "set_num_threads",
+    "show_config",
+    "threads",
+    "warmup",
+    *_public_names(),
+]
+
+del _activations
+
+
+def __getattr__(name: str) -> Any:
+    """Build an op's function when it is first asked for (PEP 562)."""
+    try:
+        function = _public_function(name)
+    except KeyError:
+        raise AttributeError(f"module 'fastact' has no attribute {name!r}") from None
+    globals()[name] = function
+    return function
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,103 @@
+"""From a plain function to machine code in memory: Numba compiles, llvmlite loads.
+
+``compile_loop`` returns an object file. ``load`` maps an object file into the process with llvmlite alone, so a process that
+finds its kernels in the cache never imports Numba.
+"""
+
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+SYMBOL = "fastact_loop"
+"""The one function that an object file exports."""
+
+_engines: list[Any] = []
+_lock = threading.RLock()
+
+
+def compile_loop(function: Callable[..., Any]) -> bytes:
+    """Compile a function of the inner-loop type to an object file that exports it as ``SYMBOL``."""
+    return _emit(optimised_module(function).get_llvm_str())
+
+
+def optimised_module(function: Callable[..., Any]) -> Any:
+    """Numba's code library for a function of the inner-loop type, optimised for this machine."""
+    from llvmlite import ir
+    from numba.core import compiler, registry, types
+    from numba.core.compiler_lock import global_compiler_lock
+
+    from fastact.engine import jit, memory
+
+    with _lock, global_compiler_lock:
+        jit.register()
+        target = registry.cpu_target
+        flags = compiler.Flags()
+        flags.no_cpython_wrapper = True
+        flags.no_cfunc_wrapper = True
+        flags.error_model = "numpy"
+        flags.nrt = False
+        compiled = compiler.compile_extra(
+            target.typing_context,
+            target.target_context,
+            function,
+            memory.LOOP_SIGNATURE.args,
+            types.void,
+            flags,
+            locals={},
+        )
+        context = compiled.target_context
+        library = context.codegen().create_library(SYMBOL)
+        module = library.create_ir_module(SYMBOL)
+        entry = ir.Function(module, memory.LOOP_LLVM, SYMBOL)
+        memory.allow_wide_vectors(entry)
+        builder = ir.IRBuilder(entry.append_basic_block())
+        callee = context.declare_function(module, compiled.fndesc)
+        # The status is dropped: with NumPy's error model and no indexing, a loop has nothing to raise.
+        context.call_conv.call_function(
+            builder, callee, types.void, memory.LOOP_SIGNATURE.args, entry.args
+        )
+        builder.ret_void()
+        library.add_ir_module(module)
+        library.add_linking_library(compiled.library)
+        library.finalize()
+        return library
+
+
+def load(object_file: bytes) -> int:
+    """Map an object file into the process, for good, and return the address of its ``SYMBOL``."""
+    with _lock:
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+        engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
+        engine.finalize_object()
+        _engines.append(engine)
+        return int(engine.get_function_address(SYMBOL))
+
+
+def _emit(assembly: str) -> bytes:
+    with _lock:
+        module = llvm.parse_assembly(assembly)
+        module.verify()
+        return bytes(_target_machine().emit_object(module))
+
+
+@cache
+def cpu() -> tuple[str, str, str]:
+    """The triple, name and feature string of the processor that code is made for."""
+    features = llvm.get_host_cpu_features().flatten()
+    return llvm.get_process_triple(), llvm.get_host_cpu_name(), features
+
+
+def _target_machine() -> Any:
+    _initialise()
+    triple, name, features = cpu()
+    target = llvm.Target.from_triple(triple)
+    return target.create_target_machine(cpu=name, features=features, opt=3, reloc="default", codemodel="jitdefault", jit=True)
+
+
+@cache
+def _initialise() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()

@@ -1,0 +1,74 @@
+"""The parallel driver: one C function that splits any kernel's elements over the threads of Numba's threading layer.
+
+A kernel calls ``run_parallel`` when its array is large. One parallel region runs at a time: a second caller, or a call from
+inside a region, computes serially instead, which keeps the ``workqueue`` layer from aborting and the others from
+oversubscribing the machine.
+"""
+
+from typing import Any
+
+from fastact.engine.memory import (
+    advance,
+    as_address,
+    as_integers,
+    as_pointer,
+    as_pointers,
+    call_loop,
+    call_team,
+    field,
+    set_pointer,
+    stack_pointers,
+    try_lock,
+    unlock,
+)
+from fastact.engine.records import BODY, KERNEL, NARGS, PARALLEL_FOR, SERIAL_RECORD, TEAM, THREADS
+
+
+CALL_ARGS, CALL_STEPS, CALL_N, CALL_CHUNK, CALL_RECORD, CALL_FIELDS = 0, 1, 2, 3, 4, 5
+"""What ``run_parallel`` tells ``run_chunk``."""
+
+MAX_OPERANDS = 16
+CHUNK_MULTIPLE = 64
+"""Chunks start at multiples of this many elements, so that no two threads write to one cache line of an aligned array."""
+
+call_fields = stack_pointers(CALL_FIELDS)
+operands = stack_pointers(MAX_OPERANDS)
+
+
+def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """Compute ``dims[0]`` elements with the team, or alone when the team is busy or has one member."""
+    n = dims[0]
+    team = as_pointer(field(record, TEAM))
+    threads = field(team, THREADS)
+    if threads > 1 and try_lock(as_address(team)):
+        chunk = (n + threads - 1) // threads
+        chunk = (chunk + CHUNK_MULTIPLE - 1) // CHUNK_MULTIPLE * CHUNK_MULTIPLE
+        call = call_fields()
+        set_pointer(call, CALL_ARGS, as_pointer(as_address(args)))
+        set_pointer(call, CALL_STEPS, as_pointer(as_address(steps)))
+        set_pointer(call, CALL_N, as_pointer(n))
+        set_pointer(call, CALL_CHUNK, as_pointer(chunk))
+        set_pointer(call, CALL_RECORD, record)
+        call_team(field(team, PARALLEL_FOR), field(team, BODY), threads, threads, as_pointer(as_address(call)))
+        unlock(as_address(team))
+    else:
+        call_loop(field(record, KERNEL), args, n, steps, as_pointer(field(team, SERIAL_RECORD)))
+
+
+def run_chunk(args: Any, dims: Any, steps: Any, call: Any) -> None:
+    """Compute ``dims[0]`` chunks, the first of which has the number ``args[0]``."""
+    call_args = as_pointers(field(call, CALL_ARGS))
+    call_steps = as_integers(field(call, CALL_STEPS))
+    n = field(call, CALL_N)
+    chunk = field(call, CALL_CHUNK)
+    record = as_pointer(field(call, CALL_RECORD))
+    team = as_pointer(field(record, TEAM))
+    shifted = operands()
+    first = as_address(args[0])
+    for k in range(first, first + dims[0]):
+        start = k * chunk
+        count = min(chunk, n - start)
+        if count > 0:
+            for j in range(field(record, NARGS)):
+                set_pointer(shifted, j, advance(call_args[j], start * call_steps[j]))
+            call_loop(field(record, KERNEL), shifted, count, call_steps, as_pointer(field(team, SERIAL_RECORD)))

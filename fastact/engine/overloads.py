@@ -1,0 +1,181 @@
+"""Public functions inside the user's own ``@njit`` code: the same scalar functions, and loops over them for arrays.
+
+Numba calls ``register`` through the ``numba_extensions`` entry point when it first compiles anything.
+"""
+
+import inspect
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numba.core import types
+from numba.extending import overload
+
+from fastact.engine import jit
+
+
+def register() -> None:
+    """Teach Numba every public function that comes from an op's record and computes one result."""
+    import fastact
+    from fastact.registry import OPS
+
+    jit.register()
+    for op in OPS.values():
+        _teach(getattr(fastact, op.name), op.forward, op.defaults, leading=1)
+        if op.derivative is not None and op.gradients == 1:
+            _teach(getattr(fastact, f"{op.name}_backward"), op.derivative, op.defaults, leading=2)
+
+
+def _teach(function: Any, formula: Callable[..., Any], defaults: dict[str, Any], leading: int) -> None:
+    """Compile a call of ``function`` as ``formula``: of scalars as it stands, of arrays in a loop."""
+    names = ("x", *list(inspect.signature(formula).parameters)[1:])
+    names = ("grad", *names) if leading == 2 else names
+    values = tuple(defaults[name] for name in names if name in defaults)
+
+    def choose(*args: Any, **kwargs: Any) -> Any:
+        given = inspect.signature(template).bind(*args, **kwargs).arguments
+        kinds = [given.get(name) for name in names[:leading]]
+        arrays = any(isinstance(kind, types.Array) for kind in kinds)
+        loop = _ARRAY_LOOPS if arrays else _SCALAR_CALLS
+        element = np.result_type(*(_dtype(kind) for kind in kinds), np.float32 if _is_float32(kinds) else np.float64)
+        scope = {"formula": formula, "T": element.type, "flat": flat, "at": at, "np": np}
+        return _named(loop[leading, len(names) - leading], names, values, scope)
+
+    template = _named(_SCALAR_CALLS[leading, len(names) - leading], names, values, {})
+    overload(function, strict=False, jit_options=jit.JIT_OPTIONS)(choose)
+
+
+def _is_float32(kinds: list[Any]) -> bool:
+    return any(_dtype(kind) == np.float32 for kind in kinds) and all(
+        _dtype(kind) == np.float32 or not isinstance(kind, types.Array) for kind in kinds
+    )
+
+
+def _dtype(kind: Any) -> Any:
+    kind = types.unliteral(kind.dtype if isinstance(kind, types.Array) else kind)
+    return np.dtype(np.float32 if kind == types.float32 else np.float64)
+
+
+def _named(template: Any, names: tuple[str, ...], defaults: tuple[Any, ...], scope: dict[str, Any]) -> Any:
+    """A copy of a template whose parameters have an op's names, so that they can be given by keyword."""
+    code = template.__code__
+    code = code.replace(co_varnames=(*names, *code.co_varnames[len(names) :]))
+    return FunctionType(code, scope, template.__name__, defaults)
+
+
+def flat(x: Any) -> Any:
+    """An operand as something to index: a flat array, or the scalar itself."""
+    raise NotImplementedError
+
+
+def at(x: Any, i: Any) -> Any:
+    """Element ``i`` of a flat operand, or the scalar itself."""
+    raise NotImplementedError
+
+
+@overload(flat)
+def _flat(x: Any) -> Any:
+    if isinstance(x, types.Array):
+        return lambda x: np.ascontiguousarray(x).reshape(x.size)
+    return lambda x: x
+
+
+@overload(at)
+def _at(x: Any, i: Any) -> Any:
+    return (lambda x, i: x[i]) if isinstance(x, types.Array) else (lambda x, i: x)
+
+
+formula: Any = None
+T: Any = float
+
+
+def _scalar_x(x):  # type: ignore[no-untyped-def]
+    return formula(T(x))
+
+
+def _scalar_x_p(x, p):  # type: ignore[no-untyped-def]
+    return formula(T(x), T(p))
+
+
+def _scalar_x_p_q(x, p, q):  # type: ignore[no-untyped-def]
+    return formula(T(x), T(p), T(q))
+
+
+def _scalar_g_x(grad, x):  # type: ignore[no-untyped-def]
+    return T(grad) * formula(T(x))
+
+
+def _scalar_g_x_p(grad, x, p):  # type: ignore[no-untyped-def]
+    return T(grad) * formula(T(x), T(p))
+
+
+def _scalar_g_x_p_q(grad, x, p, q):  # type: ignore[no-untyped-def]
+    return T(grad) * formula(T(x), T(p), T(q))
+
+
+def _array_x(x):  # type: ignore[no-untyped-def]
+    source = flat(x)
+    out = np.empty(source.size, T)
+    for i in range(source.size):
+        out[i] = formula(T(source[i]))
+    return out.reshape(x.shape)
+
+
+def _array_x_p(x, p):  # type: ignore[no-untyped-def]
+    source = flat(x)
+    out = np.empty(source.size, T)
+    for i in range(source.size):
+        out[i] = formula(T(source[i]), T(p))
+    return out.reshape(x.shape)
+
+
+def _array_x_p_q(x, p, q):  # type: ignore[no-untyped-def]
+    source = flat(x)
+    out = np.empty(source.size, T)
+    for i in range(source.size):
+        out[i] = formula(T(source[i]), T(p), T(q))
+    return out.reshape(x.shape)
+
+
+def _array_g_x(grad, x):  # type: ignore[no-untyped-def]
+    source, gradient = flat(x), flat(grad)
+    out = np.empty(source.size, T)
+    for i in range(source.size):
+        out[i] = T(at(gradient, i)) * formula(T(source[i]))
+    return out.reshape(x.shape)
+
+
+def _array_g_x_p(grad, x, p):  # type: ignore[no-untyped-def]
+    source, gradient = flat(x), flat(grad)
+    out = np.empty(source.size, T)
+    for i in range(source.size):
+        out[i] = T(at(gradient, i)) * formula(T(source[i]), T(p))
+    return out.reshape(x.shape)
+
+
+def _array_g_x_p_q(grad, x, p, q):  # type: ignore[no-untyped-def]
+    source, gradient = flat(x), flat(grad)
+    out = np.empty(source.size, T)
+    for i in range(source.size):
+        out[i] = T(at(gradient, i)) * formula(T(source[i]), T(p), T(q))
+    return out.reshape(x.shape)
+
+
+_SCALAR_CALLS = {
+    (1, 0): _scalar_x,
+    (1, 1): _scalar_x_p,
+    (1, 2): _scalar_x_p_q,
+    (2, 0): _scalar_g_x,
+    (2, 1): _scalar_g_x_p,
+    (2, 2): _scalar_g_x_p_q,
+}
+_ARRAY_LOOPS = {
+    (1, 0): _array_x,
+    (1, 1): _array_x_p,
+    (1, 2): _array_x_p_q,
+    (2, 0): _array_g_x,
+    (2, 1): _array_g_x_p,
+    (2, 2): _array_g_x_p_q,
+}
+"""Templates by the number of arrays and of parameters."""

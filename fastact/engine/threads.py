@@ -1,0 +1,205 @@
+"""How many threads, and the team that Numba's threading layer provides."""
+
+import contextlib
+import ctypes
+import math
+import os
+import threading
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from fastact.engine import records
+
+CGROUP = Path("/sys/fs/cgroup")
+
+_lock = threading.RLock()
+_wanted: int | None = None
+_in_forked_child = False
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that large arrays are computed with.
+
+    Returns
+    -------
+    int
+        The number set by `set_num_threads`, else ``FASTACT_NUM_THREADS``, else the number of processors that this
+        process may use: its affinity mask, limited by its cgroup's processor quota.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.get_num_threads() >= 1
+    True
+    """
+    return default_num_threads()[0] if _wanted is None else _wanted
+
+
+def set_num_threads(n: int) -> None:
+    """Set the number of threads that large arrays are computed with.
+
+    Parameters
+    ----------
+    n : int
+        At least 1; more than the machine offers has no effect beyond all of it.
+
+    Raises
+    ------
+    TypeError
+        If `n` is not an integer.
+    ValueError
+        If `n` is less than 1.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> before = fa.get_num_threads()
+    >>> fa.set_num_threads(1)
+    >>> fa.get_num_threads()
+    1
+    >>> fa.set_num_threads(before)
+    """
+    global _wanted
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise TypeError(f"n must be an integer, got {type(n).__name__}")
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    _wanted = n
+    records.set_threads(_usable(n))
+
+
+@contextlib.contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Compute with `n` threads inside a ``with`` block.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> with fa.threads(1):
+    ...     fa.get_num_threads()
+    1
+    """
+    global _wanted
+    before = _wanted
+    set_num_threads(n)
+    try:
+        yield
+    finally:
+        _wanted = before
+        records.set_threads(_usable(get_num_threads()))
+
+
+@cache
+def default_num_threads() -> tuple[int, str]:
+    """The default number of threads and why that many."""
+    limits = {f"affinity of {_affinity()} processors": _affinity()}
+    quota = _cgroup_quota()
+    if quota is not None:
+        limits[f"cgroup quota of {quota:g} processors"] = max(1, math.floor(quota))
+    text = os.environ.get("FASTACT_NUM_THREADS", "").strip()
+    if text:
+        if not text.isdigit() or int(text) < 1:
+            raise ValueError(f"FASTACT_NUM_THREADS must be a positive integer, got {text!r}")
+        limits[f"FASTACT_NUM_THREADS={text}"] = int(text)
+    reason = min(limits, key=lambda name: limits[name])
+    return limits[reason], reason
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cgroup_quota() -> float | None:
+    """The processors that the cgroup's quota amounts to (version 2, then 1); ``None`` without a quota."""
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (CGROUP / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    with contextlib.suppress(OSError, ValueError):
+        quota = (CGROUP / "cpu/cpu.cfs_quota_us").read_text()
+        period = (CGROUP / "cpu/cpu.cfs_period_us").read_text()
+        return int(quota) / int(period) if int(quota) > 0 else None
+    return None
+
+
+def _usable(n: int) -> int:
+    """At most as many threads as Numba's layer has started; none before it has, and one in a forked child."""
+    if _in_forked_child:
+        return 1
+    layer = _layer.cache_info().currsize and _layer()
+    return min(n, layer[1]) if layer else n
+
+
+@cache
+def _layer() -> tuple[int, int, str]:
+    """Start Numba's threading layer: the address of its ``parallel_for``, its number of threads and its name."""
+    from importlib import import_module
+
+    from numba import config
+    from numba.np.ufunc import parallel
+
+    _preload_tbb()
+    parallel._launch_threads()
+    name = parallel.threading_layer()
+    pool = import_module(f"numba.np.ufunc.{name}pool" if name != "workqueue" else "numba.np.ufunc.workqueue")
+    return pool.parallel_for, config.NUMBA_NUM_THREADS, name
+
+
+def _preload_tbb() -> None:
+    """Load the ``tbb`` package's library by path: a virtual environment's ``lib`` is on no loader's search path."""
+    import sys
+
+    library = Path(sys.prefix) / "lib" / "libtbb.so.12"
+    if library.exists():
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
+def layer_name() -> str | None:
+    """The threading layer's name, once a parallel call has started it."""
+    return _layer()[2] if _layer.cache_info().currsize else None
+
+
+@cache
+def form_team() -> int:
+    """Start the threading layer and load the driver, which takes all large arrays from then on; return its address.
+
+    The first large array's inner loop calls this.
+    """
+    from fastact.engine import cache as disk
+    from fastact.engine import compiler
+
+    def build(name: str) -> bytes:
+        from fastact.engine import driver
+
+        return compiler.compile_loop(getattr(driver, name))
+
+    with _lock:
+        entry, body = (
+            compiler.load(disk.cached(f"driver.{name}", lambda name=name: build(name)))  # type: ignore[misc]
+            for name in ("run_parallel", "run_chunk")
+        )
+        parallel_for, _, _ = _layer()
+        records.set_team(parallel_for, body)
+        records.set_threads(_usable(get_num_threads()))
+        records.set_entry(int(entry))
+        return int(entry)
+
+
+def _serial_in_child() -> None:
+    """A forked child has none of the parent's threads (GNU OpenMP kills it for asking): it computes alone."""
+    global _in_forked_child
+    _in_forked_child = True
+    records.release_team()
+    records.set_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_serial_in_child)

@@ -1,0 +1,267 @@
+"""``exp``, ``expm1`` and the cheaper forms of them that activations need.
+
+All of them reduce the argument as Cody and Waite did (Software Manual for the Elementary Functions, 1980; Muller,
+Elementary Functions, chapter 11): ``x = n * ln2 + r`` with ``n`` the nearest integer to ``x / ln2``, then
+``exp(x) = 2**n * exp(r)``, with a minimax polynomial for ``exp(r)``. Three things make it short:
+
+- ``n`` comes from adding ``1.5 * 2**23`` (``2**52``), which leaves ``n`` plus the exponent's bias in the low bits of the sum,
+  so that a single shift makes ``2**n`` of it: no rounding, no conversion, no addition of the bias;
+- ``ln2`` is taken as its nearest float plus a rest: ``x`` and ``n`` times the first are multiples of so large a unit that
+  their difference is exact;
+- where results may be subnormal, the polynomial carries a factor ``2**-24`` (``2**-56``), so that the power of two it is
+  multiplied with stays normal and the product is rounded once.
+
+The coefficients are derived by ``tools/derive_coefficients.py``; each is the shortest decimal that reads back exactly.
+ULP figures: float32 over every bit pattern, float64 over samples from every binade, against mpmath.
+"""
+
+from fastact.scalar import ByPrecision, Polynomial, scalar
+from fastact.simd import (
+    Scalar,
+    bit_and,
+    bits,
+    fma,
+    from_bits,
+    maximum,
+    minimum,
+    select,
+    shift_left,
+    subtract,
+)
+
+# Degree 6 and 11 on |r| <= ln2 / 2: relative error 3.1e-9 and 3.7e-18. SCALED: times 2**-24 or 2**-56.
+_EXP_FLOAT32 = Polynomial(1.0, 1.0, 0.4999999403953552, 0.1666652262210846, 0.04166828840970993, 0.008368532173335552, 0.0013818616280332208)
+_EXP_FLOAT64 = Polynomial(1.0, 1.0, 0.5000000000000011, 0.16666666666666466, 0.0416666666665288, 0.008333333333470156, 0.0013888888943699507, 0.00019841269546413737, 2.4801493172014892e-05, 2.7557558303456975e-06, 2.7630194417919465e-07, 2.5007278099068583e-08)
+_SCALED_EXP_FLOAT32 = Polynomial(5.960464477539063e-08, 5.960464477539063e-08, 2.9802318834981634e-08, 9.934021605317866e-09, 2.4836235290592867e-09, 4.988033874830933e-10, 8.23653714676631e-11)
+_SCALED_EXP_FLOAT64 = Polynomial(1.3877787807814457e-17, 1.3877787807814457e-17, 6.938893903907244e-18, 2.312964634635715e-18, 5.782411586570224e-19, 1.1564823173368594e-19, 1.9274705364696203e-20, 2.7535292860278083e-21, 3.4418985955818177e-22, 3.8243794663685125e-23, 3.834459752205458e-24, 3.4704569910987946e-25)
+
+# exp(-v) for |v| <= ln2 / 2, and exp(-v / 2) for |v| <= ln2; degrees, errors and factors as above.
+_SCALED_EXP_MINUS_FLOAT32 = Polynomial(5.960464477539063e-08, -5.960464477539063e-08, 2.9802318834981634e-08, -9.934021605317866e-09, 2.4836235290592867e-09, -4.988033874830933e-10, 8.23653714676631e-11)
+_SCALED_EXP_MINUS_FLOAT64 = Polynomial(1.3877787807814457e-17, -1.3877787807814457e-17, 6.938893903907244e-18, -2.312964634635715e-18, 5.782411586570224e-19, -1.1564823173368594e-19, 1.9274705364696203e-20, -2.7535292860278083e-21, 3.4418985955818177e-22, -3.8243794663685125e-23, 3.834459752205458e-24, -3.4704569910987946e-25)
+_SCALED_EXP_MINUS_HALF_FLOAT32 = Polynomial(5.960464477539063e-08, -2.9802322387695312e-08, 7.4505797087454084e-09, -1.2417527006647333e-09, 1.5522647056620542e-10, -1.5587605858846665e-11, 1.2869589291822359e-12)
+_SCALED_EXP_MINUS_HALF_FLOAT64 = Polynomial(1.3877787807814457e-17, -6.938893903907228e-18, 1.734723475976811e-18, -2.8912057932946437e-19, 3.61400724160639e-20, -3.6140072416776855e-21, 3.0116727132337817e-22, -2.1511947547092252e-23, 1.3444916388991475e-24, -7.469491145251001e-26, 3.744589601763143e-27, -1.6945590776849583e-28)
+
+# q in expm1(r) = r + r * r * q(r), degree 4 and 9: on -0.415 ln2 <= r <= 0.585 ln2 relative error 1.3e-8 and 2.0e-17 of
+# expm1(r), on |r| <= ln2 / 2 (NONPOSITIVE) 1.4e-8 and 1.9e-17.
+_EXPM1_FLOAT32 = Polynomial(0.5000001192092896, 0.16666586697101593, 0.04165971651673317, 0.008358495309948921, 0.0014599614078179002)
+_EXPM1_FLOAT64 = Polynomial(0.49999999999999994, 0.16666666666667318, 0.04166666666667902, 0.008333333332662108, 0.0013888888886043462, 0.00019841272040280539, 2.480157774872155e-05, 2.7554405510866224e-06, 2.758825805325956e-07, 2.6425975491548618e-08)
+_EXPM1_NONPOSITIVE_FLOAT32 = Polynomial(0.4999999701976776, 0.1666654646396637, 0.04166744649410248, 0.00836624950170517, 0.0013869669055566192)
+_EXPM1_NONPOSITIVE_FLOAT64 = Polynomial(0.5000000000000006, 0.1666666666666665, 0.041666666666576244, 0.008333333333359793, 0.001388888893138308, 0.00019841269771268832, 2.4801505634648685e-05, 2.755736856801934e-06, 2.762587413978893e-07, 2.5064293680278603e-08)
+
+
+@scalar
+def _exp_float32(x: Scalar) -> Scalar:
+    """``exp(x)`` for every x: TODO ULP."""
+    T = type(x)
+    x = minimum(maximum(x, T(-104.0)), T(89.0))  # beyond these the result is 0 or infinity anyway
+    shifted = fma(x, T(1.4426950216293335), T(12583166.0))  # 1.5 * 2**23 + 2 * 127
+    n = shifted - T(12583166.0)
+    r = fma(n, T(-0.6931471824645996), x)
+    r = fma(n, T(1.9046542121259336e-09), r)
+    # 2**n in two factors, as n reaches from -150 to 128: exponent fields floor((n + 254) / 2) and the rest of n + 254.
+    i = bits(shifted)
+    half = bit_and(shift_left(i, 22), type(i)(0x7F800000))
+    return _EXP_FLOAT32(r) * from_bits(half) * from_bits(subtract(shift_left(i, 23), half))
+
+
+@scalar
+def _exp_float64(x: Scalar) -> Scalar:
+    """``exp(x)`` for every x: TODO ULP."""
+    T = type(x)
+    x = minimum(maximum(x, T(-746.0)), T(710.0))
+    shifted = fma(x, T(1.4426950408889634), T(6755399441057790.0))  # 1.5 * 2**52 + 2 * 1023
+    n = shifted - T(6755399441057790.0)
+    r = fma(n, T(-0.6931471805599453), x)
+    r = fma(n, T(-2.3190468138462996e-17), r)
+    i = bits(shifted)
+    half = bit_and(shift_left(i, 51), type(i)(0x7FF0000000000000))
+    return _EXP_FLOAT64(r) * from_bits(half) * from_bits(subtract(shift_left(i, 52), half))
+
+
+exp = ByPrecision(float32=_exp_float32, float64=_exp_float64)
+
+
+@scalar
+def _exp_nonpositive_float32(x: Scalar) -> Scalar:
+    """``exp(x)`` for x <= 0 or NaN, down to the subnormal results and 0: TODO ULP."""
+    T = type(x)
+    x = maximum(x, T(-104.0))
+    shifted = fma(x, T(1.4426950216293335), T(12583063.0))  # 1.5 * 2**23 + 127 + 24
+    n = shifted - T(12583063.0)
+    r = fma(n, T(-0.6931471824645996), x)
+    r = fma(n, T(1.9046542121259336e-09), r)
+    return _SCALED_EXP_FLOAT32(r) * from_bits(shift_left(bits(shifted), 23))
+
+
+@scalar
+def _exp_nonpositive_float64(x: Scalar) -> Scalar:
+    """``exp(x)`` for x <= 0 or NaN, down to the subnormal results and 0: TODO ULP."""
+    T = type(x)
+    x = maximum(x, T(-746.0))
+    shifted = fma(x, T(1.4426950408889634), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
+    n = shifted - T(6755399441056823.0)
+    r = fma(n, T(-0.6931471805599453), x)
+    r = fma(n, T(-2.3190468138462996e-17), r)
+    return _SCALED_EXP_FLOAT64(r) * from_bits(shift_left(bits(shifted), 52))
+
+
+exp_nonpositive = ByPrecision(float32=_exp_nonpositive_float32, float64=_exp_nonpositive_float64)
+
+
+@scalar
+def _exp_compensated_float32(x: Scalar, correction: Scalar) -> Scalar:
+    """``exp(x + correction)`` for x <= 0 or NaN and a finite correction below ``1e-4``: TODO ULP."""
+    T = type(x)
+    x = maximum(x, T(-104.0))
+    shifted = fma(x, T(1.4426950216293335), T(12583063.0))  # 1.5 * 2**23 + 127 + 24
+    n = shifted - T(12583063.0)
+    r = fma(n, T(-0.6931471824645996), x)
+    r = fma(n, T(1.9046542121259336e-09), r) + correction
+    return _SCALED_EXP_FLOAT32(r) * from_bits(shift_left(bits(shifted), 23))
+
+
+@scalar
+def _exp_compensated_float64(x: Scalar, correction: Scalar) -> Scalar:
+    """``exp(x + correction)`` for x <= 0 or NaN and a finite correction below ``1e-12``: TODO ULP."""
+    T = type(x)
+    x = maximum(x, T(-746.0))
+    shifted = fma(x, T(1.4426950408889634), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
+    n = shifted - T(6755399441056823.0)
+    r = fma(n, T(-0.6931471805599453), x)
+    r = fma(n, T(-2.3190468138462996e-17), r) + correction
+    return _SCALED_EXP_FLOAT64(r) * from_bits(shift_left(bits(shifted), 52))
+
+
+exp_compensated = ByPrecision(float32=_exp_compensated_float32, float64=_exp_compensated_float64)
+
+
+@scalar
+def _exp_minus_square_float32(x: Scalar) -> Scalar:
+    """``exp(-x * x)`` for x >= 0 or NaN, down to the subnormal results and 0: TODO ULP.
+
+    The square is never rounded: ln2's high part has 16 bits, so that ``n`` times it is exact, and one fma subtracts it
+    from the square. The scale is that of ``exp_nonpositive``.
+    """
+    T = type(x)
+    x = minimum(x, T(10.2))
+    shifted = fma(x * x, T(-1.4426950216293335), T(12583063.0))  # 1.5 * 2**23 + 127 + 24
+    n = shifted - T(12583063.0)
+    v = fma(x, x, n * T(0.693145751953125))
+    v = fma(n, T(1.428606765330187e-06), v)
+    return _SCALED_EXP_MINUS_FLOAT32(v) * from_bits(shift_left(bits(shifted), 23))
+
+
+@scalar
+def _exp_minus_square_float64(x: Scalar) -> Scalar:
+    """``exp(-x * x)`` for x >= 0 or NaN, down to the subnormal results and 0: TODO ULP. ln2's high part has 42 bits."""
+    T = type(x)
+    x = minimum(x, T(27.3))
+    shifted = fma(x * x, T(-1.4426950408889634), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
+    n = shifted - T(6755399441056823.0)
+    v = fma(x, x, n * T(0.6931471805598903))
+    v = fma(n, T(5.497923018708371e-14), v)
+    return _SCALED_EXP_MINUS_FLOAT64(v) * from_bits(shift_left(bits(shifted), 52))
+
+
+exp_minus_square = ByPrecision(float32=_exp_minus_square_float32, float64=_exp_minus_square_float64)
+
+
+@scalar
+def _exp_minus_half_square_float32(x: Scalar) -> Scalar:
+    """``exp(-x * x / 2)`` for x >= 0 or NaN, down to the subnormal results and 0: TODO ULP.
+
+    As ``exp_minus_square``, with twice the reduced argument.
+    """
+    T = type(x)
+    x = minimum(x, T(14.425))
+    shifted = fma(x * x, T(-0.7213475108146667), T(12583063.0))  # 1.5 * 2**23 + 127 + 24
+    n = shifted - T(12583063.0)
+    v = fma(x, x, n * T(1.38629150390625))
+    v = fma(n, T(2.857213530660374e-06), v)
+    return _SCALED_EXP_MINUS_HALF_FLOAT32(v) * from_bits(shift_left(bits(shifted), 23))
+
+
+@scalar
+def _exp_minus_half_square_float64(x: Scalar) -> Scalar:
+    """``exp(-x * x / 2)`` for x >= 0 or NaN, down to the subnormal results and 0: TODO ULP."""
+    T = type(x)
+    x = minimum(x, T(38.61))
+    shifted = fma(x * x, T(-0.7213475204444817), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
+    n = shifted - T(6755399441056823.0)
+    v = fma(x, x, n * T(1.3862943611197807))
+    v = fma(n, T(1.0995846037416742e-13), v)
+    return _SCALED_EXP_MINUS_HALF_FLOAT64(v) * from_bits(shift_left(bits(shifted), 52))
+
+
+exp_minus_half_square = ByPrecision(float32=_exp_minus_half_square_float32, float64=_exp_minus_half_square_float64)
+
+
+# expm1(x) = 2**n * expm1(r) + (2**n - 1). With n = 1 and r near its lower end the sum cancels most; n is therefore chosen
+# 0.085 low, which keeps r >= -0.415 ln2 there and the whole below 1 ULP.
+
+
+@scalar
+def _expm1_float32(x: Scalar) -> Scalar:
+    """``expm1(x)`` for every x: TODO ULP."""
+    T = type(x)
+    x = minimum(maximum(x, T(-18.0)), T(89.0))
+    shifted = fma(x, T(1.4426950216293335), T(-0.085)) + T(12583038.0)  # 1.5 * 2**23 + 126
+    n = shifted - T(12583038.0)
+    r = fma(n, T(-0.6931471824645996), x)
+    r = fma(n, T(1.9046542121259336e-09), r)
+    square = r * r
+    small = fma(square, _EXPM1_FLOAT32(r), r)
+    # Half of the result, as 2**128 is no float; but halves of tiny ones would lose bits, and a zero its sign.
+    power = from_bits(shift_left(bits(shifted), 23))
+    half = fma(power, small, power - T(0.5))
+    return select(square < T(1e-30), x, half + half)
+
+
+@scalar
+def _expm1_float64(x: Scalar) -> Scalar:
+    """``expm1(x)`` for every x: TODO ULP."""
+    T = type(x)
+    x = minimum(maximum(x, T(-38.0)), T(710.0))
+    shifted = fma(x, T(1.4426950408889634), T(-0.085)) + T(6755399441056766.0)  # 1.5 * 2**52 + 1022
+    n = shifted - T(6755399441056766.0)
+    r = fma(n, T(-0.6931471805599453), x)
+    r = fma(n, T(-2.3190468138462996e-17), r)
+    square = r * r
+    small = fma(square, _EXPM1_FLOAT64(r), r)
+    power = from_bits(shift_left(bits(shifted), 52))
+    half = fma(power, small, power - T(0.5))
+    return select(square < T(1e-60), x, half + half)
+
+
+expm1 = ByPrecision(float32=_expm1_float32, float64=_expm1_float64)
+
+
+@scalar
+def _expm1_nonpositive_float32(x: Scalar) -> Scalar:
+    """``expm1(x)`` for x <= 0 or NaN, except that -0.0 gives 0.0: TODO ULP."""
+    T = type(x)
+    x = maximum(x, T(-18.0))
+    shifted = fma(x, T(1.4426950216293335), T(12583039.0))  # 1.5 * 2**23 + 127
+    n = shifted - T(12583039.0)
+    r = fma(n, T(-0.6931471824645996), x)
+    r = fma(n, T(1.9046542121259336e-09), r)
+    small = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT32(r), r)
+    power = from_bits(shift_left(bits(shifted), 23))
+    return fma(power, small, power - T(1.0))
+
+
+@scalar
+def _expm1_nonpositive_float64(x: Scalar) -> Scalar:
+    """``expm1(x)`` for x <= 0 or NaN, except that -0.0 gives 0.0: TODO ULP."""
+    T = type(x)
+    x = maximum(x, T(-38.0))
+    shifted = fma(x, T(1.4426950408889634), T(6755399441056767.0))  # 1.5 * 2**52 + 1023
+    n = shifted - T(6755399441056767.0)
+    r = fma(n, T(-0.6931471805599453), x)
+    r = fma(n, T(-2.3190468138462996e-17), r)
+    small = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT64(r), r)
+    power = from_bits(shift_left(bits(shifted), 52))
+    return fma(power, small, power - T(1.0))
+
+
+expm1_nonpositive = ByPrecision(float32=_expm1_nonpositive_float32, float64=_expm1_nonpositive_float64)

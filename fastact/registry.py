@@ -1,0 +1,246 @@
+"""What an op is: one record that names it, computes it, documents it and says how it is tested.
+
+The public functions, the stubs, the documentation, the tests and the benchmarks all iterate over ``OPS``. To add an op is to
+write one block in ``activations.py``; ``CONTRIBUTING.md`` shows one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastact.engine.ufunc import Kernel, make_ufunc
+from fastact.scalar import scalar
+
+PUBLIC_MODULE = "fastact"
+
+
+@dataclass(frozen=True)
+class Op:
+    """The record of one elementwise operation."""
+
+    forward: Callable[..., Any]
+    """The scalar function, on ``fastact.simd`` and ``fastact.maths``: ``_name(x, *parameters)``, with defaults if it has any."""
+    reference: Callable[..., Any]
+    """The same in plain NumPy on float64 arrays, by a different and obviously right formula."""
+    summary: str
+    """One sentence, for the docstring."""
+    formula: str
+    """LaTeX."""
+    limits: Mapping[float, float]
+    """The value at -inf and +inf, with default parameters."""
+    derivative: Callable[..., Any] | None = None
+    """The scalar derivative with respect to `x`, or a tuple of derivatives; ``None`` if the op has no backward."""
+    reference_derivative: Callable[..., Any] | None = None
+    """The derivative in plain NumPy as a tuple of the terms that add up to it. The largest is what its error is measured by."""
+    derivative_limits: Mapping[float, float] = field(default_factory=dict)
+    """The derivative at -inf and +inf, with default parameters."""
+    kinks: Mapping[float, float] = field(default_factory=dict)
+    """Points without a derivative, or with a jump in it, and the value chosen there, with default parameters."""
+    paper: str = ""
+    """Where the op comes from."""
+    ulp: float = 2.0
+    """The promised largest error of the value, in units in the last place, for every finite float32 and float64."""
+    derivative_ulp: float = 4.0
+    """The same for the derivative, of its largest term."""
+    cost: float = 0.1
+    """Nanoseconds per float32 element on one thread, roughly; decides when threads pay."""
+    gradients: int = 1
+    """How many derivatives `derivative` returns: more than one if parameters are learnt."""
+    check: Callable[..., None] | None = None
+    """Raises ``ValueError`` for parameters out of range, before anything is computed."""
+    samples: Sequence[tuple[float, ...]] = ((),)
+    """Parameters to test with; ``()`` stands for the defaults."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """Further parameters of the public function, for its docstring: ``{"name : type": "meaning"}``."""
+    extra_backward: Mapping[str, str] = field(default_factory=dict)
+    """The same for the backward function."""
+    public: Callable[[Any], Any] | None = None
+    """Makes the public function from the ufunc, where it is more than the ufunc with defaults."""
+    public_backward: Callable[[Any], Any] | None = None
+    """The same for the backward function."""
+
+    @property
+    def name(self) -> str:
+        """The public name."""
+        return self.forward.__name__.lstrip("_")
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """The parameters after `x`, by name."""
+        return dict(list(inspect.signature(self.forward).parameters.items())[1:])
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The defaults of those parameters that have one."""
+        empty = inspect.Parameter.empty
+        return {name: p.default for name, p in self.parameters.items() if p.default is not empty}
+
+
+OPS: dict[str, Op] = {}
+"""Every op by name, in the order of definition."""
+
+
+def register(op: Op) -> Op:
+    """Add an op to ``OPS``; its names become public."""
+    if op.name in OPS:
+        raise ValueError(f"an op named {op.name!r} is registered already: {OPS[op.name].forward.__module__}")
+    if (op.derivative is None) != (op.reference_derivative is None):
+        raise ValueError(f"{op.name}: give both derivative and reference_derivative, or neither")
+    scalar(op.forward)
+    if op.derivative is not None:
+        scalar(op.derivative)
+    OPS[op.name] = op
+    return op
+
+
+def public_names() -> list[str]:
+    """The names that the records make public."""
+    return [name for op in OPS.values() for name in (op.name, f"{op.name}_backward")[: 1 + (op.derivative is not None)]]
+
+
+def public_function(name: str) -> Any:
+    """Build the public function called ``name``, an op's or its backward's; ``KeyError`` if there is none."""
+    if name in OPS:
+        return _function(OPS[name], _forward_kernel(OPS[name]), OPS[name].public)
+    stem = name.removesuffix("_backward")
+    if stem == name or OPS[stem].derivative is None:
+        raise KeyError(name)
+    return _function(OPS[stem], _backward_kernel(OPS[stem]), OPS[stem].public_backward)
+
+
+def kernels(op: Op) -> list[Kernel]:
+    """The kernels behind an op's public functions."""
+    return [_forward_kernel(op)] + ([_backward_kernel(op)] if op.derivative else [])
+
+
+def _forward_kernel(op: Op, salt: bytes | None = b"") -> Kernel:
+    return Kernel(op.name, op.forward, inputs=1 + len(op.parameters), cost=op.cost, salt=salt)
+
+
+def _backward_kernel(op: Op, salt: bytes | None = b"") -> Kernel:
+    if op.derivative is None:
+        raise ValueError(f"{op.name} has no derivative")
+    return Kernel(
+        f"{op.name}_backward",
+        op.derivative,
+        inputs=2 + len(op.parameters),
+        outputs=op.gradients,
+        cost=1.5 * op.cost,
+        times_gradient=True,
+        salt=salt,
+    )
+
+
+def _function(op: Op, kernel: Kernel, public: Callable[[Any], Any] | None) -> Any:
+    """The ufunc itself, or a function with the op's parameters over it."""
+    backward = kernel.times_gradient
+    ufunc = make_ufunc(kernel, kernel.name, docstring(op, backward=backward), PUBLIC_MODULE)
+    if public is not None:
+        function = public(ufunc)
+    elif op.parameters:
+        defaults = {name: p.default for name, p in op.parameters.items()}
+        function = with_parameters(ufunc, defaults, leading=1 + backward, check=op.check)
+    else:
+        return ufunc
+    function.__name__ = function.__qualname__ = kernel.name
+    function.__module__ = PUBLIC_MODULE
+    function.__doc__ = docstring(op, backward=backward)
+    function.ufunc = ufunc
+    return function
+
+
+def with_parameters(
+    ufunc: Any, defaults: Mapping[str, Any], leading: int, check: Callable[..., None] | None
+) -> Any:
+    """A function over ``ufunc`` that takes parameters by position, by name or by default, and checks them.
+
+    ``defaults`` holds ``inspect.Parameter.empty`` for a parameter without one; ``leading`` arrays come first.
+    """
+    names = list(defaults)
+    all_arrays = ("grad", "x")[-leading:]
+    kinds = inspect.Parameter
+    signature = inspect.Signature(
+        [
+            *(kinds(name, kinds.POSITIONAL_ONLY) for name in all_arrays),
+            *(kinds(name, kinds.POSITIONAL_OR_KEYWORD, default=default) for name, default in defaults.items()),
+            kinds("ufunc_arguments", kinds.VAR_KEYWORD),
+        ]
+    )
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = len(args) - leading
+        if given < len(names):
+            if given < 0:
+                raise TypeError(f"{call.__name__}{signature} needs {' and '.join(all_arrays)}")
+            args += tuple([from_name(kwargs, name) for name in names[given:]])
+        if check is not None:
+            check(*args[leading : leading + len(names)])
+        return ufunc(*args, **kwargs)
+
+    def from_name(kwargs: dict[str, Any], name: str) -> Any:
+        value = kwargs.pop(name, defaults[name])
+        if value is kinds.empty:
+            raise TypeError(f"{call.__name__}{signature} needs {name!r}")
+        return value
+
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
+
+
+def docstring(op: Op, *, backward: bool) -> str:
+    """The numpydoc docstring of a public function, from the record."""
+    name = f"{op.name}_backward" if backward else op.name
+    shown = ", ".join([*(["grad"] if backward else []), "x", *op.parameters])
+    lines = [f"{name}({shown}, /, out=None, **ufunc_arguments)", ""]
+    lines += [f"Gradient of `{op.name}`: ``grad`` times the derivative at ``x``." if backward else op.summary, ""]
+    lines += ["Parameters", "----------"]
+    if backward:
+        lines += ["grad : array_like, any shape", "    Gradient with respect to the output of " + f"`{op.name}`."]
+    lines += ["x : array_like, any shape", "    float16, float32 or float64; integers and booleans convert as for ``np.exp``."]
+    for parameter in op.parameters.values():
+        default = "" if parameter.default is inspect.Parameter.empty else f", default {parameter.default!r}"
+        lines += [f"{parameter.name} : float or array_like{default}", "    Broadcasts against `x`."]
+    for parameter, meaning in (op.extra_backward if backward else op.extra).items():
+        lines += [parameter, f"    {meaning}"]
+    lines += ["out : ndarray, optional", "    Written to and returned; may be `x` itself."]
+    lines += ["**ufunc_arguments", "    ``where``, ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.", ""]
+    lines += ["Returns", "-------", *_returns(op, backward=backward), ""]
+    lines += ["Raises", "------", "numpy.exceptions.UFuncTypeError", "    For complex, string and object arrays."]
+    if op.check:
+        lines += ["ValueError", "    If a parameter is out of range."]
+    lines += ["", "Notes", "-----", f".. math:: {op.formula}", ""]
+    lines += _notes(op, backward=backward)
+    if op.paper:
+        lines += ["", "References", "----------", op.paper]
+    if not backward:
+        lines += ["", "Examples", "--------", *_example(op)]
+    return "\n".join(lines) + "\n"
+
+
+def _returns(op: Op, *, backward: bool) -> list[str]:
+    if backward and op.gradients > 1:
+        names = ", ".join(["grad_x", *(f"grad_{p}" for p in op.parameters)])
+        return [f"{names} : tuple of ndarray", "    Each of the shape of its operand."]
+    return ["ndarray or scalar", "    Of the broadcast shape of the operands and their dtype; NaN where an operand is NaN."]
+
+
+def _notes(op: Op, *, backward: bool) -> list[str]:
+    limits = op.derivative_limits if backward else op.limits
+    bound = op.derivative_ulp if backward else op.ulp
+    lines = ["Limits: " + ", ".join(f"{value:g} at {x:+g}" for x, value in limits.items()) + "."]
+    if backward and op.kinks:
+        lines += ["Derivative at kinks: " + ", ".join(f"{value:g} at {x:g}" for x, value in op.kinks.items()) + "."]
+    measure = "of the derivative's largest term " if backward else ""
+    lines += [f"Error {measure}at most {bound:g} units in the last place in float32 and float64; float16 rounds the float32"]
+    lines += ["result once. No floating-point warnings are raised."]
+    return lines
+
+
+def _example(op: Op) -> list[str]:
+    arguments = "".join(f", {name}=1.0" for name in op.parameters if name not in op.defaults)
+    return [">>> import fastact as fa", f">>> bool(abs(fa.{op.name}(1.0{arguments})) < 10)", "True"]
+
+

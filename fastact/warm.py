@@ -1,0 +1,102 @@
+"""Compiling everything ahead of time, and saying what fastact found on this machine."""
+
+import platform
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from fastact.engine import cache, threads
+from fastact.engine.ufunc import DTYPES
+from fastact.registry import OPS, public_names
+
+
+def warmup(
+    names: Iterable[str] | None = None,
+    dtypes: Iterable[str] = DTYPES,
+    progress: Callable[[str], object] | None = None,
+) -> None:
+    """Compile ops, or load them from the cache, before they are needed; also starts the threads.
+
+    Parameters
+    ----------
+    names : iterable of str, optional
+        Public function names such as ``"gelu"`` and ``"gelu_backward"``; all of them by default.
+    dtypes : iterable of str, default ("float16", "float32", "float64")
+        The dtypes to compile for.
+    progress : callable, optional
+        Called with ``"name dtype"`` after each one.
+
+    Raises
+    ------
+    ValueError
+        If a name or a dtype is unknown.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.warmup(["gelu"], ["float32"])
+    """
+    known = public_names()
+    wanted, kinds = list(known if names is None else names), list(dtypes)
+    for what, given, allowed in (("name", wanted, known), ("dtype", kinds, DTYPES)):
+        for item in given:
+            if item not in allowed:
+                raise ValueError(f"unknown {what} {item!r}, allowed are {', '.join(allowed)}")
+    for name in wanted:
+        for dtype in kinds:
+            _call_once(name, dtype)
+            if progress is not None:
+                progress(f"{name} {dtype}")
+    threads.form_team()
+
+
+def _call_once(name: str, dtype: str) -> None:
+    import fastact
+
+    op = OPS[name if name in OPS else name.removesuffix("_backward")]
+    function = getattr(fastact, name)
+    one = np.ones(1, dtype)
+    getattr(function, "ufunc", function)(*[one] * (1 + len(op.parameters) + (name != op.name)))
+
+
+def show_config() -> None:
+    """Print versions, the processor, the threads and why that many, and the cache directory.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.show_config()  # doctest: +ELLIPSIS
+    fastact ...
+    """
+    for name, value in config().items():
+        print(f"{name:<16} {value}")
+
+
+def config() -> dict[str, Any]:
+    """What `show_config` prints."""
+    from importlib.metadata import version
+
+    import fastact
+    from fastact.engine import compiler
+
+    _, processor, features = compiler.cpu()
+    count, reason = threads.default_num_threads()
+    return {
+        "fastact": fastact.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": version("numba"),
+        "llvmlite": version("llvmlite"),
+        "processor": f"{platform.machine()} {processor}",
+        "vector width": f"{vector_bits(features)} bits",
+        "threads": f"{threads.get_num_threads()} (default {count}: {reason})",
+        "threading layer": threads.layer_name() or "not started",
+        "cache directory": cache.directory() or "none",
+    }
+
+
+def vector_bits(features: str) -> int:
+    """The width of the vectors that kernels use, from LLVM's feature string."""
+    enabled = set(features.split(","))
+    return 512 if "+avx512f" in enabled else 256 if "+avx" in enabled else 128
