@@ -19,10 +19,11 @@ import numpy as np
 from fastact.maths.erf import erf, gelu, gelu_derivative
 from fastact.maths.exp import exp, exp_nonpositive, expm1, expm1_nonpositive
 from fastact.maths.log import log, log1p, log1p_unit
-from fastact.maths.sigmoid import exp_parts, tail_product, times_sigmoid, times_sigmoid_derivative
-from fastact.maths.tanh import tanh, tanh_shrink
+from fastact.maths.sigmoid import lowest, mish, mish_derivative, times_sigmoid, times_sigmoid_derivative
+from fastact.maths.tanh import tanh
+from fastact.maths.tanh_shrink import tanh_shrink
 from fastact.registry import Op, register
-from fastact.scalar import scalar
+from fastact.scalar import ByPrecision, scalar
 from fastact.simd import Scalar, absolute, copysign, fma, maximum, minimum, select, sqrt, widen
 
 INF = math.inf
@@ -761,12 +762,14 @@ register(
 
 def _silu(x: Scalar) -> Scalar:
     T = type(x)
-    return times_sigmoid(x, x, T(0))
+    x = maximum(x, lowest(x))
+    return times_sigmoid(x, x, T(-0.0))
 
 
 def _silu_derivative(x: Scalar) -> Scalar:
     T = type(x)
-    return times_sigmoid_derivative(x, x, T(0), T(1))
+    x = maximum(x, lowest(x))
+    return times_sigmoid_derivative(x, x, T(-0.0), T(1))
 
 
 def _times_sigmoid_terms(m: Any, x: Any, z: Any, slope: Any) -> tuple[Any, Any]:
@@ -792,22 +795,23 @@ QUICK_GELU_SLOPE = 1.702
 
 
 @scalar
-def quick_gelu_argument(x: Scalar) -> tuple[Scalar, Scalar]:
-    """``1.702 x`` and its rounding error."""
+def quick_gelu_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """``x`` where it is not too far left to matter, ``z = 1.702 x`` and the rounding error of ``z``."""
     T = type(x)
     slope = T(QUICK_GELU_SLOPE)
+    x = maximum(x, T(1 / QUICK_GELU_SLOPE) * lowest(x))
     z = slope * x
-    return z, fma(slope, x, -z) + T(QUICK_GELU_SLOPE - widen(slope)) * x
+    return x, z, fma(slope, x, -z) + T(QUICK_GELU_SLOPE - widen(slope)) * x
 
 
 def _quick_gelu(x: Scalar) -> Scalar:
-    z, correction = quick_gelu_argument(x)
+    x, z, correction = quick_gelu_argument(x)
     return times_sigmoid(x, z, correction)
 
 
 def _quick_gelu_derivative(x: Scalar) -> Scalar:
     T = type(x)
-    z, correction = quick_gelu_argument(x)
+    x, z, correction = quick_gelu_argument(x)
     return times_sigmoid_derivative(x, z, correction, T(QUICK_GELU_SLOPE))
 
 
@@ -861,38 +865,42 @@ GELU_TANH_CUBIC_ERROR = float(Fraction(GELU_TANH_LINEAR) * Fraction(0.044715) - 
 
 
 @scalar
-def gelu_tanh_argument(x: Scalar) -> tuple[Scalar, Scalar]:
-    """The argument ``z`` of the sigmoid and its rounding error.
+def gelu_tanh_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """``x`` within the bounds where it matters, the argument ``z`` of the sigmoid and its rounding error.
 
     The exponential turns an absolute error of ``z`` into a relative one, and ``z`` reaches -100 before the result
     underflows, so ``z`` needs twice the precision: error-free products by fma, and Knuth's TwoSum for the sum.
     """
     T = type(x)
-    x = minimum(maximum(x, T(-1e4)), T(1e4))
+    x = minimum(maximum(x, gelu_tanh_lowest(x)), T(64))
     linear, cubic = T(GELU_TANH_LINEAR), T(GELU_TANH_CUBIC)
     square = x * x
     square_error = fma(x, x, -square)
     term = cubic * square
-    term_error = fma(cubic, square, -term)
     total = linear + term
     virtual = total - linear
     total_error = (linear - (total - virtual)) + (term - virtual)
     z = x * total
-    low = total_error + term_error + fma(cubic, square_error, T(GELU_TANH_LINEAR - widen(linear)))
-    low = fma(T(GELU_TANH_CUBIC - widen(cubic) + GELU_TANH_CUBIC_ERROR), square, low)
-    return z, fma(x, low, fma(x, total, -z))
+    low = fma(cubic, square, -term) + fma(cubic, square_error, T(GELU_TANH_LINEAR - widen(linear)))
+    low = fma(T(GELU_TANH_CUBIC - widen(cubic) + GELU_TANH_CUBIC_ERROR), square, low) + total_error
+    return x, z, fma(x, low, fma(x, total, -z))
+
+
+gelu_tanh_lowest = ByPrecision(
+    float32=scalar(lambda x: np.float32(-10.9)), float64=scalar(lambda x: np.float64(-21.58))
+)
 
 
 def _gelu_tanh(x: Scalar) -> Scalar:
-    z, correction = gelu_tanh_argument(x)
-    return times_sigmoid(x, z, correction)
+    T = type(x)
+    bounded, z, correction = gelu_tanh_argument(x)
+    return select(x > T(32), x, times_sigmoid(bounded, z, correction))
 
 
 def _gelu_tanh_derivative(x: Scalar) -> Scalar:
     T = type(x)
-    z, correction = gelu_tanh_argument(x)
-    bounded = minimum(absolute(x), T(1e4))
-    slope = fma(T(3 * GELU_TANH_CUBIC) * bounded, bounded, T(GELU_TANH_LINEAR))
+    x, z, correction = gelu_tanh_argument(x)
+    slope = fma(T(3 * GELU_TANH_CUBIC) * x, x, T(GELU_TANH_LINEAR))
     return times_sigmoid_derivative(x, z, correction, slope)
 
 
@@ -923,22 +931,11 @@ register(
 
 
 def _mish(x: Scalar) -> Scalar:
-    # tanh(log(1 + w)) = n / (n + 2) with w = e^x and n = w (w + 2): one exponential, one division.
-    T = type(x)
-    p, power = exp_parts(minimum(x, T(40)), T(0))
-    w = p * power
-    numerator = tail_product(minimum(x, T(40)), p, power) * (w + T(2))
-    return select(x > T(39), x, numerator / fma(w, w + T(2), T(2)))
+    return mish(x)
 
 
 def _mish_derivative(x: Scalar) -> Scalar:
-    # n / d + x * 4 w (1 + w) / d^2 with d = n + 2
-    T = type(x)
-    p, power = exp_parts(minimum(x, T(40)), T(0))
-    w = p * power
-    r = T(1) / fma(w, w + T(2), T(2))
-    steep = tail_product(minimum(x, T(40)), p, power) * (T(4) * (T(1) + w))
-    return select(x > T(39), T(1), r * fma(steep, r, w * (w + T(2))))
+    return mish_derivative(x)
 
 
 def _mish_reference_derivative(m: Any, x: Any) -> tuple[Any, Any]:

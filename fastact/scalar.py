@@ -54,7 +54,7 @@ class ByPrecision:
     def __init__(self, *, float32: Callable[..., Any], float64: Callable[..., Any]) -> None:
         self.float32 = float32
         self.float64 = float64
-        self.__name__ = float32.__name__
+        self.__name__ = getattr(float32, "__name__", "polynomial")
         self.__doc__ = float32.__doc__
         ByPrecision.instances.append(self)
 

@@ -5,6 +5,7 @@ literals in the package instead, and fails when any differs.
 """
 
 import argparse
+import functools
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from rich.progress import track
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-from minimax import DECIMAL_DIGITS, Fit, Real, fit_rounded  # noqa: E402
+from minimax import DECIMAL_DIGITS, Fit, Real, fit_rounded, nearest  # noqa: E402
 
 Function = Callable[[Real], Real]
 
@@ -38,18 +39,24 @@ class Derivation:
     float_type: type[np.floating[Any]]
     weight: Function | None = None
     leading: Sequence[Real] = ()
+    exact: Callable[[], tuple[Real, ...]] | None = None
+    """Gives the coefficients when they were found in another way: then they only have to be rounded."""
 
     @property
     def name(self) -> str:
+        """The variable with its module, as ``--only`` and the messages call it."""
         return f"{self.module}.{self.variable}"
 
     def derive(self) -> Fit:
+        if self.exact is not None:
+            return Fit(tuple(nearest(c, self.float_type) for c in self.exact()), float("nan"))
+        """Fit the polynomial."""
         return fit_rounded(
             self.function, self.interval, self.degree, self.float_type, weight=self.weight, leading=self.leading
         )
 
     def in_package(self) -> tuple[float, ...] | None:
-        """The coefficients that the package holds, or None when it has no such variable."""
+        """Read the coefficients that the package holds; None when it has no such variable."""
         module = importlib.import_module(f"fastact.maths.{self.module}")
         polynomial = getattr(module, self.variable, None)
         return None if polynomial is None else tuple(polynomial.coefficients)
@@ -68,13 +75,24 @@ def expm1_weight(r: Real) -> Real:
     return r**2 / mp.expm1(r)
 
 
-def tanh_remainder(w: Real) -> Real:
-    """``q`` in ``-expm1(-2 * w) / 2 = w + w * w * q(w)``."""
-    return (-mp.expm1(-2 * w) / 2 - w) / w**2
+def tanh_remainder(u: Real) -> Real:
+    """``q`` in ``tanh(a) = a + a**3 * q(a * a)``."""
+    a = mp.sqrt(u)
+    return (mp.tanh(a) - a) / (a * u)
 
 
-def tanh_weight(w: Real) -> Real:
-    return w**2 / (mp.expm1(-2 * w) / 2)
+def tanh_weight(u: Real) -> Real:
+    a = mp.sqrt(u)
+    return a * u / mp.tanh(a)
+
+
+def tanh_shrink_quotient(u: Real) -> Real:
+    """``q`` in ``a - tanh(a) = a**3 * q(a * a)``."""
+    return -tanh_remainder(u)
+
+
+def half_exp_twice(w: Real) -> Real:
+    return mp.exp(2 * w) / 2
 
 
 def log1p_remainder(f: Real) -> Real:
@@ -86,7 +104,9 @@ def log1p_weight(f: Real) -> Real:
     return f**2 / mp.log1p(f)
 
 
-def exp_derivations(float_type: type[np.floating[Any]], degree: int, scale: float) -> list[Derivation]:
+def exp_derivations(
+    float_type: type[np.floating[Any]], degree: int, expm1_degrees: tuple[int, int], scale: float
+) -> list[Derivation]:
     name = float_type.__name__.upper()
     half, expm1_interval = (-LN2 / 2, LN2 / 2), (mpf("-0.415") * LN2, mpf("0.585") * LN2)
     return [
@@ -113,23 +133,240 @@ def exp_derivations(float_type: type[np.floating[Any]], degree: int, scale: floa
             leading=(scale, -scale / 2),
         ),
         Derivation(
-            "exp", f"_EXPM1_{name}", expm1_remainder, expm1_interval, degree - 2, float_type, weight=expm1_weight
+            "exp",
+            f"_EXPM1_{name}",
+            expm1_remainder,
+            expm1_interval,
+            expm1_degrees[0] - 2,
+            float_type,
+            weight=expm1_weight,
         ),
         Derivation(
-            "exp", f"_EXPM1_NONPOSITIVE_{name}", expm1_remainder, half, degree - 2, float_type, weight=expm1_weight
+            "exp",
+            f"_EXPM1_NONPOSITIVE_{name}",
+            expm1_remainder,
+            half,
+            expm1_degrees[1] - 2,
+            float_type,
+            weight=expm1_weight,
         ),
     ]
 
 
+def tanh_derivations(
+    float_type: type[np.floating[Any]], near_degree: int, far_degree: int, shrink_degree: int, near: Real
+) -> list[Derivation]:
+    name = float_type.__name__.upper()
+    quarter = (-LN2 / 4, LN2 / 4)
+    return [
+        Derivation("tanh", f"_NEAR_{name}", tanh_remainder, (0, near**2), near_degree, float_type, weight=tanh_weight),
+        Derivation("tanh", f"_HALF_EXP_{name}", half_exp_twice, quarter, far_degree, float_type, leading=(0.5, 1)),
+        Derivation("tanh", f"_SHRINK_{name}", tanh_shrink_quotient, (0, mpf("1.02") ** 2), shrink_degree, float_type),
+    ]
+
+
+def erf_remainder(u: Real) -> Real:
+    """``p`` in ``erf(x) = x + x * p(x * x)``."""
+    x = mp.sqrt(u)
+    return mp.erf(x) / x - 1
+
+
+def erf_weight(u: Real) -> Real:
+    return 1 / (1 + erf_remainder(u))
+
+
+def erfc_root(x: Real) -> Real:
+    return mp.root(mp.erfc(x), 4)
+
+
+def erfc_root_weight(x: Real) -> Real:
+    """Give what an error of the root means for ``erf(x) = 1 - root**4``, relative."""
+    return 4 * erfc_root(x) ** 3 / mp.erf(x)
+
+
+@functools.cache
+def erfc_eighth_root() -> tuple[Real, ...]:
+    """Find the polynomial in ``x - 2.5`` nearest to ``erfc(x)**(1/8)`` on [1.25, 6], for the sake of ``1 - root**8``.
+
+    There the weight falls by 14 powers of ten, too steep for linear programming in float64.
+    """
+    low, high, count = mpf("-1.25"), mpf("3.5"), 160
+    middle, radius = (low + high) / 2, (high - low) / 2
+    points = [middle - radius * mp.cos(mp.pi * (i + mpf("0.5")) / count) for i in range(count)]
+    values = [mp.root(mp.erfc(s + 2.5), 8) for s in points]
+    weights = [8 * v**7 / mp.erf(s + 2.5) for v, s in zip(values, points, strict=True)]
+    return lawson([[s**j for s in points] for j in range(17)], values, weights, 40)
+
+
+def tail_ratio(t: Real) -> Real:
+    """``exp(t * t / 2) * Phi(-t)``, which is Mills' ratio over ``sqrt(2 * pi)``."""
+    return mp.exp(t * t / 2) * mp.erfc(t / mp.sqrt(2)) / 2
+
+
+@functools.cache
+def tail_denominator() -> tuple[Real, ...]:
+    """Find the denominator of a quotient of degrees 4 and 5 that is nearly ``tail_ratio`` on [0, 14.6].
+
+    Least squares of ``numerator - ratio * denominator``, made relative with the previous round's denominator. It need
+    not be the best, as the numerator is fitted once more, to ``tail_ratio`` times this.
+    """
+    count = 60
+    points = [TAIL_END_FLOAT32 * (1 - mp.cos(mp.pi * (i + mpf("0.5")) / count)) ** 2 / 4 for i in range(count)]
+    values = [tail_ratio(t) for t in points]
+    columns = [[t**j for t in points] for j in range(5)]
+    columns += [[-r * t**j for r, t in zip(values, points, strict=True)] for j in range(1, 6)]
+    denominators = [(1 + t) ** 5 for t in points]
+    coefficients: tuple[Real, ...] = ()
+    for _ in range(12):
+        weights = [1 / (r * d) for r, d in zip(values, denominators, strict=True)]
+        coefficients = (mpf(1), *lawson(columns, values, weights, 1)[5:])
+        denominators = [mp.polyval(coefficients[::-1], t) for t in points]
+    return coefficients
+
+
+def tail_numerator(t: Real) -> Real:
+    return tail_ratio(t) * mp.polyval([nearest(c, np.float64) for c in reversed(tail_denominator())], t)
+
+
+TAIL_END_FLOAT32 = mpf("14.6")
+TAIL_OFFSET = mpf(9) / 64
+
+
+def tail_of_quotient(v: Real) -> Real:
+    """``p`` in ``tail_ratio(t) = (1 + p(v)) * q / 2`` with ``q = 1 / (t + 3)``, ``v = q - 9/64``."""
+    q = v + TAIL_OFFSET
+    return 2 * tail_ratio(1 / q - 3) / q - 1
+
+
+def tail_remainder(v: Real) -> Real:
+    return (tail_of_quotient(v) - nearest(tail_of_quotient(mpf(0)), np.float64)) / v
+
+
+def tail_weight(v: Real) -> Real:
+    return v / (1 + tail_of_quotient(v))
+
+
+def half_expm1_remainder(v: Real) -> Real:
+    """``q`` in ``expm1(-v / 2) = -v / 2 + v * v * q(v)``."""
+    return (mp.expm1(-v / 2) + v / 2) / v**2
+
+
+def centre(u: Real) -> Real:
+    """``p`` in ``Phi(x) = 1/2 + x * p(x * x)``."""
+    return mp.erf(mp.sqrt(u / 2)) / (2 * mp.sqrt(u))
+
+
+def centre_derivative(u: Real) -> Real:
+    """Do the same for ``Phi(x) + x * phi(x)``, the derivative of gelu."""
+    return centre(u) + mp.exp(-u / 2) / mp.sqrt(2 * mp.pi)
+
+
+def lawson(
+    columns: Sequence[Sequence[Real]], values: Sequence[Real], weights: Sequence[Real], rounds: int
+) -> tuple[Real, ...]:
+    """Find the combination of columns nearest to the values: by least squares in one round, minimax in many.
+
+    Lawson's iteration (Contributions to the theory of linear least maximum approximation, 1961): each point's share in
+    the least squares is multiplied by its error.
+    """
+    shares = [mpf(1) / len(values)] * len(values)
+    best: tuple[Real, tuple[Real, ...]] = (mp.inf, ())
+    for _ in range(rounds):
+        matrix, right = mp.matrix(len(columns), len(columns)), mp.matrix(len(columns), 1)
+        squares = [share * w * w for share, w in zip(shares, weights, strict=True)]
+        for i, column in enumerate(columns):
+            for j in range(i + 1):
+                product = mp.fsum(w * x * y for w, x, y in zip(squares, column, columns[j], strict=True))
+                matrix[i, j] = matrix[j, i] = product
+            right[i] = mp.fsum(w * x * y for w, x, y in zip(squares, column, values, strict=True))
+        solution = tuple(mp.lu_solve(matrix, right))
+        errors = [
+            abs(w * (mp.fsum(c * column[i] for c, column in zip(solution, columns, strict=True)) - values[i]))
+            for i, w in enumerate(weights)
+        ]
+        best = min(best, (max(errors), solution), key=lambda pair: pair[0])
+        total = mp.fsum(share * e for share, e in zip(shares, errors, strict=True))
+        shares = [share * e / total for share, e in zip(shares, errors, strict=True)]
+    return best[1]
+
+
+def erf_derivations() -> list[Derivation]:
+    single, double = np.float32, np.float64
+    return [
+        *(
+            Derivation(
+                "erf",
+                f"_ERF_NEAR_{float_type.__name__.upper()}",
+                erf_remainder,
+                (0, end**2),
+                degree,
+                float_type,
+                weight=erf_weight,
+                leading=(nearest(2 / mp.sqrt(mp.pi) - 1, float_type),),
+            )
+            for float_type, end, degree in ((single, mpf(1), 5), (double, mpf("1.25"), 12))
+        ),
+        Derivation("erf", "_ERFC_ROOT_FLOAT32", erfc_root, (1, 4), 8, single, weight=erfc_root_weight),
+        Derivation(
+            "erf",
+            "_ERFC_ROOT_FLOAT64",
+            lambda s: mp.polyval(erfc_eighth_root()[::-1], s),
+            (mpf("-1.25"), mpf("3.5")),
+            16,
+            double,
+            weight=lambda s: mpf(1),
+            exact=erfc_eighth_root,
+        ),
+        Derivation("erf", "_HALF_EXP_NARROW", lambda v: mp.exp(-v / 2), (-LN2, LN2), 6, double, leading=(1,)),
+        Derivation(
+            "erf",
+            "_HALF_EXPM1_FLOAT64",
+            half_expm1_remainder,
+            (-LN2, LN2),
+            9,
+            double,
+            weight=lambda v: v * v * mp.exp(v / 2),
+        ),
+        Derivation("erf", "_TAIL_NUMERATOR_NARROW", tail_numerator, (0, TAIL_END_FLOAT32), 4, double),
+        Derivation(
+            "erf",
+            "_TAIL_DENOMINATOR_NARROW",
+            lambda t: mp.polyval(tail_denominator()[::-1], t),
+            (0, TAIL_END_FLOAT32),
+            5,
+            double,
+            exact=tail_denominator,
+        ),
+        Derivation(
+            "erf",
+            "_TAIL_FLOAT64",
+            tail_remainder,
+            (1 / mpf(42) - TAIL_OFFSET, 1 / mpf("3.75") - TAIL_OFFSET),
+            21,
+            double,
+            weight=tail_weight,
+        ),
+        Derivation("erf", "_CENTRE_FLOAT64", centre, (0, mpf("0.5625")), 9, double),
+        Derivation("erf", "_CENTRE_DERIVATIVE_FLOAT64", centre_derivative, (0, mpf("0.5625")), 9, double),
+    ]
+
+
 DERIVATIONS = [
-    *exp_derivations(np.float32, 6, TWO_TO_MINUS_24),
-    *exp_derivations(np.float64, 11, TWO_TO_MINUS_56),
-    Derivation("log", "_LOG1P_FLOAT32", log1p_remainder, (-0.25, 0.5), 7, np.float32, weight=log1p_weight),
+    *erf_derivations(),
+    *exp_derivations(np.float32, 6, (7, 6), TWO_TO_MINUS_24),
+    *exp_derivations(np.float64, 11, (11, 11), TWO_TO_MINUS_56),
+    Derivation("log", "_LOG1P_FLOAT32", log1p_remainder, (-0.25, 0.5), 8, np.float32, weight=log1p_weight),
     Derivation("log", "_LOG1P_FLOAT64", log1p_remainder, (-0.25, 0.5), 19, np.float64, weight=log1p_weight),
     Derivation("log", "_LOG1P_UNIT_FLOAT32", log1p_remainder, (0, 1), 8, np.float32, weight=log1p_weight),
     Derivation("log", "_LOG1P_UNIT_FLOAT64", log1p_remainder, (0, 1), 19, np.float64, weight=log1p_weight),
-    Derivation("tanh", "_TANH_FLOAT32", tanh_remainder, (-LN2 / 4, LN2 / 4), 4, np.float32, weight=tanh_weight),
-    Derivation("tanh", "_TANH_FLOAT64", tanh_remainder, (-LN2 / 4, LN2 / 4), 9, np.float64, weight=tanh_weight),
+    *(
+        derivation
+        for float_type, near_degree, far_degree, shrink_degree, near in (
+            (np.float32, 4, 6, 7, mpf("0.625")),
+            (np.float64, 9, 11, 15, mpf("0.55")),
+        )
+        for derivation in tanh_derivations(float_type, near_degree, far_degree, shrink_degree, near)
+    ),
 ]
 """Every polynomial of the package: append a record here, then paste what the script prints."""
 

@@ -1,11 +1,11 @@
 """Polynomials with the smallest largest error, and with coefficients that a float type can hold.
 
 The minimax problem is solved as a linear programme over a dense grid of Chebyshev points, refined in multiple
-precision: each round fits a correction to what the previous rounds left, so that float64 linear programming suffices for
-errors far below float64's own. Unlike Remez' exchange this needs no alternation, and so still works after the leading
+precision: each round fits a correction to what the previous rounds left, so that float64 linear programming suffices
+for errors far below float64's own. Unlike Remez' exchange this needs no alternation, and so still works after the leading
 coefficients have been fixed to values that are not the best ones - which is how the coefficients are rounded: lowest
-degree first, each to its nearest representable value, the rest solved for again (as in Brisebarre, Muller and Tisserand,
-"Computing machine-efficient polynomial approximations", 2006, but greedily).
+degree first, each to its nearest representable value, the rest solved for again (as in Brisebarre, Muller and
+Tisserand, "Computing machine-efficient polynomial approximations", 2006, but greedily).
 
 To fit a polynomial in another variable (odd functions in ``x * x``, tails in ``1 / x``), pass the function, the weight
 and the interval in terms of that variable.
@@ -48,7 +48,7 @@ class Fit:
     error: float
 
     def literal(self) -> str:
-        """The source text of the ``Polynomial`` with these coefficients, each printed so that it reads back exactly."""
+        """Write the source text of the ``Polynomial`` with these coefficients, each printed so that it reads back exactly."""
         return f"Polynomial({', '.join(repr(float(c)) for c in self.coefficients)})"
 
 
@@ -95,8 +95,8 @@ def fit_rounded(
 ) -> Fit:
     """As :func:`fit`, with every coefficient representable in ``float_type``.
 
-    Rounding one coefficient moves the best values of those after it, so each is rounded in turn, lowest degree first, and
-    the rest are solved for again.
+    Rounding one coefficient moves the best values of those after it, so each is rounded in turn, lowest degree first,
+    and the rest are solved for again.
     """
     problem = _Problem(function, interval, degree, weight)
     fixed = [float(float_type(c)) for c in leading]
@@ -107,7 +107,7 @@ def fit_rounded(
 
 
 def nearest(value: Real, float_type: type[np.floating[Any]]) -> float:
-    """The ``float_type`` nearest to a multiple-precision number, rounded once."""
+    """Round to the ``float_type`` nearest to a multiple-precision number, once."""
     digits = np.finfo(float_type).nmant + 1
     with mp.workprec(digits):
         return float(+mpf(value))
@@ -183,7 +183,7 @@ class _Problem:
         return residuals, max(abs(r) for r in residuals)
 
     def _basis(self, lowest: int, free: int) -> tuple[np.ndarray[Any, Any], list[list[Real]]]:
-        """The weighted values of ``x**lowest * T_j``, each scaled to at most 1, and ``T_j`` so scaled in powers of x."""
+        """Tabulate the weighted ``x**lowest * T_j``, scaled to at most 1, and give ``T_j`` so scaled in powers of x."""
         chebyshev = [[mpf(1)], [-self.middle / self.radius, 1 / self.radius]]
         while len(chebyshev) < free:
             last, before = chebyshev[-1], chebyshev[-2]
@@ -206,7 +206,7 @@ class _Problem:
 
 
 def _best_step(basis: np.ndarray[Any, Any], residuals: np.ndarray[Any, Any]) -> list[float]:
-    """The combination of the basis' columns that is nearest to the residuals in the largest difference."""
+    """Find the combination of the basis' columns that is nearest to the residuals in the largest difference."""
     points, free = basis.shape
     level = np.ones((points, 1))
     answer = linprog(

@@ -1,7 +1,8 @@
 """The inner loop that NumPy calls, written once for every op, arity and dtype.
 
 ``kernel`` decides where an array's elements go: to other threads, straight through the vector loop, or through tiles
-that make strided and broadcast operands contiguous. ``specialise`` clones it for one op and dtype.
+that make every other operand contiguous. All elements pass through one copy of the vector loop, whole blocks at a time, so a
+result depends neither on its position nor on the array's layout. ``specialise`` clones it all for one op and dtype.
 """
 
 from collections.abc import Callable
@@ -9,75 +10,124 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
+from numba.extending import register_jitable
 
 from fastact.engine import memory
-from fastact.engine.memory import advance, call_loop, clear_fp_flags, field, set_pointer, wide_vectors
+from fastact.engine.memory import (
+    advance,
+    call_loop,
+    clear_fp_flags,
+    copy_bytes,
+    field,
+    own_function_with_wide_vectors,
+    set_pointer,
+)
 from fastact.engine.records import ENTRY, PARALLEL_FROM
 
 TILE_BYTES = 4096
 """One operand's tile. Five of them, the most an op has, fit a 32 KiB first-level cache."""
 
-# What specialise() fills in for each clone; the values here only serve the reader and the type checker.
-SIZE, INPUTS, ARGS, TILE = 4, 1, 2, TILE_BYTES // 4
+BLOCK_BYTES = 256
+"""What the vector loop takes at a time: four of the widest registers, as far as LLVM interleaves it."""
+
+# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+SIZE, INPUTS, ARGS, TILE, BLOCK = 4, 1, 2, TILE_BYTES // 4, BLOCK_BYTES // 4
 element_loop: Any = None
 copy_element: Any = None
+fill_with_ones: Any = None
 tiles: Any = None
 tile_pointers: Any = None
 
 
 def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute ``dims[0]`` elements; the C type is NumPy's inner loop."""
-    wide_vectors()
     n = dims[0]
     if n >= field(record, PARALLEL_FROM):
         call_loop(field(record, ENTRY), args, n, steps, record)
         return
-    contiguous = True
+    whole = n // BLOCK * BLOCK
     for j in range(ARGS):
-        contiguous = contiguous and steps[j] == SIZE
-    if contiguous or n == 1:
-        element_loop(args, n)
-    else:
-        space = tiles()
-        pointers = tile_pointers()
-        for start in range(0, n, TILE):
-            count = min(TILE, n - start)
-            for j in range(ARGS):
-                operand = advance(args[j], start * steps[j])
-                tile = advance(space, j * TILE_BYTES)
-                if steps[j] == SIZE:
-                    set_pointer(pointers, j, operand)
-                else:
-                    set_pointer(pointers, j, tile)
-                    # A broadcast operand (step 0) keeps the tile of the first round, which is never the shorter one.
-                    if j < INPUTS and (steps[j] != 0 or start == 0):
-                        for i in range(count):
-                            copy_element(advance(tile, i * SIZE), advance(operand, i * steps[j]))
-            element_loop(pointers, count)
-            for j in range(INPUTS, ARGS):
-                if steps[j] != SIZE:
-                    operand = advance(args[j], start * steps[j])
-                    tile = advance(space, j * TILE_BYTES)
-                    for i in range(count):
-                        copy_element(advance(operand, i * steps[j]), advance(tile, i * SIZE))
+        if steps[j] != SIZE:
+            whole = 0
+    if whole:
+        vector_loop(args, whole)
+    if whole < n:
+        tiled(args, whole, n, steps)
     clear_fp_flags()
+
+
+def vector_loop(pointers: Any, n: Any) -> None:
+    """Compute ``n`` contiguous elements, a multiple of ``BLOCK``: the compiler need not make a loop for a remainder."""
+    own_function_with_wide_vectors()
+    element_loop(pointers, n // BLOCK * BLOCK)
+
+
+def tiled(args: Any, first: Any, n: Any, steps: Any) -> None:
+    """Compute elements ``first`` to ``n`` of operands with any steps, through tiles padded to whole blocks."""
+    space = tiles()
+    pointers = tile_pointers()
+    for start in range(first, n, TILE):
+        count = min(TILE, n - start)
+        padded = (count + BLOCK - 1) // BLOCK * BLOCK
+        for j in range(ARGS):
+            operand = advance(args[j], start * steps[j])
+            tile = advance(space, j * TILE_BYTES)
+            if steps[j] == SIZE and count == padded:
+                set_pointer(pointers, j, operand)
+            else:
+                set_pointer(pointers, j, tile)
+                # A broadcast operand (step 0) keeps its first tile, which is never the shorter one.
+                if j < INPUTS and (steps[j] != 0 or start == first):
+                    fill_with_ones(advance(tile, (padded - BLOCK) * SIZE))
+                    gather(tile, operand, steps[j], count)
+        vector_loop(pointers, padded)
+        for j in range(INPUTS, ARGS):
+            if steps[j] != SIZE or count != padded:
+                scatter(advance(args[j], start * steps[j]), steps[j], advance(space, j * TILE_BYTES), count)
+
+
+def gather(tile: Any, operand: Any, step: Any, count: Any) -> None:
+    """Copy ``count`` elements that lie ``step`` bytes apart into a tile."""
+    if step == SIZE:
+        copy_bytes(tile, operand, count * SIZE)
+    else:
+        for i in range(count):
+            copy_element(advance(tile, i * SIZE), advance(operand, i * step))
+
+
+def scatter(operand: Any, step: Any, tile: Any, count: Any) -> None:
+    """Copy ``count`` elements of a tile to places that lie ``step`` bytes apart."""
+    if step == SIZE:
+        copy_bytes(operand, tile, count * SIZE)
+    else:
+        for i in range(count):
+            copy_element(advance(operand, i * step), advance(tile, i * SIZE))
 
 
 def specialise(
     formula: Callable[..., Any], dtype: str, inputs: int, outputs: int, times_gradient: bool
 ) -> Callable[..., Any]:
-    """Clone ``kernel`` for one formula and dtype: a function with its own globals, which Numba freezes when it compiles."""
+    """Clone ``kernel``, and what it calls, for one formula and dtype.
+
+    A clone is a function with its own globals, which Numba freezes when it compiles.
+    """
     args = inputs + outputs
     size = np.dtype(dtype).itemsize
+    block = BLOCK_BYTES // max(size, 4)
     namespace = dict(
         globals(),
         SIZE=size,
         INPUTS=inputs,
         ARGS=args,
         TILE=TILE_BYTES // size,
+        BLOCK=block,
         element_loop=memory.ElementLoop(formula, dtype, inputs, outputs, times_gradient).intrinsic(),
         copy_element=memory.copy_element(size),
+        fill_with_ones=memory.fill_with_ones(size, block),
         tiles=memory.stack_space(args * TILE_BYTES),
         tile_pointers=memory.stack_pointers(args),
     )
-    return FunctionType(kernel.__code__, namespace, kernel.__name__)
+    for template in (gather, scatter, vector_loop, tiled, kernel):
+        namespace[template.__name__] = register_jitable(FunctionType(template.__code__, namespace, template.__name__))
+    clone: Callable[..., Any] = namespace["kernel"]
+    return clone

@@ -1,0 +1,218 @@
+"""What careful users of NumPy, SciPy and PyTorch write for each op: the statements that fastact is timed against.
+
+The names in a statement: ``x``, ``grad``, ``out`` (arrays, or tensors over the same memory), ``saved`` (what PyTorch
+keeps from the forward pass), ``weight``; ``np``, ``special`` (SciPy's); ``torch``, ``F``, ``nn`` (PyTorch's C
+functions) and ``aten``. Without its ``out=out`` a statement returns a fresh array. PyTorch's quickest spelling is
+taken: ``nn.gelu`` spares the microsecond that ``aten.gelu.out`` costs.
+
+An op without an entry is compared with its record's reference, and with PyTorch not at all.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Idiom:
+    """The statements for one op."""
+
+    numpy: str
+    torch: str = ""
+    """Empty where PyTorch has no such op."""
+    torch_fresh: str = ""
+    """Where it differs from ``torch`` without its ``out``."""
+    numpy_backward: str = ""
+    torch_backward: str = ""
+    saved: str = ""
+    """What PyTorch's backward takes from its forward pass, computed before the clock starts."""
+
+
+def _gradient(name: str, arguments: str = "x", overload: str = "grad_input") -> str:
+    return f"aten.{name}_backward.{overload}(grad, {arguments}, {overload}=out)"
+
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+RRELU = (1 / 8 + 1 / 3) / 2
+GELU_TANH = "np.tanh(0.7978845608028654 * x * (1 + 0.044715 * x * x))"
+
+IDIOMS = {
+    "exp": Idiom("np.exp(x, out=out)", "torch.exp(x, out=out)"),
+    "expm1": Idiom("np.expm1(x, out=out)", "torch.expm1(x, out=out)"),
+    "log": Idiom("np.log(x, out=out)", "torch.log(x, out=out)"),
+    "log1p": Idiom("np.log1p(x, out=out)", "torch.log1p(x, out=out)"),
+    "erf": Idiom("special.erf(x, out=out)", "torch.erf(x, out=out)"),
+    "relu": Idiom(
+        "np.maximum(x, 0, out=out)",
+        "torch.clamp_min(x, 0, out=out)",
+        "torch.relu(x)",
+        numpy_backward="np.multiply(grad, x > 0, out=out)",
+        torch_backward=_gradient("threshold", "x, 0"),
+    ),
+    "relu6": Idiom(
+        "np.clip(x, 0, 6, out=out)",
+        "nn.hardtanh(x, 0, 6, out=out)",
+        "F.relu6(x)",
+        numpy_backward="np.multiply(grad, (x > 0) & (x < 6), out=out)",
+        torch_backward=_gradient("hardtanh", "x, 0, 6"),
+    ),
+    "leaky_relu": Idiom(
+        "np.maximum(x, 0.01 * x, out=out)",
+        "nn.leaky_relu(x, 0.01, out=out)",
+        numpy_backward="np.where(x > 0, grad, 0.01 * grad)",
+        torch_backward=_gradient("leaky_relu", "x, 0.01, False"),
+    ),
+    "prelu": Idiom(
+        "np.where(x > 0, x, 0.25 * x)",
+        "nn.leaky_relu(x, 0.25, out=out)",
+        "torch.prelu(x, weight)",
+        numpy_backward="(np.where(x > 0, grad, 0.25 * grad), np.sum(grad * np.minimum(x, 0)))",
+        torch_backward="((g := aten._prelu_kernel_backward.default(grad, x, weight))[0], g[1].sum())",
+    ),
+    "rrelu": Idiom(
+        f"np.maximum(x, {RRELU} * x, out=out)",
+        f"nn.leaky_relu(x, {RRELU}, out=out)",
+        "torch.rrelu(x, training=False)",
+        numpy_backward=f"np.where(x > 0, grad, {RRELU} * grad)",
+        torch_backward=_gradient("leaky_relu", f"x, {RRELU}, False"),
+    ),
+    "hard_tanh": Idiom(
+        "np.clip(x, -1, 1, out=out)",
+        "nn.hardtanh(x, out=out)",
+        numpy_backward="np.multiply(grad, np.abs(x) < 1, out=out)",
+        torch_backward=_gradient("hardtanh", "x, -1, 1"),
+    ),
+    "hard_sigmoid": Idiom(
+        "np.divide(np.clip(x + 3, 0, 6), 6, out=out)",
+        "nn.hardsigmoid(x, out=out)",
+        numpy_backward="np.multiply(grad / 6, np.abs(x) < 3, out=out)",
+        torch_backward=_gradient("hardsigmoid"),
+    ),
+    "hard_swish": Idiom(
+        "np.multiply(x, np.clip(x + 3, 0, 6) / 6, out=out)",
+        "nn.hardswish(x, out=out)",
+        numpy_backward="np.multiply(grad, np.where(x >= 3, 1, np.where(x <= -3, 0, x / 3 + 0.5)), out=out)",
+        torch_backward=_gradient("hardswish", overload="out"),
+    ),
+    "soft_shrink": Idiom(
+        "np.subtract(x, np.clip(x, -0.5, 0.5), out=out)",
+        "nn.softshrink(x, 0.5, out=out)",
+        numpy_backward="np.multiply(grad, np.abs(x) > 0.5, out=out)",
+        torch_backward=_gradient("softshrink", "x, 0.5"),
+    ),
+    "hard_shrink": Idiom(
+        "np.multiply(x, np.abs(x) > 0.5, out=out)",
+        "torch.hardshrink(x, 0.5, out=out)",
+        numpy_backward="np.multiply(grad, np.abs(x) > 0.5, out=out)",
+        torch_backward=_gradient("hardshrink", "x, 0.5"),
+    ),
+    "threshold": Idiom(
+        "np.where(x > 0.5, x, -1)",
+        "torch.threshold(x, 0.5, -1, out=out)",
+        numpy_backward="np.multiply(grad, x > 0.5, out=out)",
+        torch_backward=_gradient("threshold", "x, 0.5"),
+    ),
+    "elu": Idiom(
+        "np.add(np.maximum(x, 0), np.expm1(np.minimum(x, 0)), out=out)",
+        "nn.elu(x, 1, out=out)",
+        numpy_backward="np.multiply(grad, np.exp(np.minimum(x, 0)), out=out)",
+        torch_backward=_gradient("elu", "1, 1, 1, False, x"),
+    ),
+    "selu": Idiom(
+        f"np.multiply({SELU_SCALE}, np.where(x > 0, x, {SELU_ALPHA} * np.expm1(np.minimum(x, 0))), out=out)",
+        f"nn.elu(x, {SELU_ALPHA}, {SELU_SCALE}, 1, out=out)",
+        "torch.selu(x)",
+        numpy_backward=f"np.multiply({SELU_SCALE} * grad, np.where(x > 0, 1, {SELU_ALPHA} * np.exp(np.minimum(x, 0)))"
+        ", out=out)",
+        torch_backward=_gradient("elu", f"{SELU_ALPHA}, {SELU_SCALE}, 1, False, x"),
+    ),
+    "celu": Idiom(
+        "np.add(np.maximum(x, 0), np.expm1(np.minimum(x, 0)), out=out)",
+        "nn.elu(x, 1, out=out)",
+        "torch.celu(x)",
+        numpy_backward="np.multiply(grad, np.exp(np.minimum(x, 0)), out=out)",
+        torch_backward=_gradient("elu", "1, 1, 1, False, x"),
+    ),
+    "sigmoid": Idiom(
+        "special.expit(x, out=out)",
+        "torch.sigmoid(x, out=out)",
+        numpy_backward="np.multiply(grad * (s := special.expit(x)), 1 - s, out=out)",
+        torch_backward=_gradient("sigmoid", "saved"),
+        saved="torch.sigmoid(x)",
+    ),
+    "log_sigmoid": Idiom(
+        "special.log_expit(x, out=out)",
+        "nn.log_sigmoid(x, out=out)",
+        numpy_backward="np.multiply(grad, special.expit(-x), out=out)",
+        torch_backward=_gradient("log_sigmoid", "x, saved"),
+        saved="torch.exp(-torch.abs(x))",
+    ),
+    "softplus": Idiom(
+        "np.logaddexp(0, x, out=out)",
+        "nn.softplus(x, out=out)",
+        numpy_backward="np.multiply(grad, special.expit(x), out=out)",
+        torch_backward=_gradient("softplus", "x, 1, 20"),
+    ),
+    "tanh": Idiom(
+        "np.tanh(x, out=out)",
+        "torch.tanh(x, out=out)",
+        numpy_backward="np.multiply(grad, 1 - np.square(np.tanh(x)), out=out)",
+        torch_backward=_gradient("tanh", "saved"),
+        saved="torch.tanh(x)",
+    ),
+    "tanh_shrink": Idiom(
+        "np.subtract(x, np.tanh(x), out=out)",
+        "F.tanhshrink(x)",
+        numpy_backward="np.multiply(grad, np.square(np.tanh(x)), out=out)",
+    ),
+    "softsign": Idiom(
+        "np.divide(x, 1 + np.abs(x), out=out)",
+        "F.softsign(x)",
+        numpy_backward="np.divide(grad, np.square(1 + np.abs(x)), out=out)",
+    ),
+    "silu": Idiom(
+        "np.multiply(x, special.expit(x), out=out)",
+        "nn.silu(x, out=out)",
+        numpy_backward="np.multiply(grad * (s := special.expit(x)), 1 + x * (1 - s), out=out)",
+        torch_backward=_gradient("silu"),
+    ),
+    "quick_gelu": Idiom(
+        "np.multiply(x, special.expit(1.702 * x), out=out)",
+        numpy_backward="np.multiply(grad * (s := special.expit(1.702 * x)), 1 + 1.702 * x * (1 - s), out=out)",
+    ),
+    "gelu": Idiom(
+        "np.multiply(0.5 * x, 1 + special.erf(x * 0.7071067811865476), out=out)",
+        "nn.gelu(x, out=out)",
+        numpy_backward="np.multiply(grad, 0.5 + 0.5 * special.erf(x * 0.7071067811865476)"
+        " + x * np.exp(-0.5 * x * x) * 0.3989422804014327, out=out)",
+        torch_backward=_gradient("gelu"),
+    ),
+    "gelu_tanh": Idiom(
+        f"np.multiply(0.5 * x, 1 + {GELU_TANH}, out=out)",
+        "nn.gelu(x, approximate='tanh', out=out)",
+        numpy_backward=f"np.multiply(grad, 0.5 * (1 + (t := {GELU_TANH}))"
+        " + 0.3989422804014327 * x * (1 - t * t) * (1 + 0.134145 * x * x), out=out)",
+        torch_backward=_gradient("gelu", "x, approximate='tanh'"),
+    ),
+    "mish": Idiom(
+        "np.multiply(x, np.tanh(np.log1p(np.exp(x))), out=out)",
+        "nn.mish(x, out=out)",
+        numpy_backward="np.multiply(grad, (t := np.tanh(np.log1p(np.exp(x))))"
+        " + x * special.expit(x) * (1 - t * t), out=out)",
+        torch_backward="aten.mish_backward.default(grad, x)",
+    ),
+    "squareplus": Idiom(
+        "np.multiply(0.5, x + np.sqrt(x * x + 4), out=out)",
+        numpy_backward="np.multiply(0.5 * grad, 1 + x / np.sqrt(x * x + 4), out=out)",
+    ),
+}
+
+
+def writes_out(statement: str) -> bool:
+    """Whether a statement writes to ``out`` instead of allocating its result."""
+    return "=out" in statement
+
+
+def fresh(statement: str) -> str:
+    """The statement without its ``out``."""
+    for written, returned in ((".grad_input(", ".default("), (".out(", ".default("), (", grad_input=out", "")):
+        statement = statement.replace(written, returned)
+    return statement.replace(", out=out", "")

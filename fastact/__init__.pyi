@@ -1,0 +1,76 @@
+# Written by tools/stubs.py from the records: do not edit.
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastact.custom import elementwise as elementwise
+from fastact.engine.threads import get_num_threads as get_num_threads
+from fastact.engine.threads import set_num_threads as set_num_threads
+from fastact.engine.threads import threads as threads
+from fastact.engine.ufunc import CompilationError as CompilationError
+from fastact.registry import Op
+from fastact.warm import show_config as show_config
+from fastact.warm import warmup as warmup
+
+__version__: str
+__all__: list[str]
+ops: dict[str, Op]
+
+exp: np.ufunc
+expm1: np.ufunc
+log: np.ufunc
+log1p: np.ufunc
+erf: np.ufunc
+relu: np.ufunc
+relu_backward: np.ufunc
+relu6: np.ufunc
+relu6_backward: np.ufunc
+def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01, **ufunc_arguments: Any) -> Any: ...
+def leaky_relu_backward(grad: ArrayLike, x: ArrayLike, negative_slope: ArrayLike = 0.01, **ufunc_arguments: Any) -> Any: ...
+def prelu(x: ArrayLike, weight: ArrayLike, **ufunc_arguments: Any) -> Any: ...
+def prelu_backward(grad: ArrayLike, x: ArrayLike, weight: ArrayLike) -> Any: ...
+def rrelu(x: ArrayLike, lower: ArrayLike = 0.125, upper: ArrayLike = 0.3333333333333333, training: bool = False, rng: Any = None, **ufunc_arguments: Any) -> Any: ...
+def rrelu_backward(grad: ArrayLike, x: ArrayLike, lower: ArrayLike = 0.125, upper: ArrayLike = 0.3333333333333333, slopes: ArrayLike | None = None, **ufunc_arguments: Any) -> Any: ...
+def hard_tanh(x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, **ufunc_arguments: Any) -> Any: ...
+def hard_tanh_backward(grad: ArrayLike, x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, **ufunc_arguments: Any) -> Any: ...
+hard_sigmoid: np.ufunc
+hard_sigmoid_backward: np.ufunc
+hard_swish: np.ufunc
+hard_swish_backward: np.ufunc
+def soft_shrink(x: ArrayLike, lambd: ArrayLike = 0.5, **ufunc_arguments: Any) -> Any: ...
+def soft_shrink_backward(grad: ArrayLike, x: ArrayLike, lambd: ArrayLike = 0.5, **ufunc_arguments: Any) -> Any: ...
+def hard_shrink(x: ArrayLike, lambd: ArrayLike = 0.5, **ufunc_arguments: Any) -> Any: ...
+def hard_shrink_backward(grad: ArrayLike, x: ArrayLike, lambd: ArrayLike = 0.5, **ufunc_arguments: Any) -> Any: ...
+def threshold(x: ArrayLike, threshold: ArrayLike, value: ArrayLike, **ufunc_arguments: Any) -> Any: ...
+def threshold_backward(grad: ArrayLike, x: ArrayLike, threshold: ArrayLike, value: ArrayLike, **ufunc_arguments: Any) -> Any: ...
+def elu(x: ArrayLike, alpha: ArrayLike = 1.0, **ufunc_arguments: Any) -> Any: ...
+def elu_backward(grad: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, **ufunc_arguments: Any) -> Any: ...
+selu: np.ufunc
+selu_backward: np.ufunc
+def celu(x: ArrayLike, alpha: ArrayLike = 1.0, **ufunc_arguments: Any) -> Any: ...
+def celu_backward(grad: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, **ufunc_arguments: Any) -> Any: ...
+sigmoid: np.ufunc
+sigmoid_backward: np.ufunc
+log_sigmoid: np.ufunc
+log_sigmoid_backward: np.ufunc
+softplus: np.ufunc
+softplus_backward: np.ufunc
+tanh: np.ufunc
+tanh_backward: np.ufunc
+tanh_shrink: np.ufunc
+tanh_shrink_backward: np.ufunc
+softsign: np.ufunc
+softsign_backward: np.ufunc
+silu: np.ufunc
+silu_backward: np.ufunc
+quick_gelu: np.ufunc
+quick_gelu_backward: np.ufunc
+gelu: np.ufunc
+gelu_backward: np.ufunc
+gelu_tanh: np.ufunc
+gelu_tanh_backward: np.ufunc
+mish: np.ufunc
+mish_backward: np.ufunc
+def squareplus(x: ArrayLike, b: ArrayLike = 4.0, **ufunc_arguments: Any) -> Any: ...
+def squareplus_backward(grad: ArrayLike, x: ArrayLike, b: ArrayLike = 4.0, **ufunc_arguments: Any) -> Any: ...

@@ -1,0 +1,184 @@
+"""Names, documents, pickles, and that one block in ``activations.py`` is all that an op needs."""
+
+import doctest
+import inspect
+import math
+import pickle
+from dataclasses import replace
+
+import fastact as fa
+import numpy as np
+import pytest
+from fastact import reference, registry
+from fastact.registry import Op
+
+EXTRAS = {"CompilationError", "elementwise", "get_num_threads", "ops", "set_num_threads", "show_config", "threads", "warmup"}
+SECTIONS = ["Parameters", "Returns", "Raises", "Notes", "References", "Examples"]
+
+
+def test_all_is_what_the_records_say():
+    names = {name for op in fa.ops.values() for name in (op.name, op.name + "_backward")[: 1 + (op.derivative is not None)]}
+    assert set(fa.__all__) == names | EXTRAS
+    assert len(fa.__all__) == len(set(fa.__all__))
+    assert set(fa.__all__) <= set(dir(fa))
+    assert set(reference.__all__) == names
+    for name in fa.__all__:
+        assert getattr(fa, name) is getattr(fa, name)
+
+
+def test_functions_say_where_they_live(case):
+    assert (case.function.__name__, case.function.__module__) == (case.name, "fastact")
+    assert isinstance(case.ufunc, np.ufunc)
+    assert isinstance(case.function, np.ufunc) == (not case.op.parameters)
+    assert case.ufunc.types == [f"{c * case.ufunc.nin}->{c * case.ufunc.nout}" for c in "efd"]
+
+
+def test_pickle_round_trip(case):
+    assert pickle.loads(pickle.dumps(case.function)) is case.function
+
+
+def test_pickle_reaches_another_process(python, cases):
+    payload = pickle.dumps([case.function for case in cases.values()]).hex()
+    code = f"import pickle; print(*(f.__name__ for f in pickle.loads(bytes.fromhex({payload!r}))))"
+    assert python(code).split() == list(cases)
+
+
+def test_docstrings_follow_numpydoc(case):
+    lines = case.function.__doc__.splitlines()
+    assert lines[0].startswith(f"{case.name}(")
+    found = [lines[i - 1] for i, line in enumerate(lines) if line and set(line) == {"-"}]
+    assert found == [s for s in SECTIONS if s in found], "sections out of order"
+    needed = {"Parameters", "Returns", "Raises", "Notes"} | ({"Examples"} if not case.backward else set())
+    assert needed <= set(found)
+    for i, line in enumerate(lines):
+        if line and set(line) == {"-"}:
+            assert len(line) == len(lines[i - 1]), "an underline is as long as its title"
+    for name in (*case.op.parameters, "x", "out"):
+        assert any(line.startswith(f"{name} : ") for line in lines), f"{name} is not documented"
+    assert case.op.formula in case.function.__doc__
+
+
+def test_docstring_examples_run(case):
+    examples = doctest.DocTestParser().get_doctest(case.function.__doc__, {}, case.name, None, 0)
+    assert bool(examples.examples) == (not case.backward)
+    output = []
+    results = doctest.DocTestRunner(verbose=False).run(examples, out=output.append)
+    assert not results.failed, "".join(output)
+
+
+def test_documented_errors_exist(case):
+    """Every name under Raises is one that a reader can catch."""
+    import builtins
+
+    lines = case.function.__doc__.split("Raises\n------\n")[1].split("\n\n")[0].splitlines()
+    for name in [line for line in lines if not line.startswith(" ")]:
+        scope = np if name.startswith("numpy.") else builtins
+        for part in name.removeprefix("numpy.").split("."):
+            scope = getattr(scope, part, None)
+        assert isinstance(scope, type) and issubclass(scope, Exception), f"{case.name} documents {name}, which does not exist"
+
+
+def test_import_is_light(python):
+    python("import sys, fastact; heavy = {'numba', 'llvmlite', 'scipy'} & set(sys.modules); assert not heavy, heavy")
+    python("import sys, fastact; fastact.gelu, fastact.leaky_relu, dir(fastact); assert 'numba' not in sys.modules")
+
+
+def test_records_are_complete(op):
+    def must(condition, what):
+        assert condition, f"the record of {op.name} in activations.py needs {what}"
+
+    infinities = {-math.inf, math.inf}
+    must(op.summary.endswith(".") and "\n" not in op.summary, "summary=: one sentence")
+    must(op.formula, "formula=: LaTeX")
+    must(set(op.limits) == infinities, "limits={-INF: ..., INF: ...}")
+    must(callable(op.reference), "reference=: plain NumPy on the namespace m")
+    must(op.cost > 0, "cost=: nanoseconds per float32 element")
+    must(0 < op.ulp <= 2 and 0 < op.derivative_ulp <= 4, "ulp= and derivative_ulp= within the promise of 2 and 4")
+    must(op.samples and all(len(s) <= len(op.parameters) for s in op.samples), "samples=: tuples of parameters")
+    missing = len(op.parameters) - len(op.defaults)
+    must(all(len(s) >= missing for s in op.samples), "samples= that give each parameter without a default")
+    if op.derivative is not None:
+        must(set(op.derivative_limits) == infinities, "derivative_limits={-INF: ..., INF: ...}")
+        must(callable(op.reference_derivative), "reference_derivative=: a tuple of terms")
+        names = list(inspect.signature(op.derivative).parameters)
+        must(names == list(inspect.signature(op.forward).parameters), "a derivative with the parameters of forward")
+    else:
+        must(not op.derivative_limits and not op.kinks, "derivative=, or no derivative_limits= and kinks=")
+    required = [name for name in op.parameters if name not in op.defaults]
+    must(list(op.parameters)[: len(required)] == required, "parameters without a default first")
+    reference_names = list(inspect.signature(op.reference).parameters)
+    must(reference_names == ["m", "x", *op.parameters], f"reference(m, x{''.join(f', {p}' for p in op.parameters)})")
+
+
+@pytest.fixture
+def temporary_op():
+    def _bent(x, slope=0.5):
+        T = type(x)
+        return x * x * T(slope)
+
+    def _bent_derivative(x, slope):
+        T = type(x)
+        return T(2) * x * slope
+
+    op = Op(
+        forward=_bent,
+        derivative=_bent_derivative,
+        reference=lambda m, x, slope: slope * x**2,
+        reference_derivative=lambda m, x, slope: (2 * slope * x,),
+        summary="A bent line.",
+        formula="s x^2",
+        limits={-math.inf: math.inf, math.inf: math.inf},
+        derivative_limits={-math.inf: -math.inf, math.inf: math.inf},
+    )
+    yield registry.register(op)
+    del registry.OPS["bent"]
+    for module in (fa, reference):
+        for name in ("bent", "bent_backward"):
+            vars(module).pop(name, None)
+
+
+def test_one_block_makes_an_op(temporary_op, monkeypatch):
+    monkeypatch.setenv("FASTACT_CACHE_DIR", "off")
+    x = np.linspace(-3, 3, 100, dtype=np.float32)
+    assert fa.bent is fa.bent
+    assert {"bent", "bent_backward"} <= set(registry.public_names())
+    np.testing.assert_array_equal(fa.bent(x), x * x * np.float32(0.5))
+    np.testing.assert_array_equal(fa.bent(x, slope=2.0), x * x * np.float32(2))
+    np.testing.assert_array_equal(fa.bent_backward(x, x, 2.0), 4 * x * x)
+    assert "A bent line." in fa.bent.__doc__
+    assert "slope : float or array_like, default 0.5" in fa.bent.__doc__
+    assert fa.bent.__module__ == "fastact"
+    assert [kernel.name for kernel in registry.kernels(temporary_op)] == ["bent", "bent_backward"]
+    assert reference.value("bent", 3.0) == 4.5
+    assert reference.derivative_terms("bent", 3.0) == (3.0,)
+
+
+def test_removed_ops_are_gone():
+    with pytest.raises(AttributeError):
+        fa.bent
+
+
+def test_registering_twice_or_half_is_refused():
+    relu = fa.ops["relu"]
+    with pytest.raises(ValueError, match="relu"):
+        registry.register(relu)
+
+    def _half(x):
+        return x
+
+    with pytest.raises(ValueError, match="reference_derivative"):
+        registry.register(replace(relu, forward=_half, reference_derivative=None))
+    assert "half" not in fa.ops
+
+
+def test_show_config_prints(capsys):
+    fa.show_config()
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("fastact", "numpy", "numba", "processor", "threads", "threading layer", "cache directory"):
+        assert any(line.startswith(name) for line in lines), f"{name} is not shown"
+
+
+def test_warmup_reports_progress():
+    seen = []
+    fa.warmup(["relu", "elu_backward"], ["float32"], progress=seen.append)
+    assert seen == ["relu float32", "elu_backward float32"]

@@ -1,0 +1,72 @@
+"""Write ``fastact/__init__.pyi``, the types that editors and checkers see, from the records; ``--check`` only compares."""
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from fastact.registry import OPS, public_function, public_names  # noqa: E402
+
+TARGET = ROOT / "fastact" / "__init__.pyi"
+
+HEADER = """\
+# Written by tools/stubs.py from the records: do not edit.
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastact.custom import elementwise as elementwise
+from fastact.engine.threads import get_num_threads as get_num_threads
+from fastact.engine.threads import set_num_threads as set_num_threads
+from fastact.engine.threads import threads as threads
+from fastact.engine.ufunc import CompilationError as CompilationError
+from fastact.registry import Op
+from fastact.warm import show_config as show_config
+from fastact.warm import warmup as warmup
+
+__version__: str
+__all__: list[str]
+ops: dict[str, Op]
+"""
+
+
+def stub(name: str) -> str:
+    """The declaration of one public function."""
+    op = OPS[name if name in OPS else name.removesuffix("_backward")]
+    function = public_function(name)
+    if not op.parameters:
+        return f"{name}: np.ufunc\n"
+    parameters = []
+    for parameter in inspect.signature(function).parameters.values():
+        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+        parameters.append(f"{parameter.name}: {_annotation(parameter)}{default}")
+    shown = ", ".join(parameters).replace("ufunc_arguments:", "**ufunc_arguments:")
+    return f"def {name}({shown}) -> Any: ...\n"
+
+
+def _annotation(parameter: inspect.Parameter) -> str:
+    known = {"training": "bool", "slopes": "ArrayLike | None", "ufunc_arguments": "Any"}
+    return known.get(parameter.name, "Any" if parameter.name == "rng" else "ArrayLike")
+
+
+def main() -> int:
+    """Write or compare; 1 if the file is stale."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail if the file is not what would be written")
+    arguments = parser.parse_args()
+    text = HEADER + "\n" + "".join(stub(name) for name in public_names())
+    if arguments.check:
+        if TARGET.read_text() != text:
+            print(f"{TARGET.relative_to(ROOT)} is stale: run python tools/stubs.py", file=sys.stderr)
+            return 1
+        return 0
+    TARGET.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
