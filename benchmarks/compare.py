@@ -17,6 +17,8 @@ from benchmarks import cases, targets
 from benchmarks.measure import Cell, busy, conditions, equal_terms, measure
 from benchmarks.tables import table
 
+PLACE = ("op", "direction", "dtype", "size", "variant")
+"""What tells a cell from the others."""
 QUICK_SIZES = (1_000, 100_000)
 
 
@@ -32,16 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result["cells"] = []
     before = _before(options.json, result)
     kept, result["busy"] = before["cells"], result["busy"] or before["busy"]
+    status = 0
     try:
         _measure_all(options, result["cells"])
     except KeyboardInterrupt:
+        status = 130
         print("interrupted; this was measured before:", file=sys.stderr)
     if options.json:
         measured = {_identity(cell) for cell in result["cells"]}
         whole = [cell for cell in kept if _identity(cell) not in measured] + result["cells"]
         options.json.write_text(_dump({**result, "cells": whole}))
     print((targets.report if options.targets else _report)(result["cells"], options.markdown))
-    return 0
+    return status
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -112,7 +116,7 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
 
 
 def _identity(cell: Cell) -> tuple[Any, ...]:
-    return tuple(cell[name] for name in ("op", "direction", "dtype", "size", "variant"))
+    return tuple(cell[name] for name in PLACE)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -142,18 +146,18 @@ def _dump(result: dict[str, Any]) -> str:
 
 
 def _report(cells: Iterable[Cell], markdown: bool) -> str:
-    rows, others = [], dict.fromkeys(name for cell in cells for name in cell["ratio"])
+    rows = []
     for cell in cells:
         row = [cell["op"], cell["direction"], cell["dtype"], f"{cell['size']:,}", cell["variant"]]
-        rows.append([*row, _seconds(cell["seconds"]["fastact"]), *(_ratio(cell, name) for name in others)])
-    head = ["op", "direction", "dtype", "size", "variant", "fastact", *(f"{name} / fastact" for name in others)]
-    return table(head, rows, markdown)
+        peers = [_ratio(cell, name) if name in cell["ratio"] else "" for name in cases.PEERS]
+        also = [f"{name} {_ratio(cell, name)}" for name in cell["ratio"] if name not in cases.PEERS]
+        rows.append([*row, _seconds(cell["seconds"]["fastact"]), *peers, ", ".join(also)])
+    note = "Time, median of its ratio to fastact's time (quartiles); *: allocates its result, for want of an out."
+    return f"{table([*PLACE, 'fastact', *cases.PEERS, 'also'], rows, markdown)}\n\n{note}"
 
 
 def _ratio(cell: Cell, name: str) -> str:
     """The time of another contender, its ratio to fastact's and the quartiles of that."""
-    if name not in cell["ratio"]:
-        return ""
     _, low, middle, high, _ = cell["ratio"][name]
     star = "*" if name in cell["allocates"] else ""
     return f"{_seconds(cell['seconds'][name])}{star}  {middle:.2f} ({low:.2f}-{high:.2f})"

@@ -25,9 +25,9 @@ LONG = 0.02
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "torch")
 
 Cell = dict[str, Any]
-"""A measured case, as in the JSON: ``op``, ``direction``, ``dtype``, ``size``, ``variant``; ``seconds``, the quickest call
-of each contender; ``ratio``, for each but fastact the minimum, quartiles and maximum of its time over fastact's; and
-``allocates``, who returns a fresh array where the others write to ``out``."""
+"""A measured case, as in the JSON: ``op``, ``direction``, ``dtype``, ``size``, ``variant``; ``seconds``, the quickest
+call of each contender; ``ratio``, for each but fastact the minimum, quartiles and maximum of its time over fastact's;
+and ``allocates``, who returns a fresh array where the others write to ``out``."""
 
 
 def measure(case: Case, contenders: Mapping[str, Contender], rounds: int, turn: float = 0.003) -> Cell:

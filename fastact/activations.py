@@ -19,7 +19,15 @@ import numpy as np
 from fastact.maths.erf import erf, gelu, gelu_derivative
 from fastact.maths.exp import exp, exp_nonpositive, expm1, expm1_nonpositive
 from fastact.maths.log import log, log1p, log1p_unit
-from fastact.maths.sigmoid import lowest, mish, mish_derivative, times_sigmoid, times_sigmoid_derivative
+from fastact.maths.sigmoid import (
+    lowest,
+    mish,
+    mish_derivative,
+    sigmoid,
+    sigmoid_derivative,
+    times_sigmoid,
+    times_sigmoid_derivative,
+)
 from fastact.maths.tanh import tanh
 from fastact.maths.tanh_shrink import tanh_shrink
 from fastact.registry import Op, register
@@ -356,9 +364,20 @@ register(
 )
 
 
-def _hard_sigmoid(x: Scalar) -> Scalar:
+@scalar
+def clipped_sixth(x: Scalar) -> Scalar:
+    """``min(max(x + 3, 0), 6) / 6``, with 1 / 6 in two parts to spare its rounding error."""
     T = type(x)
-    return minimum(maximum(x + T(3), T(0)), T(6)) * T(1 / 6)
+    clipped = minimum(maximum(x + T(3), T(0)), T(6))
+    sixth = T(1 / 6)
+    return fma(clipped, sixth, clipped * T(SIXTH_ERROR + (1 / 6 - widen(sixth))))
+
+
+SIXTH_ERROR = float(Fraction(1, 6) - Fraction(1 / 6))
+
+
+def _hard_sigmoid(x: Scalar) -> Scalar:
+    return clipped_sixth(x)
 
 
 def _hard_sigmoid_derivative(x: Scalar) -> Scalar:
@@ -385,7 +404,7 @@ register(
 
 def _hard_swish(x: Scalar) -> Scalar:
     T = type(x)
-    return maximum(x, T(-3)) * (minimum(maximum(x + T(3), T(0)), T(6)) * T(1 / 6))
+    return maximum(x, T(-3)) * clipped_sixth(x)
 
 
 def _hard_swish_derivative(x: Scalar) -> Scalar:
@@ -599,16 +618,11 @@ register(
 
 
 def _sigmoid(x: Scalar) -> Scalar:
-    T = type(x)
-    e = exp_nonpositive(-absolute(x))
-    return select(x < T(0), e, T(1)) / (T(1) + e)
+    return sigmoid(x)
 
 
 def _sigmoid_derivative(x: Scalar) -> Scalar:
-    T = type(x)
-    e = exp_nonpositive(-absolute(x))
-    r = T(1) / (T(1) + e)
-    return e * r * r
+    return sigmoid_derivative(x)
 
 
 register(
@@ -632,7 +646,7 @@ def _log_sigmoid(x: Scalar) -> Scalar:
 
 
 def _log_sigmoid_derivative(x: Scalar) -> Scalar:
-    return _sigmoid(-x)
+    return sigmoid(-x)
 
 
 register(
@@ -656,7 +670,7 @@ def _softplus(x: Scalar) -> Scalar:
 
 
 def _softplus_derivative(x: Scalar) -> Scalar:
-    return _sigmoid(x)
+    return sigmoid(x)
 
 
 register(
@@ -681,9 +695,7 @@ def _tanh(x: Scalar) -> Scalar:
 
 def _tanh_derivative(x: Scalar) -> Scalar:
     T = type(x)
-    e = exp_nonpositive(T(-2) * absolute(x))
-    r = T(2) / (T(1) + e)
-    return e * r * r
+    return T(4) * sigmoid_derivative(T(2) * x)
 
 
 register(
@@ -762,14 +774,14 @@ register(
 
 def _silu(x: Scalar) -> Scalar:
     T = type(x)
-    x = maximum(x, lowest(x))
-    return times_sigmoid(x, x, T(-0.0))
+    bounded = minimum(maximum(x, lowest(x)), T(64))
+    return select(x > T(64), x, times_sigmoid(bounded, bounded, T(0)))
 
 
 def _silu_derivative(x: Scalar) -> Scalar:
     T = type(x)
-    x = maximum(x, lowest(x))
-    return times_sigmoid_derivative(x, x, T(-0.0), T(1))
+    bounded = minimum(maximum(x, lowest(x)), T(64))
+    return times_sigmoid_derivative(bounded, bounded, T(0))
 
 
 def _times_sigmoid_terms(m: Any, x: Any, z: Any, slope: Any) -> tuple[Any, Any]:
@@ -796,23 +808,23 @@ QUICK_GELU_SLOPE = 1.702
 
 @scalar
 def quick_gelu_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """``x`` where it is not too far left to matter, ``z = 1.702 x`` and the rounding error of ``z``."""
+    """``x`` within the bounds where it matters, ``z = 1.702 x`` and the rounding error of ``z``."""
     T = type(x)
     slope = T(QUICK_GELU_SLOPE)
-    x = maximum(x, T(1 / QUICK_GELU_SLOPE) * lowest(x))
+    x = minimum(maximum(x, T(1 / QUICK_GELU_SLOPE) * lowest(x)), T(64))
     z = slope * x
     return x, z, fma(slope, x, -z) + T(QUICK_GELU_SLOPE - widen(slope)) * x
 
 
 def _quick_gelu(x: Scalar) -> Scalar:
-    x, z, correction = quick_gelu_argument(x)
-    return times_sigmoid(x, z, correction)
+    T = type(x)
+    bounded, z, correction = quick_gelu_argument(x)
+    return select(x > T(64), x, times_sigmoid(bounded, z, correction))
 
 
 def _quick_gelu_derivative(x: Scalar) -> Scalar:
-    T = type(x)
-    x, z, correction = quick_gelu_argument(x)
-    return times_sigmoid_derivative(x, z, correction, T(QUICK_GELU_SLOPE))
+    _, z, correction = quick_gelu_argument(x)
+    return times_sigmoid_derivative(z, z, correction)
 
 
 register(
@@ -865,8 +877,8 @@ GELU_TANH_CUBIC_ERROR = float(Fraction(GELU_TANH_LINEAR) * Fraction(0.044715) - 
 
 
 @scalar
-def gelu_tanh_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """``x`` within the bounds where it matters, the argument ``z`` of the sigmoid and its rounding error.
+def gelu_tanh_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+    """``x`` within the bounds where it matters, the argument ``z`` of the sigmoid, its rounding error and ``x * dz/dx``.
 
     The exponential turns an absolute error of ``z`` into a relative one, and ``z`` reaches -100 before the result
     underflows, so ``z`` needs twice the precision: error-free products by fma, and Knuth's TwoSum for the sum.
@@ -883,7 +895,7 @@ def gelu_tanh_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     z = x * total
     low = fma(cubic, square, -term) + fma(cubic, square_error, T(GELU_TANH_LINEAR - widen(linear)))
     low = fma(T(GELU_TANH_CUBIC - widen(cubic) + GELU_TANH_CUBIC_ERROR), square, low) + total_error
-    return x, z, fma(x, low, fma(x, total, -z))
+    return x, z, fma(x, low, fma(x, total, -z)), fma(x + x, term, z)
 
 
 gelu_tanh_lowest = ByPrecision(
@@ -893,15 +905,13 @@ gelu_tanh_lowest = ByPrecision(
 
 def _gelu_tanh(x: Scalar) -> Scalar:
     T = type(x)
-    bounded, z, correction = gelu_tanh_argument(x)
-    return select(x > T(32), x, times_sigmoid(bounded, z, correction))
+    bounded, z, correction, _ = gelu_tanh_argument(x)
+    return select(x > T(64), x, times_sigmoid(bounded, z, correction))
 
 
 def _gelu_tanh_derivative(x: Scalar) -> Scalar:
-    T = type(x)
-    x, z, correction = gelu_tanh_argument(x)
-    slope = fma(T(3 * GELU_TANH_CUBIC) * x, x, T(GELU_TANH_LINEAR))
-    return times_sigmoid_derivative(x, z, correction, slope)
+    _, z, correction, xslope = gelu_tanh_argument(x)
+    return times_sigmoid_derivative(xslope, z, correction)
 
 
 def _gelu_tanh_z(m: Any, x: Any) -> Any:
@@ -962,25 +972,34 @@ register(
 
 @scalar
 def squareplus_parts(x: Scalar, b: Scalar) -> tuple[Scalar, Scalar]:
-    """``squareplus(x, b)`` and ``sqrt(x**2 + b)``."""
+    """``squareplus(x, b)`` and ``sqrt(x**2 + b)``; rounding errors are carried along, as plain formulas reach 2.7 ULP."""
     T = type(x)
-    magnitude = absolute(x)
-    root = select(magnitude > T(1e18), magnitude, sqrt(fma(x, x, b)))  # the square would overflow
-    larger = T(0.5) * magnitude + T(0.5) * root
-    # The two roots of y**2 - x y - b / 4 multiply to -b / 4, which spares the subtraction below zero.
-    return select(x < T(0), T(0.25) * b / larger, larger), root
+    magnitude = minimum(absolute(x), T(1e18))  # the square of more would overflow
+    square = fma(magnitude, magnitude, b)
+    root = sqrt(square)
+    safe_root = maximum(root, T(1e-30))
+    root_error = fma(-root, root, square) + (fma(magnitude, magnitude, b - square))
+    total = root + magnitude
+    total_error = (magnitude - (total - root)) + root_error * (T(0.5) / safe_root)
+    r = T(1) / maximum(total, T(1e-30))
+    r_error = r * fma(-r, total_error, fma(-r, total, T(1)))
+    half_b = T(0.5) * b
+    return select(x < T(0), fma(half_b, r, half_b * r_error), fma(T(0.5), total_error, T(0.5) * total)), root
 
 
 def _squareplus(x: Scalar, b: Scalar = 4.0) -> Scalar:
     T = type(x)
     y, _ = squareplus_parts(x, T(b))
-    return y
+    # Beyond the bound of the parts, b adds nothing on the right and little on the left.
+    far = select(x > T(0), x, T(0.25) * T(b) / absolute(x))
+    return select(absolute(x) > T(1e18), far, y)
 
 
 def _squareplus_derivative(x: Scalar, b: Scalar) -> Scalar:
     T = type(x)
     y, root = squareplus_parts(x, b)
-    return select(x > T(1e18), T(1), select(root == T(0), T(0.5), y / root))
+    far = select(x > T(0), T(1), T(0.25) * b / absolute(x) / absolute(x))
+    return select(absolute(x) > T(1e15), far, select(root == T(0), T(0.5), y / root))
 
 
 def _squareplus_reference_derivative(m: Any, x: Any, b: Any) -> tuple[Any]:

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-os.environ.setdefault("NUMBA_NUM_THREADS", "3")  # before numba is imported: threads to test with, however small the machine
+os.environ.setdefault(
+    "NUMBA_NUM_THREADS", "3"
+)  # before numba is imported: threads to test with, however small the machine
 
 import fastact as fa
 from fastact import reference
@@ -131,7 +133,9 @@ def same_bits():
             g, e = np.ascontiguousarray(g).reshape(-1), np.ascontiguousarray(e).reshape(-1)
             integer = f"i{g.itemsize}"
             wrong = np.flatnonzero((g.view(integer) != e.view(integer)) & ~(np.isnan(g) & np.isnan(e)))
-            assert not wrong.size, f"{message}: {wrong.size} of {g.size}, at {wrong[:5]}: {g[wrong[:5]]} != {e[wrong[:5]]}"
+            assert not wrong.size, (
+                f"{message}: {wrong.size} of {g.size}, at {wrong[:5]}: {g[wrong[:5]]} != {e[wrong[:5]]}"
+            )
 
     return check
 
@@ -180,7 +184,9 @@ def python():
     def run(code, *, flags=(), **environment):
         if callable(code):
             lines = inspect.getsource(code).splitlines()
-            body = next(i for i, line in enumerate(lines) if line.endswith(":") and line.lstrip().startswith("def ")) + 1
+            body = (
+                next(i for i, line in enumerate(lines) if line.endswith(":") and line.lstrip().startswith("def ")) + 1
+            )
             code = inspect.cleandoc("\n" + "\n".join(lines[body:]))
         env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
         env |= {name: str(value) for name, value in environment.items() if value is not None}

@@ -6,18 +6,30 @@ import math
 import pickle
 from dataclasses import replace
 
-import fastact as fa
 import numpy as np
 import pytest
+
+import fastact as fa
 from fastact import reference, registry
 from fastact.registry import Op
 
-EXTRAS = {"CompilationError", "elementwise", "get_num_threads", "ops", "set_num_threads", "show_config", "threads", "warmup"}
+EXTRAS = {
+    "CompilationError",
+    "elementwise",
+    "get_num_threads",
+    "ops",
+    "set_num_threads",
+    "show_config",
+    "threads",
+    "warmup",
+}
 SECTIONS = ["Parameters", "Returns", "Raises", "Notes", "References", "Examples"]
 
 
 def test_all_is_what_the_records_say():
-    names = {name for op in fa.ops.values() for name in (op.name, op.name + "_backward")[: 1 + (op.derivative is not None)]}
+    names = {
+        name for op in fa.ops.values() for name in (op.name, op.name + "_backward")[: 1 + (op.derivative is not None)]
+    }
     assert set(fa.__all__) == names | EXTRAS
     assert len(fa.__all__) == len(set(fa.__all__))
     assert set(fa.__all__) <= set(dir(fa))
@@ -75,7 +87,9 @@ def test_documented_errors_exist(case):
         scope = np if name.startswith("numpy.") else builtins
         for part in name.removeprefix("numpy.").split("."):
             scope = getattr(scope, part, None)
-        assert isinstance(scope, type) and issubclass(scope, Exception), f"{case.name} documents {name}, which does not exist"
+        assert isinstance(scope, type) and issubclass(scope, Exception), (
+            f"{case.name} documents {name}, which does not exist"
+        )
 
 
 def test_import_is_light(python):

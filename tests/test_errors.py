@@ -2,9 +2,10 @@
 
 import re
 
-import fastact as fa
 import numpy as np
 import pytest
+
+import fastact as fa
 
 WRONG_PARAMETERS = {
     "hard_tanh": ({"min_val": 1.0, "max_val": -1.0}, "min_val"),
@@ -18,8 +19,19 @@ WRONG_PARAMETERS = {
 
 @pytest.mark.parametrize(
     "x",
-    [1j, "a", b"a", None, np.ones(3, complex), np.ones(3, np.complex64), np.array(["a"]), np.array([1.0], object),
-     np.array(["2020"], "datetime64"), np.array([1], "timedelta64[s]"), np.ones(2, [("f", float)])],
+    [
+        1j,
+        "a",
+        b"a",
+        None,
+        np.ones(3, complex),
+        np.ones(3, np.complex64),
+        np.array(["a"]),
+        np.array([1.0], object),
+        np.array(["2020"], "datetime64"),
+        np.array([1], "timedelta64[s]"),
+        np.ones(2, [("f", float)]),
+    ],
     ids=repr,
 )
 def test_arrays_of_the_wrong_kind(case, x):
@@ -110,7 +122,10 @@ def test_wrong_environment_variable_is_the_callers_error(python, value):
     assert small == "0.0", "a small array needs no threads"
 
 
-@pytest.mark.parametrize("n,error", [(0, ValueError), (-3, ValueError), ("2", TypeError), (True, TypeError), (1.0, TypeError), (None, TypeError)])
+@pytest.mark.parametrize(
+    "n,error",
+    [(0, ValueError), (-3, ValueError), ("2", TypeError), (True, TypeError), (1.0, TypeError), (None, TypeError)],
+)
 def test_set_num_threads_refuses(n, error):
     before = fa.get_num_threads()
     with pytest.raises(error, match="n must be"):

@@ -1,6 +1,7 @@
 """Derivatives against differences of the values, at kinks and at infinity."""
 
 import numpy as np
+
 from fastact import reference
 
 STEP = 2.0**-9

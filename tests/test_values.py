@@ -2,9 +2,10 @@
 
 import inspect
 
-import fastact as fa
 import numpy as np
 import pytest
+
+import fastact as fa
 from fastact import reference
 
 
@@ -99,8 +100,18 @@ def test_signature_and_reference_take_the_same_parameters(parametrised):
 
 @pytest.mark.parametrize(
     "x_shape,weight_shape",
-    [((4, 3, 5), ()), ((4, 3, 5), (1,)), ((4, 3, 5), (5,)), ((4, 3, 5), (3, 1)), ((4, 3, 5), (4, 1, 1)), ((7,), (7,)),
-     ((3, 1), (1, 4)), ((5,), (2, 5)), ((), ()), ((0, 3), (3,))],
+    [
+        ((4, 3, 5), ()),
+        ((4, 3, 5), (1,)),
+        ((4, 3, 5), (5,)),
+        ((4, 3, 5), (3, 1)),
+        ((4, 3, 5), (4, 1, 1)),
+        ((7,), (7,)),
+        ((3, 1), (1, 4)),
+        ((5,), (2, 5)),
+        ((), ()),
+        ((0, 3), (3,)),
+    ],
 )
 def test_prelu_backward_sums_over_broadcast_axes(x_shape, weight_shape, dtype):
     rng = np.random.default_rng(3)

@@ -48,9 +48,9 @@ class Derivation:
         return f"{self.module}.{self.variable}"
 
     def derive(self) -> Fit:
+        """Fit the polynomial."""
         if self.exact is not None:
             return Fit(tuple(nearest(c, self.float_type) for c in self.exact()), float("nan"))
-        """Fit the polynomial."""
         return fit_rounded(
             self.function, self.interval, self.degree, self.float_type, weight=self.weight, leading=self.leading
         )
@@ -104,11 +104,22 @@ def log1p_weight(f: Real) -> Real:
     return f**2 / mp.log1p(f)
 
 
+def tanh_shrink_remainder(s: Real) -> Real:
+    """``q`` in ``x - tanh(x) = x**3 * (1 / 3 + s * q(s))`` with ``s = x * x``."""
+    x = mp.sqrt(s)
+    return ((x - mp.tanh(x)) / x**3 - mpf(1) / 3) / s
+
+
+def tanh_shrink_weight(s: Real) -> Real:
+    x = mp.sqrt(s)
+    return s * x**3 / (x - mp.tanh(x))
+
+
 def exp_derivations(
     float_type: type[np.floating[Any]], degree: int, expm1_degrees: tuple[int, int], scale: float
 ) -> list[Derivation]:
     name = float_type.__name__.upper()
-    half, expm1_interval = (-LN2 / 2, LN2 / 2), (mpf("-0.415") * LN2, mpf("0.585") * LN2)
+    half, expm1_interval = (-LN2 / 2, LN2 / 2), (mp.log(0.75), mp.log(1.5))
     return [
         Derivation("exp", f"_EXP_{name}", mp.exp, half, degree, float_type, leading=(1, 1)),
         Derivation(

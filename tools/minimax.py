@@ -2,9 +2,9 @@
 
 The minimax problem is solved as a linear programme over a dense grid of Chebyshev points, refined in multiple
 precision: each round fits a correction to what the previous rounds left, so that float64 linear programming suffices
-for errors far below float64's own. Unlike Remez' exchange this needs no alternation, and so still works after the leading
-coefficients have been fixed to values that are not the best ones - which is how the coefficients are rounded: lowest
-degree first, each to its nearest representable value, the rest solved for again (as in Brisebarre, Muller and
+for errors far below float64's own. Unlike Remez' exchange this needs no alternation, and so still works after the
+leading coefficients have been fixed to values that are not the best ones - which is how the coefficients are rounded:
+lowest degree first, each to its nearest representable value, the rest solved for again (as in Brisebarre, Muller and
 Tisserand, "Computing machine-efficient polynomial approximations", 2006, but greedily).
 
 To fit a polynomial in another variable (odd functions in ``x * x``, tails in ``1 / x``), pass the function, the weight
@@ -48,7 +48,7 @@ class Fit:
     error: float
 
     def literal(self) -> str:
-        """Write the source text of the ``Polynomial`` with these coefficients, each printed so that it reads back exactly."""
+        """Write the source text of the ``Polynomial`` with these coefficients; each reads back exactly."""
         return f"Polynomial({', '.join(repr(float(c)) for c in self.coefficients)})"
 
 

@@ -1,7 +1,8 @@
 """The table of speeds in README.md, from a result of ``benchmarks/compare.py``.
 
-``python tools/readme_table.py benchmarks/results/FILE.json`` rewrites what stands between the two markers; ``--check`` only
-says whether it is fresh. Without a file it takes the newest of ``benchmarks/results``, by the date inside.
+``python tools/readme_table.py benchmarks/results/FILE.json`` rewrites what stands between the two markers; with
+``--check`` it only says whether that is fresh. Without a file it takes the newest of
+``benchmarks/results``, by the date inside.
 """
 
 import argparse
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--check", action="store_true", help="write nothing; the exit status is 1 if the table is stale"
     )
     options = parser.parse_args(arguments)
-    before = options.readme.read_text(encoding="utf-8")
+    before = options.readme.read_text(encoding="utf-8") if options.readme.exists() else ""
     if before.count(BEGIN) != 1 or before.count(END) != 1 or before.index(BEGIN) > before.index(END):
         parser.error(f"{options.readme} must hold {BEGIN} and, after it, {END}, once each")
     head, tail = before.split(BEGIN)[0], before.split(END)[1]
@@ -99,10 +100,10 @@ def _conditions(result: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
     threads = f"{result['threads']} thread{'s' * (result['threads'] > 1)}"
     lines = [
-        "Columns: nanoseconds per element of fastact at 1e6 elements; then the time of others over fastact's, by size.",
-        "float32, normally distributed, written to `out=` (*: the other has no `out=` and allocates). NumPy stands for the",
-        "best NumPy or SciPy expression (`benchmarks/idioms.py`). PyTorch's gradients of sigmoid and tanh start from the",
-        f"saved output. {result['date']}, {machine['processor']}, {threads} on {machine['cores']} cores ({caches});",
+        "Nanoseconds per element of fastact at 1e6 elements, then the time of others over fastact's, by size; float32,",
+        "written to `out=` (*: the other has no `out=` and allocates). NumPy stands for the best NumPy or SciPy",
+        "expression (`benchmarks/idioms.py`). PyTorch's gradients of sigmoid and tanh start from the saved output.",
+        f"{result['date']}, {machine['processor']}, {threads} on {machine['cores']} cores ({caches});",
         f"{packages}.",
     ]
     if result["busy"]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from fastact.engine import records
 
 CGROUP = Path("/sys/fs/cgroup")
+OPENMP_SPINS = 20_000
 
 _lock = threading.RLock()
 _wanted: int | None = None
@@ -146,10 +147,28 @@ def _layer() -> tuple[int, int, str]:
     from numba.np.ufunc import parallel
 
     _preload_tbb()
-    parallel._launch_threads()
+    with _patient_openmp():
+        parallel._launch_threads()
     name = parallel.threading_layer()
     pool = import_module(f"numba.np.ufunc.{name}pool" if name != "workqueue" else "numba.np.ufunc.workqueue")
     return pool.parallel_for, config.NUMBA_NUM_THREADS, name
+
+
+@contextlib.contextmanager
+def _patient_openmp() -> Iterator[None]:
+    """Let GNU OpenMP, which reads its environment when it is loaded, spin for microseconds before it sleeps.
+
+    By default its threads spin for milliseconds after and inside every region. On a machine with other work to do they
+    then hold the processors that the region's last chunk waits for: 65k elements took 20 ms instead of 50 us.
+    """
+    if any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")):
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = str(OPENMP_SPINS)
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 def _preload_tbb() -> None:

@@ -4,15 +4,17 @@ All of them reduce the argument as Cody and Waite did (Software Manual for the E
 Elementary Functions, chapter 11): ``x = n * ln2 + r`` with ``n`` the nearest integer to ``x / ln2``, then
 ``exp(x) = 2**n * exp(r)``, with a minimax polynomial for ``exp(r)``. Three things make it short:
 
-- ``n`` comes from adding ``1.5 * 2**23`` (``2**52``) and the exponent's bias, which leaves the biased ``n`` in the low bits
-  of the sum, so that a single shift makes ``2**n`` of it: no rounding, no conversion, no addition of the bias;
+- ``n`` comes from adding ``1.5 * 2**23`` (``2**52``) and the exponent's bias, which leaves the biased ``n`` in the low
+  bits of the sum, so that a single shift makes ``2**n`` of it: no rounding, no conversion, no addition of the bias;
 - ``ln2`` is taken as its nearest float plus a rest: ``x`` and ``n`` times the first are multiples of so large a unit
   that their difference is exact;
 - where results may be subnormal, the polynomial carries a factor ``2**-24`` (``2**-56``), so that the power of two it
   is multiplied with stays normal and the product is rounded once.
 
 The coefficients are derived by ``tools/derive_coefficients.py``; each is the shortest decimal that reads back exactly.
-ULP figures: float32 over every bit pattern, float64 over samples from every binade, against mpmath.
+ULP figures are measured errors: float32 over every bit pattern from 2**-31 to where the result saturates and over every
+64th elsewhere, against float64; float64 over samples from every binade, against mpmath.
+``exp_compensated``: random pairs.
 """
 
 from fastact.scalar import ByPrecision, Polynomial, scalar
@@ -119,22 +121,22 @@ _SCALED_EXP_MINUS_HALF_FLOAT64 = Polynomial(
     -1.6945590776849583e-28,
 )
 
-# q in expm1(r) = r + r * r * q(r): degree 5 and 9 on -0.415 ln2 <= r <= 0.585 ln2, relative error 3.8e-10 and 2.0e-17
+# q in expm1(r) = r + r * r * q(r): degree 5 and 9 on log(0.75) <= r <= log(1.5), relative error 3.8e-10 and 2.0e-17
 # of expm1(r); degree 4 and 9 on |r| <= ln2 / 2 (NONPOSITIVE), 1.4e-8 and 1.9e-17.
 _EXPM1_FLOAT32 = Polynomial(
-    0.5, 0.16666670143604279, 0.04166658967733383, 0.008332042023539543, 0.0013917821925133467, 0.0002094261144520715
+    0.5, 0.16666670143604279, 0.04166658967733383, 0.008332042023539543, 0.001391781959682703, 0.00020942470291629434
 )
 _EXPM1_FLOAT64 = Polynomial(
     0.49999999999999994,
     0.16666666666667318,
-    0.04166666666667902,
-    0.008333333332662108,
-    0.0013888888886043462,
-    0.00019841272040280539,
-    2.480157774872155e-05,
-    2.7554405510866224e-06,
-    2.758825805325956e-07,
-    2.6425975491548618e-08,
+    0.041666666666678974,
+    0.00833333333266211,
+    0.0013888888886072687,
+    0.00019841272040052523,
+    2.4801577693806764e-05,
+    2.755440626302639e-06,
+    2.758829087131762e-07,
+    2.6425374845881955e-08,
 )
 _EXPM1_NONPOSITIVE_FLOAT32 = Polynomial(
     0.4999999701976776, 0.1666654646396637, 0.04166744649410248, 0.00836624950170517, 0.0013869669055566192
@@ -155,7 +157,7 @@ _EXPM1_NONPOSITIVE_FLOAT64 = Polynomial(
 
 @scalar
 def _exp_float32(x: Scalar) -> Scalar:
-    """``exp(x)`` for every x: 0.9 ULP."""
+    """``exp(x)`` for every x: 0.90 ULP."""
     T = type(x)
     x = minimum(maximum(x, T(-104.0)), T(89.0))  # beyond these the result is 0 or infinity anyway
     shifted = fma(x, T(1.4426950216293335), T(12583166.0))  # 1.5 * 2**23 + 2 * 127
@@ -170,7 +172,7 @@ def _exp_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _exp_float64(x: Scalar) -> Scalar:
-    """``exp(x)`` for every x: 0.85 ULP."""
+    """``exp(x)`` for every x: 0.86 ULP."""
     T = type(x)
     x = minimum(maximum(x, T(-746.0)), T(710.0))
     shifted = fma(x, T(1.4426950408889634), T(6755399441057790.0))  # 1.5 * 2**52 + 2 * 1023
@@ -187,7 +189,7 @@ exp = ByPrecision(float32=_exp_float32, float64=_exp_float64)
 
 @scalar
 def _exp_nonpositive_float32(x: Scalar) -> Scalar:
-    """``exp(x)`` for x <= 0 or NaN, down to the subnormal results and 0: 0.9 ULP."""
+    """``exp(x)`` for x <= 0 or NaN, down to the subnormal results and 0: 0.90 ULP."""
     T = type(x)
     x = maximum(x, T(-104.0))
     shifted = fma(x, T(1.4426950216293335), T(12583063.0))  # 1.5 * 2**23 + 127 + 24
@@ -199,7 +201,7 @@ def _exp_nonpositive_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _exp_nonpositive_float64(x: Scalar) -> Scalar:
-    """``exp(x)`` for x <= 0 or NaN, down to the subnormal results and 0: 0.85 ULP."""
+    """``exp(x)`` for x <= 0 or NaN, down to the subnormal results and 0: 0.86 ULP."""
     T = type(x)
     x = maximum(x, T(-746.0))
     shifted = fma(x, T(1.4426950408889634), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
@@ -214,7 +216,7 @@ exp_nonpositive = ByPrecision(float32=_exp_nonpositive_float32, float64=_exp_non
 
 @scalar
 def _exp_compensated_float32(x: Scalar, correction: Scalar) -> Scalar:
-    """``exp(x + correction)`` for x <= 0 or NaN and a finite correction below ``1e-4``: ? ULP."""
+    """``exp(x + correction)`` for x <= 0 or NaN and a finite correction below ``1e-4``: 1.03 ULP."""
     T = type(x)
     x = maximum(x, T(-104.0))
     shifted = fma(x, T(1.4426950216293335), T(12583063.0))  # 1.5 * 2**23 + 127 + 24
@@ -226,7 +228,7 @@ def _exp_compensated_float32(x: Scalar, correction: Scalar) -> Scalar:
 
 @scalar
 def _exp_compensated_float64(x: Scalar, correction: Scalar) -> Scalar:
-    """``exp(x + correction)`` for x <= 0 or NaN and a finite correction below ``1e-12``: ? ULP."""
+    """``exp(x + correction)`` for x <= 0 or NaN and a finite correction below ``1e-12``: 0.95 ULP."""
     T = type(x)
     x = maximum(x, T(-746.0))
     shifted = fma(x, T(1.4426950408889634), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
@@ -241,7 +243,7 @@ exp_compensated = ByPrecision(float32=_exp_compensated_float32, float64=_exp_com
 
 @scalar
 def _exp_minus_square_float32(x: Scalar) -> Scalar:
-    """``exp(-x * x)`` for x >= 0 or NaN, down to the subnormal results and 0: TODO ULP.
+    """``exp(-x * x)`` for x >= 0 or NaN, down to the subnormal results and 0: 1.05 ULP.
 
     The square is never rounded: ln2's high part has 16 bits, so that ``n`` times it is exact, and one fma subtracts it
     from the square. The scale is that of ``exp_nonpositive``.
@@ -257,7 +259,7 @@ def _exp_minus_square_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _exp_minus_square_float64(x: Scalar) -> Scalar:
-    """``exp(-x * x)`` for x >= 0 or NaN, down to the subnormal results and 0: TODO ULP. ln2's high part has 42 bits."""
+    """``exp(-x * x)`` for x >= 0 or NaN, down to the subnormal results and 0: 1.0 ULP. ln2's high part has 42 bits."""
     T = type(x)
     x = minimum(x, T(27.3))
     shifted = fma(x * x, T(-1.4426950408889634), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
@@ -272,7 +274,7 @@ exp_minus_square = ByPrecision(float32=_exp_minus_square_float32, float64=_exp_m
 
 @scalar
 def _exp_minus_half_square_float32(x: Scalar) -> Scalar:
-    """``exp(-x * x / 2)`` for x >= 0 or NaN, down to the subnormal results and 0: TODO ULP.
+    """``exp(-x * x / 2)`` for x >= 0 or NaN, down to the subnormal results and 0: 1.06 ULP.
 
     As ``exp_minus_square``, with twice the reduced argument.
     """
@@ -287,7 +289,7 @@ def _exp_minus_half_square_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _exp_minus_half_square_float64(x: Scalar) -> Scalar:
-    """``exp(-x * x / 2)`` for x >= 0 or NaN, down to the subnormal results and 0: TODO ULP."""
+    """``exp(-x * x / 2)`` for x >= 0 or NaN, down to the subnormal results and 0: 1.0 ULP."""
     T = type(x)
     x = minimum(x, T(38.61))
     shifted = fma(x * x, T(-0.7213475204444817), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
@@ -300,17 +302,17 @@ def _exp_minus_half_square_float64(x: Scalar) -> Scalar:
 exp_minus_half_square = ByPrecision(float32=_exp_minus_half_square_float32, float64=_exp_minus_half_square_float64)
 
 
-# expm1(x) = 2**n * expm1(r) + (2**n - 1). With n = 1 and r near its lower end the sum cancels most; n is therefore
-# chosen 0.085 low, which keeps r >= -0.415 ln2 there and the whole below 1 ULP in float32. (In float64 the rounding of r,
-# which has no low part, adds to it.)
+# expm1(x) = 2**n * expm1(r) + (2**n - 1). With n = 1 and r near its lower end the sum cancels most. So n is chosen
+# log2(1.5) - 0.5 low, which keeps -0.25 <= expm1(r) <= 0.5 and its last bit small enough for 1 ULP in float32. (In
+# float64 the rounding of r, which has no low part, adds to it.)
 
 
 @scalar
 def _expm1_float32(x: Scalar) -> Scalar:
-    """``expm1(x)`` for every x: TODO ULP."""
+    """``expm1(x)`` for every x: 0.95 ULP."""
     T = type(x)
     x = minimum(maximum(x, T(-18.0)), T(89.0))
-    shifted = fma(x, T(1.4426950216293335), T(-0.085)) + T(12583038.0)  # 1.5 * 2**23 + 126
+    shifted = fma(x, T(1.4426950216293335), T(-0.0849625)) + T(12583038.0)  # 1.5 * 2**23 + 126
     n = shifted - T(12583038.0)
     r = fma(n, T(-0.6931471824645996), x)
     r = fma(n, T(1.9046542121259336e-09), r)
@@ -328,10 +330,10 @@ def _expm1_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _expm1_float64(x: Scalar) -> Scalar:
-    """``expm1(x)`` for every x: TODO ULP."""
+    """``expm1(x)`` for every x: 1.23 ULP."""
     T = type(x)
     x = minimum(maximum(x, T(-38.0)), T(710.0))
-    shifted = fma(x, T(1.4426950408889634), T(-0.085)) + T(6755399441056766.0)  # 1.5 * 2**52 + 1022
+    shifted = fma(x, T(1.4426950408889634), T(-0.08496250072115618)) + T(6755399441056766.0)  # 1.5 * 2**52 + 1022
     n = shifted - T(6755399441056766.0)
     r = fma(n, T(-0.6931471805599453), x)
     r = fma(n, T(-2.3190468138462996e-17), r)
@@ -350,7 +352,7 @@ expm1 = ByPrecision(float32=_expm1_float32, float64=_expm1_float64)
 
 @scalar
 def _expm1_nonpositive_float32(x: Scalar) -> Scalar:
-    """``expm1(x)`` for x <= 0 or NaN, except that -0.0 gives 0.0: TODO ULP."""
+    """``expm1(x)`` for x <= 0 or NaN, except that -0.0 gives 0.0: 0.95 ULP."""
     T = type(x)
     x = maximum(x, T(-18.0))
     shifted = fma(x, T(1.4426950216293335), T(12583039.0))  # 1.5 * 2**23 + 127
@@ -364,7 +366,7 @@ def _expm1_nonpositive_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _expm1_nonpositive_float64(x: Scalar) -> Scalar:
-    """``expm1(x)`` for x <= 0 or NaN, except that -0.0 gives 0.0: TODO ULP."""
+    """``expm1(x)`` for x <= 0 or NaN, except that -0.0 gives 0.0: 1.14 ULP."""
     T = type(x)
     x = maximum(x, T(-38.0))
     shifted = fma(x, T(1.4426950408889634), T(6755399441056767.0))  # 1.5 * 2**52 + 1023

@@ -2,15 +2,17 @@
 
 The argument is split as ``2**k * (1 + f)`` with ``-0.25 <= f < 0.5`` (Cody and Waite, Software Manual for the
 Elementary Functions, 1980; Muller, Elementary Functions, chapter 11, here without a division). Then
-``log = k * ln2 + log1p(f)`` with ``log1p(f) = f + f * f * q(f)``, q a minimax polynomial. ``f`` is exact and ``k * ln2`` is
-added last, in one fma. That the interval starts at 0.75 keeps ``f`` exact in ``log1p`` too where ``k * ln2`` cancels most.
+``log = k * ln2 + log1p(f)`` with ``log1p(f) = f + f * f * q(f)``, q a minimax polynomial. ``f`` is exact, and
+``k * ln2`` is added last, in one fma. That the interval starts at 0.75 keeps ``f`` exact in ``log1p`` too where it
+matters most, for k = 1 and the smallest results.
 
 The coefficients are derived by ``tools/derive_coefficients.py``; each is the shortest decimal that reads back exactly.
-ULP figures: float32 over every bit pattern, float64 over samples from every binade, against mpmath.
+ULP figures are measured errors: float32 over every bit pattern from 2**-31 to where the result saturates and over every
+64th elsewhere, against float64; float64 over samples from every binade, against mpmath.
 """
 
 from fastact.scalar import ByPrecision, Polynomial, scalar
-from fastact.simd import Scalar, add, bit_and, bits, fma, from_bits, select, shift_right, subtract, to_float
+from fastact.simd import Scalar, add, bit_and, bits, fma, from_bits, minimum, select, shift_right, subtract, to_float
 
 INFINITY, NAN = float("inf"), float("nan")
 
@@ -114,14 +116,14 @@ def _log_scaled_float64(x: Scalar, doublings: Scalar) -> Scalar:
 
 @scalar
 def _log_normal_float32(x: Scalar) -> Scalar:
-    """``log(x)`` for x >= 2**-126, infinity or NaN: TODO ULP."""
+    """``log(x)`` for x >= 2**-126, infinity or NaN: 0.93 ULP."""
     T = type(x)
     return select(x < T(INFINITY), _log_scaled_float32(x, T(0.0)), x)
 
 
 @scalar
 def _log_normal_float64(x: Scalar) -> Scalar:
-    """``log(x)`` for x >= 2**-1022, infinity or NaN: TODO ULP."""
+    """``log(x)`` for x >= 2**-1022, infinity or NaN: 0.92 ULP."""
     T = type(x)
     return select(x < T(INFINITY), _log_scaled_float64(x, T(0.0)), x)
 
@@ -131,7 +133,7 @@ log_normal = ByPrecision(float32=_log_normal_float32, float64=_log_normal_float6
 
 @scalar
 def _with_edges(x: Scalar, result: Scalar) -> Scalar:
-    """``result``, but what a logarithm must be at 0, below it, at infinity and at NaN."""
+    """Put what a logarithm must be at 0, below it, at infinity and at NaN in the place of ``result``."""
     T = type(x)
     result = select(x < T(INFINITY), result, x)
     return select(x <= T(0.0), select(x < T(0.0), T(NAN), T(-INFINITY)), result)
@@ -139,7 +141,7 @@ def _with_edges(x: Scalar, result: Scalar) -> Scalar:
 
 @scalar
 def _log_float32(x: Scalar) -> Scalar:
-    """``log(x)`` for every x: TODO ULP."""
+    """``log(x)`` for every x: 0.93 ULP."""
     T = type(x)
     subnormal = x < T(1.1754943508222875e-38)
     normal = select(subnormal, x * T(16777216.0), x)
@@ -148,7 +150,7 @@ def _log_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _log_float64(x: Scalar) -> Scalar:
-    """``log(x)`` for every x: TODO ULP."""
+    """``log(x)`` for every x: 0.92 ULP."""
     T = type(x)
     subnormal = x < T(2.2250738585072014e-308)
     normal = select(subnormal, x * T(18014398509481984.0), x)
@@ -159,16 +161,19 @@ log = ByPrecision(float32=_log_float32, float64=_log_float64)
 
 
 # log1p splits 1 + x, rounded, but then computes f from x itself: f = x * 2**-k + (2**-k - 1) in one fma, so that what
-# 1 + x lost comes back. Where 2**-k would be subnormal, x is scaled down first; 1 no longer matters there.
+# 1 + x lost comes back. Where 2**-k would be subnormal, x is scaled down first; 1 no longer matters there. For
+# x > 0 the sum is taken a little low: one that was rounded up to 1.5 would make k = 1, for which f is inexact if
+# x < 0.5.
 
 
 @scalar
 def _log1p_float32(x: Scalar) -> Scalar:
-    """``log1p(x)`` for every x: TODO ULP."""
+    """``log1p(x)`` for every x: 0.93 ULP."""
     T = type(x)
     large = x > T(1e30)
     y = select(large, x * T(2.0**-32), x)
-    above = subtract(bits(y + T(1.0)), type(bits(x))(0x3F400000))
+    u = minimum(y + T(1.0), fma(y, T(1.0 - 2.0**-22), T(1.0)))
+    above = subtract(bits(u), type(bits(x))(0x3F400000))
     exponent = bit_and(above, type(above)(-0x800000))
     power = from_bits(subtract(type(above)(0x3F800000), exponent))
     f = fma(y, power, power - T(1.0))
@@ -179,11 +184,11 @@ def _log1p_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _log1p_float64(x: Scalar) -> Scalar:
-    """``log1p(x)`` for every x: TODO ULP."""
+    """``log1p(x)`` for every x: 0.91 ULP."""
     T = type(x)
     large = x > T(1e300)
     y = select(large, x * T(2.0**-64), x)
-    pattern = bits(y + T(1.0))
+    pattern = bits(minimum(y + T(1.0), fma(y, T(1.0 - 2.0**-51), T(1.0))))
     integer = type(pattern)
     field = bit_and(add(pattern, integer(0x0008000000000000)), integer(0x7FF0000000000000))
     power = from_bits(subtract(integer(0x7FE0000000000000), field))
@@ -199,13 +204,13 @@ log1p = ByPrecision(float32=_log1p_float32, float64=_log1p_float64)
 
 @scalar
 def _log1p_unit_float32(u: Scalar) -> Scalar:
-    """``log1p(u)`` for 0 <= u <= 1 or NaN, for ``softplus(x) = max(x, 0) + log1p_unit(exp(-abs(x)))``: TODO ULP."""
+    """``log1p(u)`` for 0 <= u <= 1 or NaN, for ``softplus(x) = max(x, 0) + log1p_unit(exp(-abs(x)))``: 1.19 ULP."""
     return fma(u * u, _LOG1P_UNIT_FLOAT32(u), u)
 
 
 @scalar
 def _log1p_unit_float64(u: Scalar) -> Scalar:
-    """``log1p(u)`` for 0 <= u <= 1 or NaN: TODO ULP."""
+    """``log1p(u)`` for 0 <= u <= 1 or NaN: 1.1 ULP."""
     return fma(u * u, _LOG1P_UNIT_FLOAT64(u), u)
 
 

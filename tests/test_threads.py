@@ -1,0 +1,205 @@
+"""How many threads, and right answers from threads, forks, pools and every threading layer."""
+
+import importlib.util
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import fastact as fa
+
+LARGE = 400_001
+LAYERS = ["workqueue", "omp"] + ["tbb"] * (importlib.util.find_spec("tbb") is not None)
+
+
+def test_set_get_and_context_manager(threads):
+    default = fa.get_num_threads()
+    assert default >= 1
+    with threads(2):
+        assert fa.get_num_threads() == 2
+        with threads(1):
+            assert fa.get_num_threads() == 1
+        assert fa.get_num_threads() == 2
+        fa.set_num_threads(3)
+    assert fa.get_num_threads() == default
+    with pytest.raises(KeyError), threads(5):
+        raise KeyError
+    assert fa.get_num_threads() == default
+    fa.set_num_threads(10_000)
+    np.testing.assert_array_equal(fa.relu(np.full(LARGE, 2, np.float32)), 2)
+
+
+def test_environment_variable(python):
+    show = "import fastact as fa, numpy as np; print(fa.get_num_threads(), fa.relu(np.ones(400_001, 'f4')).sum())"
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert python(show, FASTACT_NUM_THREADS="1") == "1 400001.0"
+    assert python(show, FASTACT_NUM_THREADS=" 2 ").split()[0] == str(min(2, affinity))
+    assert python(show, FASTACT_NUM_THREADS="10000").split()[0] == python(show, FASTACT_NUM_THREADS="").split()[0]
+    assert "FASTACT_NUM_THREADS=1" in python("import fastact; fastact.show_config()", FASTACT_NUM_THREADS="1")
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared arrays", "separate arrays"])
+def test_concurrent_callers(shared, representatives, threads, same_bits):
+    cases = representatives[:6]
+    for case in cases:
+        sizes = [1, 40, 3000, LARGE]
+        with threads(1):
+            expected = {n: case.ufunc(*case.operands(n, "float32")) for n in sizes}
+        operands = {n: case.operands(n, "float32") for n in sizes}
+
+        def call(i, case=case, operands=operands, sizes=sizes):
+            n = sizes[i % len(sizes)]
+            given = operands[n] if shared else [o.copy() for o in operands[n]]
+            return n, case.ufunc(*given)
+
+        with threads(2), ThreadPoolExecutor(8) as pool:
+            for n, got in pool.map(call, range(40)):
+                same_bits(got, expected[n], f"{case.name} of {n} elements, called from 8 threads")
+
+
+def test_first_calls_from_many_threads(python):
+    out = python(
+        """
+import numpy as np, fastact as fa
+from concurrent.futures import ThreadPoolExecutor
+x = np.linspace(-4, 4, 400_001, dtype="f4")
+with ThreadPoolExecutor(8) as pool:
+    results = list(pool.map(lambda i: fa.relu(x), range(16)))
+print(all((r == np.maximum(x, 0)).all() for r in results))
+"""
+    )
+    assert out == "True"
+
+
+LAYER_CODE = """
+import sys, numpy as np, fastact as fa
+from concurrent.futures import ThreadPoolExecutor
+from fastact.engine import threads
+x = np.linspace(-4, 4, 400_001, dtype="f4")
+fa.set_num_threads(1)
+expected = fa.elu(x)
+fa.set_num_threads(2)
+for _ in range(20):
+    assert fa.elu(x).tobytes() == expected.tobytes()
+with ThreadPoolExecutor(6) as pool:
+    assert all(r.tobytes() == expected.tobytes() for r in pool.map(lambda i: fa.elu(x), range(60)))
+print(threads.layer_name())
+"""
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer(layer, python):
+    assert python(LAYER_CODE, NUMBA_THREADING_LAYER=layer) == layer
+
+
+FORK_CODE = """
+import os, sys, numpy as np, fastact as fa
+x = np.linspace(-4, 4, 400_001, dtype="f4")
+expected = fa.elu(x).tobytes()
+def right(depth):
+    assert fa.elu(x).tobytes() == expected
+    fa.set_num_threads(2)
+    with fa.threads(3):
+        assert fa.elu(x).tobytes() == expected
+    assert fa.silu(x[:100]).tobytes() == fa.silu(x)[:100].tobytes()
+    if depth:
+        check(depth - 1)
+def check(depth):
+    child = os.fork()
+    if child == 0:
+        try:
+            right(depth)
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+for _ in range(3):
+    check(1)
+assert fa.elu(x).tobytes() == expected
+print("right")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+@pytest.mark.parametrize("layer", LAYERS)
+def test_forked_children(layer, python):
+    assert python(FORK_CODE, flags=["-W", "ignore"], NUMBA_THREADING_LAYER=layer) == "right"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_fork_before_the_first_call(python):
+    code = FORK_CODE.replace("expected = fa.elu(x).tobytes()", "expected = None", 1)
+    code = code.replace("def right(depth):", "def right(depth):\n    expected = fa.elu(x).tobytes()", 1)
+    code = code.replace("assert fa.elu(x).tobytes() == expected\nprint", "print")
+    assert python(code, flags=["-W", "ignore"]) == "right"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_fork_while_another_thread_computes(python):
+    """The child must not wait for a team that only its parent had."""
+    out = python(
+        """
+import os, threading, numpy as np, fastact as fa
+x = np.linspace(-4, 4, 3_000_001, dtype="f4")
+expected = fa.elu(x).tobytes()
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        fa.elu(x)
+worker = threading.Thread(target=work)
+worker.start()
+for _ in range(5):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if fa.elu(x).tobytes() == expected else 1)
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+worker.join()
+print("right")
+""",
+        flags=["-W", "ignore"],
+    )
+    assert out == "right"
+
+
+def test_spawned_pool(python, tmp_path):
+    script = tmp_path / "pool.py"
+    script.write_text(
+        """
+import multiprocessing, numpy as np, fastact as fa
+x = np.linspace(-4, 4, 400_001, dtype="f4")
+def total(n):
+    return float(fa.relu(x[:n]).astype("f8").sum())
+if __name__ == "__main__":
+    sizes = [10, 1000, x.size] * 3
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        assert pool.map(total, sizes) == [float(np.maximum(x[:n], 0).astype("f8").sum()) for n in sizes]
+        assert pool.map(fa.relu, [x[:5]])[0].tobytes() == fa.relu(x[:5]).tobytes()
+    print("right")
+"""
+    )
+    assert python(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')") == "right"
+
+
+def test_a_call_from_inside_numbas_own_team(python):
+    """A user's prange and fastact share Numba's layer; both keep right answers."""
+    out = python(
+        """
+import numpy as np, numba, fastact as fa
+x = np.linspace(-4, 4, 400_001, dtype="f4")
+@numba.njit(parallel=True)
+def double(x):
+    out = np.empty_like(x)
+    for i in numba.prange(x.size):
+        out[i] = 2 * x[i]
+    return out
+for _ in range(5):
+    assert (fa.relu(double(x)) == np.maximum(2 * x, 0)).all()
+    assert (double(fa.relu(x)) == 2 * np.maximum(x, 0)).all()
+print("right")
+"""
+    )
+    assert out == "right"
