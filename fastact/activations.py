@@ -64,6 +64,7 @@ register(
         formula=r"e^x",
         limits={-INF: 0.0, INF: INF},
         ulp=1.0,
+        cost=0.19,
     )
 )
 
@@ -80,6 +81,7 @@ register(
         formula=r"e^x - 1",
         limits={-INF: -1.0, INF: INF},
         ulp=1.0,
+        cost=0.23,
     )
 )
 
@@ -96,6 +98,7 @@ register(
         formula=r"\ln x",
         limits={-INF: math.nan, INF: INF},
         ulp=1.0,
+        cost=0.26,
     )
 )
 
@@ -112,6 +115,7 @@ register(
         formula=r"\ln(1 + x)",
         limits={-INF: math.nan, INF: INF},
         ulp=1.0,
+        cost=0.32,
     )
 )
 
@@ -127,6 +131,7 @@ register(
         summary="Error function.",
         formula=r"\frac{2}{\sqrt{\pi}} \int_0^x e^{-t^2}\,dt",
         limits={-INF: -1.0, INF: 1.0},
+        cost=0.2,
     )
 )
 
@@ -156,7 +161,7 @@ register(
         derivative_limits={-INF: 0.0, INF: 1.0},
         kinks={0.0: 0.0},
         paper="Nair & Hinton (2010), Rectified linear units improve restricted Boltzmann machines.",
-        cost=0.03,
+        cost=0.1,
     )
 )
 
@@ -183,7 +188,7 @@ register(
         derivative_limits={-INF: 0.0, INF: 0.0},
         kinks={0.0: 0.0, 6.0: 0.0},
         paper="Krizhevsky (2010), Convolutional deep belief networks on CIFAR-10.",
-        cost=0.03,
+        cost=0.1,
     )
 )
 
@@ -210,8 +215,8 @@ register(
         derivative_limits={-INF: 0.01, INF: 1.0},
         kinks={0.0: 0.01},
         paper="Maas, Hannun & Ng (2013), Rectifier nonlinearities improve neural network acoustic models.",
-        cost=0.03,
         samples=((), (0.5,), (2.0,)),
+        cost=0.14,
     )
 )
 
@@ -254,10 +259,10 @@ register(
         derivative_limits={-INF: 0.25, INF: 1.0},
         kinks={0.0: 0.25},
         paper="He, Zhang, Ren & Sun (2015), Delving deep into rectifiers, arXiv:1502.01852.",
-        cost=0.03,
         samples=((0.25,), (-1.5,)),
         gradients=2,
         public_backward=_prelu_backward,
+        cost=0.14,
     )
 )
 
@@ -318,7 +323,6 @@ register(
         derivative_limits={-INF: (1 / 8 + 1 / 3) / 2, INF: 1.0},
         kinks={0.0: (1 / 8 + 1 / 3) / 2},
         paper="Xu, Wang, Chen & Li (2015), Empirical evaluation of rectified activations, arXiv:1505.00853.",
-        cost=0.04,
         check=_check_rrelu,
         samples=((), (0.25, 0.5)),
         public=_public_rrelu,
@@ -329,6 +333,7 @@ register(
             "and with any number of threads.",
         },
         extra_backward={"slopes : ndarray, optional": "What `rrelu` returned in training; without it, the mean slope."},
+        cost=0.14,
     )
 )
 
@@ -357,9 +362,9 @@ register(
         derivative_limits={-INF: 0.0, INF: 0.0},
         kinks={-1.0: 0.0, 1.0: 0.0},
         paper="Collobert (2004), Large scale machine learning.",
-        cost=0.03,
         check=lambda min_val, max_val: require(min_val <= max_val, "min_val must not exceed max_val", min_val, max_val),
         samples=((), (-2.0, 0.5)),
+        cost=0.14,
     )
 )
 
@@ -397,7 +402,7 @@ register(
         derivative_limits={-INF: 0.0, INF: 0.0},
         kinks={-3.0: 0.0, 3.0: 0.0},
         paper="Courbariaux, Bengio & David (2015), BinaryConnect, arXiv:1511.00363.",
-        cost=0.03,
+        cost=0.11,
     )
 )
 
@@ -428,7 +433,7 @@ register(
         derivative_limits={-INF: 0.0, INF: 1.0},
         kinks={-3.0: 0.0, 3.0: 1.0},
         paper="Howard et al. (2019), Searching for MobileNetV3, arXiv:1905.02244.",
-        cost=0.04,
+        cost=0.11,
     )
 )
 
@@ -465,9 +470,9 @@ register(
         derivative_limits={-INF: 1.0, INF: 1.0},
         kinks={-0.5: 0.0, 0.5: 0.0},
         paper="Donoho (1995), De-noising by soft-thresholding.",
-        cost=0.03,
         check=_check_lambd,
         samples=((), (0.0,), (1.25,)),
+        cost=0.14,
     )
 )
 
@@ -489,9 +494,9 @@ register(
         derivative_limits={-INF: 1.0, INF: 1.0},
         kinks={-0.5: 0.0, 0.5: 0.0},
         paper="Donoho & Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage.",
-        cost=0.03,
         check=_check_lambd,
         samples=((), (0.0,), (1.25,)),
+        cost=0.13,
     )
 )
 
@@ -517,8 +522,8 @@ register(
         derivative_limits={-INF: 0.0, INF: 1.0},
         kinks={0.5: 0.0},
         paper="The generalised rectifier of Collobert, Kavukcuoglu & Farabet (2011), Torch7.",
-        cost=0.03,
         samples=((0.5, -1.0),),
+        cost=0.14,
     )
 )
 
@@ -549,6 +554,7 @@ register(
         kinks={0.0: 1.0},
         paper="Clevert, Unterthiner & Hochreiter (2015), arXiv:1511.07289.",
         samples=((), (0.3,), (-1.5,)),
+        cost=0.2,
     )
 )
 
@@ -582,6 +588,7 @@ register(
         derivative_limits={-INF: 0.0, INF: SELU_SCALE},
         kinks={0.0: SELU_SCALE * SELU_ALPHA},
         paper="Klambauer, Unterthiner, Mayr & Hochreiter (2017), arXiv:1706.02515.",
+        cost=0.18,
     )
 )
 
@@ -610,6 +617,7 @@ register(
         paper="Barron (2017), Continuously differentiable exponential linear units, arXiv:1704.07483.",
         check=lambda alpha: require(alpha != 0, "alpha must not be zero", alpha),
         samples=((), (2.0,)),
+        cost=0.34,
     )
 )
 
@@ -636,6 +644,7 @@ register(
         limits={-INF: 0.0, INF: 1.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
         paper="Verhulst (1845), Recherches mathematiques sur la loi d'accroissement de la population.",
+        cost=0.24,
     )
 )
 
@@ -659,7 +668,7 @@ register(
         formula=r"\ln \sigma(x) = -\ln(1 + e^{-x})",
         limits={-INF: -INF, INF: 0.0},
         derivative_limits={-INF: 1.0, INF: 0.0},
-        cost=0.15,
+        cost=0.27,
     )
 )
 
@@ -684,7 +693,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         paper="Dugas, Bengio, Belisle, Nadeau & Garcia (2001), Incorporating second-order functional knowledge.",
-        cost=0.15,
+        cost=0.27,
     )
 )
 
@@ -708,6 +717,7 @@ register(
         formula=r"\tanh x",
         limits={-INF: -1.0, INF: 1.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
+        cost=0.28,
     )
 )
 
@@ -737,6 +747,7 @@ register(
         formula=r"x - \tanh x",
         limits={-INF: -INF, INF: INF},
         derivative_limits={-INF: 1.0, INF: 1.0},
+        cost=0.45,
     )
 )
 
@@ -764,7 +775,7 @@ register(
         limits={-INF: -1.0, INF: 1.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
         paper="Bergstra, Desjardins, Lamblin & Bengio (2009), Quadratic polynomials learn better image features.",
-        cost=0.06,
+        cost=0.18,
     )
 )
 
@@ -800,6 +811,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         paper="Elfwing, Uchibe & Doya (2017), arXiv:1702.03118; Ramachandran, Zoph & Le (2017), arXiv:1710.05941.",
+        cost=0.26,
     )
 )
 
@@ -838,6 +850,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         paper="Hendrycks & Gimpel (2016), arXiv:1606.08415.",
+        cost=0.31,
     )
 )
 
@@ -866,7 +879,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         paper="Hendrycks & Gimpel (2016), arXiv:1606.08415.",
-        cost=0.15,
+        cost=0.68,
     )
 )
 
@@ -935,7 +948,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         paper="Hendrycks & Gimpel (2016), arXiv:1606.08415.",
-        cost=0.15,
+        cost=0.58,
     )
 )
 
@@ -965,7 +978,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         paper="Misra (2019), arXiv:1908.08681.",
-        cost=0.15,
+        cost=0.49,
     )
 )
 
@@ -1022,6 +1035,6 @@ register(
         paper="Barron (2021), Squareplus: a softplus-like algebraic rectifier, arXiv:2112.11687.",
         check=lambda b: require(b >= 0, "b must not be negative", b),
         samples=((), (1.0,)),
-        cost=0.08,
+        cost=0.73,
     )
 )

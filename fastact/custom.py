@@ -83,8 +83,8 @@ def _parameters(function: Any, what: str) -> list[inspect.Parameter]:
     if not inspect.isfunction(function):
         raise TypeError(f"{what} must be a Python function, got {type(function).__name__}")
     parameters = list(inspect.signature(function).parameters.values())
-    if not parameters or any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters):
-        raise TypeError(f"{what} must take one or more positional arguments, got {inspect.signature(function)}")
+    if not 1 <= len(parameters) <= 3 or any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters):
+        raise TypeError(f"{what} must take one to three positional arguments, got {inspect.signature(function)}")
     return parameters
 
 
@@ -105,7 +105,7 @@ def _public(
     ufunc = make_ufunc(kernel, name, doc, named_by.__module__)
     if not parameters:
         return ufunc
-    function = with_parameters(ufunc, {p.name: p.default for p in parameters}, leading=1 + backward, check=None)
+    function = with_parameters(ufunc, {p.name: p for p in parameters}, leading=1 + backward, check=None)
     function.__name__, function.__qualname__ = name, named_by.__qualname__ + suffix
     function.__module__, function.__doc__, function.ufunc = named_by.__module__, doc, ufunc
     return function

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fastact.engine.templates import clone
 from fastact.engine.ufunc import Kernel, make_ufunc
 from fastact.scalar import scalar
 
@@ -45,7 +46,7 @@ class Op:
     """The promised largest error of the value, in units in the last place, for every finite float32 and float64."""
     derivative_ulp: float = 4.0
     """The same for the derivative, of its largest term."""
-    cost: float = 0.1
+    cost: float = 0.2
     """Nanoseconds per float32 element on one thread, roughly; decides when threads pay."""
     gradients: int = 1
     """How many derivatives `derivative` returns: more than one if parameters are learnt."""
@@ -128,7 +129,7 @@ def _backward_kernel(op: Op, salt: bytes | None = b"") -> Kernel:
         op.derivative,
         inputs=2 + len(op.parameters),
         outputs=op.gradients,
-        cost=1.5 * op.cost,
+        cost=1.2 * op.cost,
         times_gradient=True,
         salt=salt,
     )
@@ -141,8 +142,7 @@ def _function(op: Op, kernel: Kernel, public: Callable[[Any], Any] | None) -> An
     if public is not None:
         function = public(ufunc)
     elif op.parameters:
-        defaults = {name: p.default for name, p in op.parameters.items()}
-        function = with_parameters(ufunc, defaults, leading=1 + backward, check=op.check)
+        function = with_parameters(ufunc, op.parameters, leading=1 + backward, check=op.check)
     else:
         return ufunc
     function.__name__ = function.__qualname__ = kernel.name
@@ -153,41 +153,50 @@ def _function(op: Op, kernel: Kernel, public: Callable[[Any], Any] | None) -> An
 
 
 def with_parameters(
-    ufunc: Any, defaults: Mapping[str, Any], leading: int, check: Callable[..., None] | None
+    ufunc: Any, parameters: Mapping[str, inspect.Parameter], leading: int, check: Callable[..., None] | None
 ) -> Any:
-    """A function over ``ufunc`` that takes parameters by position, by name or by default, and checks them.
+    """A function over ``ufunc`` that takes ``leading`` arrays, then parameters by position, by name or by default.
 
-    ``defaults`` holds ``inspect.Parameter.empty`` for a parameter without one; ``leading`` arrays come first.
+    ``check`` is asked about the parameters before anything is computed.
     """
-    names = list(defaults)
-    all_arrays = ("grad", "x")[-leading:]
-    kinds = inspect.Parameter
-    signature = inspect.Signature(
-        [
-            *(kinds(name, kinds.POSITIONAL_ONLY) for name in all_arrays),
-            *(kinds(name, kinds.POSITIONAL_OR_KEYWORD, default=default) for name, default in defaults.items()),
-            kinds("ufunc_arguments", kinds.VAR_KEYWORD),
-        ]
-    )
+    names = ("x",) if leading == 1 else ("grad", "x")
+    defaults = tuple(p.default for p in parameters.values() if p.default is not p.empty)
+    template = _PARAMETER_TEMPLATES[leading, len(parameters)]
+    scope = {"ufunc": ufunc, "check": check}
+    return clone(template, scope, (*names, *parameters), (*defaults, None))
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        given = len(args) - leading
-        if given < len(names):
-            if given < 0:
-                raise TypeError(f"{call.__name__}{signature} needs {' and '.join(all_arrays)}")
-            args += tuple([from_name(kwargs, name) for name in names[given:]])
-        if check is not None:
-            check(*args[leading : leading + len(names)])
-        return ufunc(*args, **kwargs)
 
-    def from_name(kwargs: dict[str, Any], name: str) -> Any:
-        value = kwargs.pop(name, defaults[name])
-        if value is kinds.empty:
-            raise TypeError(f"{call.__name__}{signature} needs {name!r}")
-        return value
+# What with_parameters() fills in for each clone of the templates below.
+ufunc: Any = None
+check: Any = None
 
-    call.__signature__ = signature  # type: ignore[attr-defined]
-    return call
+
+def _x_p(x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if check is not None:
+        check(p)
+    return ufunc(x, p, out, **ufunc_arguments)
+
+
+def _x_p_q(x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if check is not None:
+        check(p, q)
+    return ufunc(x, p, q, out, **ufunc_arguments)
+
+
+def _grad_x_p(grad: Any, x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if check is not None:
+        check(p)
+    return ufunc(grad, x, p, out, **ufunc_arguments)
+
+
+def _grad_x_p_q(grad: Any, x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if check is not None:
+        check(p, q)
+    return ufunc(grad, x, p, q, out, **ufunc_arguments)
+
+
+_PARAMETER_TEMPLATES = {(1, 1): _x_p, (1, 2): _x_p_q, (2, 1): _grad_x_p, (2, 2): _grad_x_p_q}
+"""By the number of arrays and of parameters."""
 
 
 def docstring(op: Op, *, backward: bool) -> str:

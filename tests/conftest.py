@@ -1,13 +1,13 @@
 """What all tests share: one case per public function, operands for it, comparison by bits, child processes.
 
-A test that takes ``op``, ``differentiable``, ``case`` or ``dtype`` runs for each of them, so a new op is tested without an edit.
+A test that takes ``op``, ``differentiable``, ``case`` or ``dtype`` runs for each of them: a new op needs no edit here.
 """
 
-import inspect
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +93,10 @@ def first(results):
 CASES = [Case(op, backward) for op in fa.ops.values() for backward in (False, True)[: 1 + (op.derivative is not None)]]
 
 
+def names(mark):
+    return mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
+
+
 def pytest_generate_tests(metafunc):
     tables = {
         "op": list(fa.ops.values()),
@@ -102,7 +106,7 @@ def pytest_generate_tests(metafunc):
         "case": CASES,
         "dtype": DTYPES,
     }
-    marked = {name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[0].split(",")}
+    marked = {name for mark in metafunc.definition.iter_markers("parametrize") for name in names(mark)}
     for name in tables.keys() & set(metafunc.fixturenames) - marked:
         metafunc.parametrize(name, tables[name], ids=[getattr(row, "name", row) for row in tables[name]])
 
@@ -166,6 +170,15 @@ def close():
     return check
 
 
+@pytest.fixture(scope="session")
+def overloads():
+    """Public functions inside compiled code: found by Numba itself once fastact is installed, taught here otherwise."""
+    if not any(e.value == "fastact.engine.overloads:register" for e in entry_points(group="numba_extensions")):
+        from fastact.engine import overloads
+
+        overloads.register()
+
+
 @pytest.fixture
 def threads():
     """``with threads(n):`` for the tests; the number is restored after the test whatever happens."""
@@ -176,18 +189,12 @@ def threads():
 
 @pytest.fixture(scope="session")
 def python():
-    """``python(code, **environment)`` runs code, or a function's body, in a fresh interpreter and returns its output.
+    """``python(code, **environment)`` runs code in a fresh interpreter and returns its output.
 
     An environment variable given as ``None`` is removed. Fails with the child's errors unless it exits with 0.
     """
 
     def run(code, *, flags=(), **environment):
-        if callable(code):
-            lines = inspect.getsource(code).splitlines()
-            body = (
-                next(i for i, line in enumerate(lines) if line.endswith(":") and line.lstrip().startswith("def ")) + 1
-            )
-            code = inspect.cleandoc("\n" + "\n".join(lines[body:]))
         env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
         env |= {name: str(value) for name, value in environment.items() if value is not None}
         for name in [name for name, value in environment.items() if value is None]:

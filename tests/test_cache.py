@@ -134,7 +134,7 @@ def test_off_writes_nothing(python, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="where a user's cache is differs")
 def test_order_of_places(python, tmp_path):
-    """FASTACT_CACHE_DIR, NUMBA_CACHE_DIR, the user's cache, a temporary directory; one that cannot be written is passed over."""
+    """FASTACT_CACHE_DIR, NUMBA_CACHE_DIR, the user's cache, a temporary directory: the first that can be written."""
     (tmp_path / "file").write_text("a file where a directory should be")
     blocked = tmp_path / "file" / "below"
     names = ["FASTACT_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"]

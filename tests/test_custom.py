@@ -7,6 +7,8 @@ import pytest
 
 import fastact as fa
 
+pytestmark = pytest.mark.usefixtures("overloads")
+
 X = np.linspace(-3, 3, 201, dtype=np.float32)
 
 

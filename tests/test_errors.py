@@ -122,11 +122,9 @@ def test_wrong_environment_variable_is_the_callers_error(python, value):
     assert small == "0.0", "a small array needs no threads"
 
 
-@pytest.mark.parametrize(
-    "n,error",
-    [(0, ValueError), (-3, ValueError), ("2", TypeError), (True, TypeError), (1.0, TypeError), (None, TypeError)],
-)
-def test_set_num_threads_refuses(n, error):
+@pytest.mark.parametrize("n", [0, -3, "2", True, 1.0, None])
+def test_set_num_threads_refuses(n):
+    error = ValueError if type(n) is int else TypeError
     before = fa.get_num_threads()
     with pytest.raises(error, match="n must be"):
         fa.set_num_threads(n)
@@ -136,7 +134,7 @@ def test_set_num_threads_refuses(n, error):
 
 
 def test_warmup_refuses_unknown_names():
-    with pytest.raises(ValueError, match="unknown name 'nonsense'.*relu"):
+    with pytest.raises(ValueError, match=r"unknown name 'nonsense'.*relu"):
         fa.warmup(["nonsense"])
-    with pytest.raises(ValueError, match="unknown dtype 'float8'.*float32"):
+    with pytest.raises(ValueError, match=r"unknown dtype 'float8'.*float32"):
         fa.warmup(["relu"], ["float8"])

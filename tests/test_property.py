@@ -16,7 +16,7 @@ def placements(draw, shape):
 
 
 def place(values, steps, order, shift, swapped):
-    """A copy of ``values`` with these steps, axes in this order, off its alignment by ``shift`` bytes, maybe byte-swapped."""
+    """A copy of ``values`` with these steps and axes in this order, ``shift`` bytes off its alignment."""
     dtype = values.dtype.newbyteorder() if swapped else values.dtype
     extents = [max(1, n) * abs(step) for n, step in zip(values.shape, steps, strict=True)]
     inner = [extents[axis] for axis in order]

@@ -110,15 +110,15 @@ def test_integer_operations_wrap_in_their_own_width(dtype, same_bits):
     assert type(add(T(info.max), T(1))) is T
 
 
-@pytest.mark.parametrize("dtype,integer", [("float32", "int32"), ("float64", "int64")])
+@pytest.mark.parametrize(("dtype", "integer"), [("float32", "int32"), ("float64", "int64")])
 def test_conversions(dtype, integer, same_bits):
-    T, I = np.dtype(dtype).type, np.dtype(integer).type
+    T, Int = np.dtype(dtype).type, np.dtype(integer).type
     lowest, highest = (-126, 127) if dtype == "float32" else (-1022, 1023)
     xs = [0.0, -0.0, 1.0, -7.0, 1000.0, -123456.0, 2.0**22, -(2.0**22)]
-    rows = [(T(x), I(n)) for x in xs for n in (lowest, lowest + 1, -1, 0, 1, highest)]
+    rows = [(T(x), Int(n)) for x in xs for n in (lowest, lowest + 1, -1, 0, 1, highest)]
     check(conversions, rows, same_bits)
-    assert pow2(I(5)) == 32
-    assert type(pow2(I(0))) is T
+    assert pow2(Int(5)) == 32
+    assert type(pow2(Int(0))) is T
 
 
 def test_fma_rounds_once():

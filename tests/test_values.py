@@ -99,7 +99,7 @@ def test_signature_and_reference_take_the_same_parameters(parametrised):
 
 
 @pytest.mark.parametrize(
-    "x_shape,weight_shape",
+    ("x_shape", "weight_shape"),
     [
         ((4, 3, 5), ()),
         ((4, 3, 5), (1,)),

@@ -213,6 +213,24 @@ def copy_element(size: int) -> Any:
     return copy
 
 
+def spread_element(size: int) -> Any:
+    """An intrinsic that copies the one element of ``size`` bytes at ``source`` to ``count`` places in a row."""
+    kind = ir.IntType(8 * size)
+
+    @intrinsic
+    def spread(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            target, source = (builder.bitcast(v, kind.as_pointer()) for v in values[:2])
+            element = builder.load(source)
+            with cgutils.for_range(builder, values[2], intp=I64) as loop:
+                builder.store(element, builder.gep(target, [loop.index]))
+            return context.get_dummy_value()
+
+        return types.void(types.voidptr, types.voidptr, types.intp), codegen
+
+    return spread
+
+
 @intrinsic
 def copy_bytes(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
     """``memcpy(target, source, count)``."""

@@ -5,7 +5,6 @@ Numba calls ``register`` through the ``numba_extensions`` entry point when it fi
 
 import inspect
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numba.core import types
 from numba.extending import overload
 
 from fastact.engine import jit
+from fastact.engine.templates import clone
 
 
 def register() -> None:
@@ -39,10 +39,10 @@ def _teach(function: Any, formula: Callable[..., Any], defaults: dict[str, Any],
         arrays = any(isinstance(kind, types.Array) for kind in kinds)
         loop = _ARRAY_LOOPS if arrays else _SCALAR_CALLS
         element = np.result_type(*(_dtype(kind) for kind in kinds), np.float32 if _is_float32(kinds) else np.float64)
-        scope = {"formula": formula, "T": element.type, "flat": flat, "at": at, "np": np}
-        return _named(loop[leading, len(names) - leading], names, values, scope)
+        scope = {"formula": formula, "T": element.type}
+        return clone(loop[leading, len(names) - leading], scope, names, values)
 
-    template = _named(_SCALAR_CALLS[leading, len(names) - leading], names, values, {})
+    template = clone(_SCALAR_CALLS[leading, len(names) - leading], {}, names, values)
     overload(function, strict=False, jit_options=jit.JIT_OPTIONS)(choose)
 
 
@@ -55,13 +55,6 @@ def _is_float32(kinds: list[Any]) -> bool:
 def _dtype(kind: Any) -> Any:
     kind = types.unliteral(kind.dtype if isinstance(kind, types.Array) else kind)
     return np.dtype(np.float32 if kind == types.float32 else np.float64)
-
-
-def _named(template: Any, names: tuple[str, ...], defaults: tuple[Any, ...], scope: dict[str, Any]) -> Any:
-    """A copy of a template whose parameters have an op's names, so that they can be given by keyword."""
-    code = template.__code__
-    code = code.replace(co_varnames=(*names, *code.co_varnames[len(names) :]))
-    return FunctionType(code, scope, template.__name__, defaults)
 
 
 def flat(x: Any) -> Any:

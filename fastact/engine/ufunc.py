@@ -20,7 +20,7 @@ DTYPES = ("float16", "float32", "float64")
 LAUNCH_NANOSECONDS = 4000.0
 """Work, on one thread, from which a parallel region pays: a few times what a layer takes to start one."""
 
-RELATIVE_COST = {"float16": 1.2, "float32": 1.0, "float64": 2.0}
+RELATIVE_COST = {"float16": 1.2, "float32": 1.0, "float64": 2.5}
 
 _LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
 _keep_alive: list[Any] = []
@@ -55,7 +55,7 @@ class Kernel:
     formula: Callable[..., Any]
     inputs: int
     outputs: int = 1
-    cost: float = 0.1
+    cost: float = 0.2
     times_gradient: bool = False
     salt: bytes | None = b""
 

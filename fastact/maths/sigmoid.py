@@ -92,10 +92,13 @@ def times_sigmoid_derivative(xslope: Scalar, z: Scalar, correction: Scalar) -> S
     """``s + xslope * s * (1 - s)`` with ``s = sigmoid(z + correction)`` and ``xslope = x * dz/dx``, for ``z`` as above."""
     T = type(z)
     A, t, one = exp_minus_parts(minimum(z, T(64)), correction)
-    r = T(1) / one_plus_exp_minus(A, t, one)
+    d = one_plus_exp_minus(A, t, one)
+    r = T(1) / d
+    r_error = r * fma(-d, r, T(1))
     # s = one * r; of the two forms of 1 - s the better one on each side
     complement = select(z < T(0), fma(-one, r, T(1)), fma(A, t, A) * r)
-    return r * fma(xslope, complement, T(1)) * one
+    total = fma(xslope, complement, T(1))
+    return fma(total, r, total * r_error) * one
 
 
 @scalar
@@ -156,12 +159,17 @@ def mish(x: Scalar) -> Scalar:
 
 @scalar
 def mish_derivative(x: Scalar) -> Scalar:
-    """``w / d * (w + 2 + 4 x (1 + w) / d)`` with ``d = (1 + w)**2 + 1``, for every x."""
+    """``w / d * (1 + w / 2 + x * (1 + w) / d)`` with ``d = 1 + w + w**2 / 2``, for every x.
+
+    Left of 1 ``(1 + w) / d`` is taken as ``1 - (w**2 / 2) / d``, which leaves the ``x`` that dominates unrounded.
+    """
     T = type(x)
     bounded = minimum(maximum(x, lowest(x)), T(22))
     A, t, one = exp_parts(bounded)
     scale = T(1) / one
-    A1 = A * scale
-    w1 = fma(A1, t, T(1) + A1)
-    r = T(1) / fma(w1, w1, T(1))
-    return fma(A, t, A) * r * fma(T(4) * bounded * w1, r, T(1) + w1) * scale
+    w = fma(A, t, A) * scale
+    half_square = T(0.5) * w * w
+    r = T(1) / (T(1) + fma(T(0.5) * w, w, w))
+    left = fma(-bounded * half_square, r, bounded)
+    right = bounded * (T(1) + w) * r
+    return fma(A, t, A) * r * (select(x < T(1), left, right) + fma(T(0.5), w, T(1))) * scale
