@@ -26,7 +26,7 @@ from rich.progress import BarColumn, Progress, TimeRemainingColumn
 from scipy.special import erf
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
 import fastact as fa
 

@@ -8,8 +8,6 @@ Conventions: NaN in gives NaN out; at infinity an op returns its limit; a tail i
 subnormal factor is still right.
 """
 
-# ruff: noqa: D103  (the record documents its functions)
-
 import math
 from fractions import Fraction
 from typing import Any
@@ -28,8 +26,7 @@ from fastact.maths.sigmoid import (
     times_sigmoid,
     times_sigmoid_derivative,
 )
-from fastact.maths.tanh import tanh
-from fastact.maths.tanh_shrink import tanh_shrink
+from fastact.maths.tanh import tanh, tanh_shrink
 from fastact.registry import Op, register
 from fastact.scalar import ByPrecision, scalar
 from fastact.simd import Scalar, absolute, copysign, fma, maximum, minimum, select, sqrt, widen
@@ -314,9 +311,7 @@ register(
         forward=_rrelu,
         derivative=_rrelu_derivative,
         reference=lambda m, x, lower, upper: m.where(x > 0, x, (lower + upper) / 2 * x),
-        reference_derivative=lambda m, x, lower, upper: (
-            m.where(x > 0, 1.0, (lower + upper) / 2 + 0.0 * m.finite(x)),
-        ),
+        reference_derivative=lambda m, x, lower, upper: (m.where(x > 0, 1.0, (lower + upper) / 2 + 0.0 * m.finite(x)),),
         summary="Randomised leaky rectified linear unit: a random slope below zero in training, its mean otherwise.",
         formula=r"x > 0\ ?\ x : s x,\ s \sim U(\mathtt{lower}, \mathtt{upper})",
         limits={-INF: -INF, INF: INF},
@@ -460,9 +455,7 @@ register(
     Op(
         forward=_soft_shrink,
         derivative=_shrink_derivative,
-        reference=lambda m, x, lambd: m.where(
-            x > lambd, x - lambd, m.where(x < -lambd, x + lambd, 0.0 * m.finite(x))
-        ),
+        reference=lambda m, x, lambd: m.where(x > lambd, x - lambd, m.where(x < -lambd, x + lambd, 0.0 * m.finite(x))),
         reference_derivative=_shrink_reference_derivative,
         summary="Shrink towards zero by `lambd`.",
         formula=r"\mathrm{sign}(x) \max(|x| - \mathtt{lambd}, 0)",
@@ -1024,9 +1017,7 @@ register(
     Op(
         forward=_squareplus,
         derivative=_squareplus_derivative,
-        reference=lambda m, x, b: m.where(
-            x < 0, b / (2 * (m.sqrt(x * x + b) - x)), (x + m.sqrt(x * x + b)) / 2
-        ),
+        reference=lambda m, x, b: m.where(x < 0, b / (2 * (m.sqrt(x * x + b) - x)), (x + m.sqrt(x * x + b)) / 2),
         reference_derivative=_squareplus_reference_derivative,
         summary="Algebraic approximation of softplus.",
         formula=r"\tfrac{1}{2}\left(x + \sqrt{x^2 + \mathtt{b}}\right)",

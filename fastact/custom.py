@@ -83,14 +83,14 @@ def _parameters(function: Any, what: str) -> list[inspect.Parameter]:
     if not inspect.isfunction(function):
         raise TypeError(f"{what} must be a Python function, got {type(function).__name__}")
     parameters = list(inspect.signature(function).parameters.values())
-    if not 1 <= len(parameters) <= 3 or any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters):
+    if not 1 <= len(parameters) <= 3 or any(
+        p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters
+    ):
         raise TypeError(f"{what} must take one to three positional arguments, got {inspect.signature(function)}")
     return parameters
 
 
-def _public(
-    named_by: Any, formula: Any, parameters: list[inspect.Parameter], cost: float, *, backward: bool
-) -> Any:
+def _public(named_by: Any, formula: Any, parameters: list[inspect.Parameter], cost: float, *, backward: bool) -> Any:
     suffix = "_backward" if backward else ""
     name = named_by.__name__ + suffix
     kernel = Kernel(

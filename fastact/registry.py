@@ -43,9 +43,9 @@ class Op:
     paper: str = ""
     """Where the op comes from."""
     ulp: float = 2.0
-    """The promised largest error of the value, in units in the last place, for every finite float32 and float64."""
+    """The promised largest error of the value, in units in the last place, over every finite float32; float64 promises 2."""
     derivative_ulp: float = 4.0
-    """The same for the derivative, of its largest term."""
+    """The same for the derivative, in units of its value or of its largest term, whichever is larger."""
     cost: float = 0.2
     """Nanoseconds per float32 element on one thread, roughly; decides when threads pay."""
     gradients: int = 1
@@ -67,6 +67,12 @@ class Op:
     def name(self) -> str:
         """The public name."""
         return self.forward.__name__.lstrip("_")
+
+    def promised_ulp(self, dtype: str, *, backward: bool) -> float:
+        """The promised largest error of the value or of the derivative."""
+        if backward:
+            return self.derivative_ulp
+        return self.ulp if dtype == "float32" else max(self.ulp, 2.0)
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
@@ -208,14 +214,21 @@ def docstring(op: Op, *, backward: bool) -> str:
     lines += ["Parameters", "----------"]
     if backward:
         lines += ["grad : array_like, any shape", "    Gradient with respect to the output of " + f"`{op.name}`."]
-    lines += ["x : array_like, any shape", "    float16, float32 or float64; integers and booleans convert as for ``np.exp``."]
+    lines += [
+        "x : array_like, any shape",
+        "    float16, float32 or float64; integers and booleans convert as for ``np.exp``.",
+    ]
     for parameter in op.parameters.values():
         default = "" if parameter.default is inspect.Parameter.empty else f", default {parameter.default!r}"
         lines += [f"{parameter.name} : float or array_like{default}", "    Broadcasts against `x`."]
-    for parameter, meaning in (op.extra_backward if backward else op.extra).items():
-        lines += [parameter, f"    {meaning}"]
+    for name_and_type, meaning in (op.extra_backward if backward else op.extra).items():
+        lines += [name_and_type, f"    {meaning}"]
     lines += ["out : ndarray, optional", "    Written to and returned; may be `x` itself."]
-    lines += ["**ufunc_arguments", "    ``where``, ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.", ""]
+    lines += [
+        "**ufunc_arguments",
+        "    ``where``, ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.",
+        "",
+    ]
     lines += ["Returns", "-------", *_returns(op, backward=backward), ""]
     lines += ["Raises", "------", "numpy.exceptions.UFuncTypeError", "    For complex, string and object arrays."]
     if op.check:
@@ -233,23 +246,24 @@ def _returns(op: Op, *, backward: bool) -> list[str]:
     if backward and op.gradients > 1:
         names = ", ".join(["grad_x", *(f"grad_{p}" for p in op.parameters)])
         return [f"{names} : tuple of ndarray", "    Each of the shape of its operand."]
-    return ["ndarray or scalar", "    Of the broadcast shape of the operands and their dtype; NaN where an operand is NaN."]
+    return [
+        "ndarray or scalar",
+        "    Of the broadcast shape of the operands and their dtype; NaN where an operand is NaN.",
+    ]
 
 
 def _notes(op: Op, *, backward: bool) -> list[str]:
     limits = op.derivative_limits if backward else op.limits
-    bound = op.derivative_ulp if backward else op.ulp
+    single, double = (op.promised_ulp(dtype, backward=backward) for dtype in ("float32", "float64"))
     lines = ["Limits: " + ", ".join(f"{value:g} at {x:+g}" for x, value in limits.items()) + "."]
     if backward and op.kinks:
         lines += ["Derivative at kinks: " + ", ".join(f"{value:g} at {x:g}" for x, value in op.kinks.items()) + "."]
-    measure = "of the derivative's largest term " if backward else ""
-    lines += [f"Error {measure}at most {bound:g} units in the last place in float32 and float64; float16 rounds the float32"]
-    lines += ["result once. No floating-point warnings are raised."]
+    measure = " of the derivative's largest term" if backward else ""
+    lines += [f"Error: at most {single:g} units in the last place{measure} in float32, {double:g} in float64; float16"]
+    lines += ["rounds the float32 result once. No floating-point warnings are raised."]
     return lines
 
 
 def _example(op: Op) -> list[str]:
     arguments = "".join(f", {name}=1.0" for name in op.parameters if name not in op.defaults)
     return [">>> import fastact as fa", f">>> bool(abs(fa.{op.name}(1.0{arguments})) < 10)", "True"]
-
-

@@ -39,6 +39,7 @@ class Polynomial:
         Polynomial.instances.append(self)
 
     def __call__(self, x: Scalar) -> Scalar:
+        """The polynomial's value at ``x``."""
         constant = type(x)
         total = constant(self.coefficients[-1])
         for coefficient in reversed(self.coefficients[:-1]):
@@ -59,4 +60,5 @@ class ByPrecision:
         ByPrecision.instances.append(self)
 
     def __call__(self, x: Scalar, *rest: Scalar) -> Scalar:
+        """The function's value by the formula for the precision of ``x``."""
         return (self.float32 if type(x) is np.float32 else self.float64)(x, *rest)

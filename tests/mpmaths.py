@@ -73,7 +73,7 @@ def exact(name: str, x: float, *params: float) -> tuple[Any, Any]:
     Returns
     -------
     value, largest : mpf
-        Of an op, ``largest`` is the magnitude of the value; of a derivative, that of its largest term.
+        Of an op, ``largest`` is the magnitude of the value; of a derivative, that or its largest term's.
     """
     op, backward = split(name)
     with mp.workdps(_digits(x)):
@@ -82,7 +82,8 @@ def exact(name: str, x: float, *params: float) -> tuple[Any, Any]:
             return value, abs(value)
         assert op.reference_derivative is not None
         terms = [mpf(term) for term in op.reference_derivative(mp_maths, mpf(x), *params)]
-        return mp.fsum(terms), max(map(abs, terms))
+        value = mp.fsum(terms)
+        return value, max(abs(value), *map(abs, terms))
 
 
 def _digits(x: float) -> int:

@@ -88,10 +88,10 @@ def functions() -> list[str]:
     return [name for op in fastact.ops.values() for name in (op.name, f"{op.name}_backward")[: 1 + bool(op.derivative)]]
 
 
-def promised(name: str) -> float:
+def promised(name: str, dtype: str) -> float:
     """Return the error bound that the record promises."""
     op, backward = split(name)
-    return op.derivative_ulp if backward else op.ulp
+    return op.promised_ulp(dtype, backward=backward)
 
 
 def parameters(op: Op, dtype: Any, sample: int = 0) -> tuple[float, ...]:
@@ -127,7 +127,7 @@ def float32_errors(name: str, x: Any, sample: int = 0, maths: Any = reference.nu
         for term in rest:
             exact = exact + term
             scale = np.maximum(scale, np.abs(term))
-    return ulp_error(computed, exact, np.float32, scale)
+    return ulp_error(computed, exact, np.float32, np.maximum(scale, np.abs(exact)))
 
 
 def neighbours(points: Any, dtype: Any, distance: int) -> Any:

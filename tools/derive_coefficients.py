@@ -104,17 +104,6 @@ def log1p_weight(f: Real) -> Real:
     return f**2 / mp.log1p(f)
 
 
-def tanh_shrink_remainder(s: Real) -> Real:
-    """``q`` in ``x - tanh(x) = x**3 * (1 / 3 + s * q(s))`` with ``s = x * x``."""
-    x = mp.sqrt(s)
-    return ((x - mp.tanh(x)) / x**3 - mpf(1) / 3) / s
-
-
-def tanh_shrink_weight(s: Real) -> Real:
-    x = mp.sqrt(s)
-    return s * x**3 / (x - mp.tanh(x))
-
-
 def exp_derivations(
     float_type: type[np.floating[Any]], degree: int, expm1_degrees: tuple[int, int], scale: float
 ) -> list[Derivation]:
@@ -124,24 +113,6 @@ def exp_derivations(
         Derivation("exp", f"_EXP_{name}", mp.exp, half, degree, float_type, leading=(1, 1)),
         Derivation(
             "exp", f"_SCALED_EXP_{name}", lambda r: scale * mp.exp(r), half, degree, float_type, leading=(scale, scale)
-        ),
-        Derivation(
-            "exp",
-            f"_SCALED_EXP_MINUS_{name}",
-            lambda v: scale * mp.exp(-v),
-            half,
-            degree,
-            float_type,
-            leading=(scale, -scale),
-        ),
-        Derivation(
-            "exp",
-            f"_SCALED_EXP_MINUS_HALF_{name}",
-            lambda v: scale * mp.exp(-v / 2),
-            (-LN2, LN2),
-            degree,
-            float_type,
-            leading=(scale, -scale / 2),
         ),
         Derivation(
             "exp",

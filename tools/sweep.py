@@ -174,7 +174,7 @@ def store(name: str, kind: str, result: Result) -> bool:
     """Merge a result into ``accuracy.json``; a quick sweep does not replace a complete one."""
     stored = load_accuracy()
     entry = stored.setdefault(name, {})
-    dtype = "float64" if kind == "float64" else "float32"
+    dtype = dtype_of(kind)
     if kind == "quick" and entry.get(dtype, {}).get("inputs") == "all":
         return False
     entry[dtype] = result.entry("samples" if kind == "float64" else kind)
@@ -185,9 +185,14 @@ def store(name: str, kind: str, result: Result) -> bool:
     return True
 
 
-def report(name: str, result: Result) -> str:
+def dtype_of(kind: str) -> str:
+    """The dtype that a kind of sweep measures."""
+    return "float64" if kind == "float64" else "float32"
+
+
+def report(name: str, kind: str, result: Result) -> str:
     """Describe a result in one line."""
-    bound = promised(name)
+    bound = promised(name, dtype_of(kind))
     verdict = "" if result.max_ulp <= bound else f"  EXCEEDS {bound:g}"
     wrong = f"  {result.wrong_specials} times NaN or infinity, or not, wrongly" if result.wrong_specials else ""
     at = ", ".join(f"{x!r} ({error:.3g})" for error, x in result.top()[:4])
@@ -211,8 +216,8 @@ def sweep(names: Iterable[str], kind: str, jobs: int, write: bool) -> bool:
             if left[name]:
                 continue
             found = running.pop(name)
-            _say(bar, report(name, found))
-            fine &= found.max_ulp <= promised(name)
+            _say(bar, report(name, kind, found))
+            fine &= found.max_ulp <= promised(name, dtype_of(kind))
             if write and not store(name, kind, found):
                 _say(bar, f"{name}: a quick sweep does not replace the complete one that is stored")
     return fine

@@ -1,0 +1,1 @@
+"""How it runs: compilation, cache, loops, threads and ufuncs."""

@@ -26,7 +26,8 @@ def compile_loop(function: Callable[..., Any]) -> bytes:
 def optimised_module(function: Callable[..., Any]) -> Any:
     """Numba's code library for a function of the inner-loop type, optimised for this machine."""
     from llvmlite import ir
-    from numba.core import compiler, registry, types
+    from numba import types
+    from numba.core import compiler, registry
     from numba.core.compiler_lock import global_compiler_lock
 
     from fastact.engine import jit, memory
@@ -56,9 +57,7 @@ def optimised_module(function: Callable[..., Any]) -> Any:
         builder = ir.IRBuilder(entry.append_basic_block())
         callee = context.declare_function(module, compiled.fndesc)
         # The status is dropped: with NumPy's error model and no indexing, a loop has nothing to raise.
-        context.call_conv.call_function(
-            builder, callee, types.void, memory.LOOP_SIGNATURE.args, entry.args
-        )
+        context.call_conv.call_function(builder, callee, types.void, memory.LOOP_SIGNATURE.args, entry.args)
         builder.ret_void()
         library.add_ir_module(module)
         library.add_linking_library(compiled.library)
@@ -94,7 +93,9 @@ def _target_machine() -> Any:
     _initialise()
     triple, name, features = cpu()
     target = llvm.Target.from_triple(triple)
-    return target.create_target_machine(cpu=name, features=features, opt=3, reloc="default", codemodel="jitdefault", jit=True)
+    return target.create_target_machine(
+        cpu=name, features=features, opt=3, reloc="default", codemodel="jitdefault", jit=True
+    )
 
 
 @cache

@@ -23,7 +23,6 @@ from fastact.engine.memory import (
 )
 from fastact.engine.records import BODY, KERNEL, NARGS, PARALLEL_FOR, SERIAL_RECORD, TEAM, THREADS
 
-
 CALL_ARGS, CALL_STEPS, CALL_N, CALL_CHUNK, CALL_RECORD, CALL_FIELDS = 0, 1, 2, 3, 4, 5
 """What ``run_parallel`` tells ``run_chunk``."""
 

@@ -1,9 +1,10 @@
 """Teaches Numba the scalar language of ``fastact.simd`` and ``fastact.scalar``."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 
 from fastact import scalar
@@ -20,11 +21,12 @@ def register() -> None:
     """Teach Numba everything registered so far; cheap to call again after more was registered."""
     if not _registered:
         intrinsics.register()
-    for kind, teach in (
+    kinds: tuple[tuple[Sequence[Any], Callable[[Any], Any]], ...] = (
         (scalar.compilable, register_jitable(**JIT_OPTIONS)),
         (scalar.Polynomial.instances, _teach_polynomial),
         (scalar.ByPrecision.instances, _teach_by_precision),
-    ):
+    )
+    for kind, teach in kinds:
         for function in kind:
             if id(function) not in _registered:
                 teach(function)

@@ -131,19 +131,20 @@ def specialise(
     args = inputs + outputs
     size = np.dtype(dtype).itemsize
     block = BLOCK_BYTES // max(size, 4)
-    scope: dict[str, Any] = dict(
-        SIZE=size,
-        INPUTS=inputs,
-        ARGS=args,
-        TILE=TILE_BYTES // size,
-        BLOCK=block,
-        element_loop=memory.ElementLoop(formula, dtype, inputs, outputs, times_gradient).intrinsic(),
-        copy_element=memory.copy_element(size),
-        spread_element=memory.spread_element(size),
-        fill_with_ones=memory.fill_with_ones(size, block),
-        tiles=memory.stack_space(args * TILE_BYTES),
-        tile_pointers=memory.stack_pointers(args),
-    )
+    scope: dict[str, Any] = {
+        "SIZE": size,
+        "INPUTS": inputs,
+        "ARGS": args,
+        "TILE": TILE_BYTES // size,
+        "BLOCK": block,
+        "element_loop": memory.ElementLoop(formula, dtype, inputs, outputs, times_gradient).intrinsic(),
+        "copy_element": memory.copy_element(size),
+        "spread_element": memory.spread_element(size),
+        "fill_with_ones": memory.fill_with_ones(size, block),
+        "tiles": memory.stack_space(args * TILE_BYTES),
+        "tile_pointers": memory.stack_pointers(args),
+    }
     for template in (gather, scatter, vector_loop, tiled, kernel):
         scope[template.__name__] = register_jitable(clone(template, scope))
-    return scope["kernel"]
+    clone_of_kernel: Callable[..., Any] = scope["kernel"]
+    return clone_of_kernel

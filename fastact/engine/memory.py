@@ -7,7 +7,8 @@ here, so that ``loops.py`` can be written in plain Python.
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastact.engine.intrinsics import F32, F64, I32, I64
@@ -44,6 +45,8 @@ class ElementLoop:
         self.outputs = outputs
 
     def intrinsic(self) -> Any:
+        """Numba's name for the loop: a function of the operands' pointers and ``n``."""
+
         @intrinsic
         def element_loop(typing_context: Any, pointers: Any, n: Any) -> Any:
             formula_type = typing_context.resolve_value_type(self.formula)
@@ -392,9 +395,7 @@ def clear_fp_flags(typing_context: Any) -> Any:
         if context.codegen().magic_tuple()[0].startswith("x86_64"):
             _clear_mxcsr(builder)
         else:
-            clear = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(I32, [I32]), "feclearexcept"
-            )
+            clear = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I32, [I32]), "feclearexcept")
             builder.call(clear, [I32(REPORTED_FLAGS_OTHER)])
         return context.get_dummy_value()
 

@@ -6,11 +6,11 @@ from typing import Any
 
 
 def clone(
-    template: Callable[..., Any],
+    template: Any,
     scope: Mapping[str, Any],
     names: Sequence[str] = (),
     defaults: tuple[Any, ...] = (),
-) -> FunctionType:
+) -> Callable[..., Any]:
     """Copy a function.
 
     Parameters

@@ -73,10 +73,10 @@ def make_ufunc(kernel: Kernel, name: str, doc: str, module: str) -> np.ufunc:
     types = ctypes.create_string_buffer(codes, len(codes))
     label, text = name.encode(), doc.encode()
     _keep_alive.append((functions, data, types, label, text))
-    ufunc = _from_func_and_data(
+    ufunc: np.ufunc = _from_func_and_data(
         functions, data, types, count, kernel.inputs, kernel.outputs, _NO_IDENTITY, label, text, 0
     )
-    ufunc.__module__, ufunc.__qualname__ = module, name
+    ufunc.__module__, ufunc.__qualname__ = module, name  # type: ignore[misc]
     return ufunc
 
 
@@ -136,10 +136,10 @@ def _raise_in_caller(error: BaseException, what: str) -> None:
     left for the interpreter as an asynchronous one, which takes a class that it calls without arguments. The
     interpreter looks for asynchronous exceptions after each *call*, this frame's included; unpacking an iterator is not one.
     """
+    base: type[BaseException] = CompilationError
+    message = f"{what}: {error}"
     if isinstance(error, ValueError | KeyboardInterrupt | MemoryError):
         base, message = type(error), str(error)
-    else:
-        base, message = CompilationError, f"{what}: {error}"
 
     def initialise(self: BaseException) -> None:
         base.__init__(self, message)

@@ -1,0 +1,1 @@
+"""Scalar mathematics: coefficients, error bounds, valid ranges."""

@@ -14,7 +14,6 @@ Elementary Functions, chapter 11): ``x = n * ln2 + r`` with ``n`` the nearest in
 The coefficients are derived by ``tools/derive_coefficients.py``; each is the shortest decimal that reads back exactly.
 ULP figures are measured errors: float32 over every bit pattern from 2**-31 to where the result saturates and over every
 64th elsewhere, against float64; float64 over samples from every binade, against mpmath.
-``exp_compensated``: random pairs.
 """
 
 from fastact.scalar import ByPrecision, Polynomial, scalar
@@ -73,53 +72,6 @@ _SCALED_EXP_FLOAT64 = Polynomial(
     3.4704569910987946e-25,
 )
 
-# exp(-v) for |v| <= ln2 / 2, and exp(-v / 2) for |v| <= ln2; degrees, errors and factors as above.
-_SCALED_EXP_MINUS_FLOAT32 = Polynomial(
-    5.960464477539063e-08,
-    -5.960464477539063e-08,
-    2.9802318834981634e-08,
-    -9.934021605317866e-09,
-    2.4836235290592867e-09,
-    -4.988033874830933e-10,
-    8.23653714676631e-11,
-)
-_SCALED_EXP_MINUS_FLOAT64 = Polynomial(
-    1.3877787807814457e-17,
-    -1.3877787807814457e-17,
-    6.938893903907244e-18,
-    -2.312964634635715e-18,
-    5.782411586570224e-19,
-    -1.1564823173368594e-19,
-    1.9274705364696203e-20,
-    -2.7535292860278083e-21,
-    3.4418985955818177e-22,
-    -3.8243794663685125e-23,
-    3.834459752205458e-24,
-    -3.4704569910987946e-25,
-)
-_SCALED_EXP_MINUS_HALF_FLOAT32 = Polynomial(
-    5.960464477539063e-08,
-    -2.9802322387695312e-08,
-    7.4505797087454084e-09,
-    -1.2417527006647333e-09,
-    1.5522647056620542e-10,
-    -1.5587605858846665e-11,
-    1.2869589291822359e-12,
-)
-_SCALED_EXP_MINUS_HALF_FLOAT64 = Polynomial(
-    1.3877787807814457e-17,
-    -6.938893903907228e-18,
-    1.734723475976811e-18,
-    -2.8912057932946437e-19,
-    3.61400724160639e-20,
-    -3.6140072416776855e-21,
-    3.0116727132337817e-22,
-    -2.1511947547092252e-23,
-    1.3444916388991475e-24,
-    -7.469491145251001e-26,
-    3.744589601763143e-27,
-    -1.6945590776849583e-28,
-)
 
 # q in expm1(r) = r + r * r * q(r): degree 5 and 9 on log(0.75) <= r <= log(1.5), relative error 3.8e-10 and 2.0e-17
 # of expm1(r); degree 4 and 9 on |r| <= ln2 / 2 (NONPOSITIVE), 1.4e-8 and 1.9e-17.
@@ -212,94 +164,6 @@ def _exp_nonpositive_float64(x: Scalar) -> Scalar:
 
 
 exp_nonpositive = ByPrecision(float32=_exp_nonpositive_float32, float64=_exp_nonpositive_float64)
-
-
-@scalar
-def _exp_compensated_float32(x: Scalar, correction: Scalar) -> Scalar:
-    """``exp(x + correction)`` for x <= 0 or NaN and a finite correction below ``1e-4``: 1.03 ULP."""
-    T = type(x)
-    x = maximum(x, T(-104.0))
-    shifted = fma(x, T(1.4426950216293335), T(12583063.0))  # 1.5 * 2**23 + 127 + 24
-    n = shifted - T(12583063.0)
-    r = fma(n, T(-0.6931471824645996), x)
-    r = fma(n, T(1.9046542121259336e-09), r) + correction
-    return _SCALED_EXP_FLOAT32(r) * from_bits(shift_left(bits(shifted), 23))
-
-
-@scalar
-def _exp_compensated_float64(x: Scalar, correction: Scalar) -> Scalar:
-    """``exp(x + correction)`` for x <= 0 or NaN and a finite correction below ``1e-12``: 0.95 ULP."""
-    T = type(x)
-    x = maximum(x, T(-746.0))
-    shifted = fma(x, T(1.4426950408889634), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
-    n = shifted - T(6755399441056823.0)
-    r = fma(n, T(-0.6931471805599453), x)
-    r = fma(n, T(-2.3190468138462996e-17), r) + correction
-    return _SCALED_EXP_FLOAT64(r) * from_bits(shift_left(bits(shifted), 52))
-
-
-exp_compensated = ByPrecision(float32=_exp_compensated_float32, float64=_exp_compensated_float64)
-
-
-@scalar
-def _exp_minus_square_float32(x: Scalar) -> Scalar:
-    """``exp(-x * x)`` for x >= 0 or NaN, down to the subnormal results and 0: 1.05 ULP.
-
-    The square is never rounded: ln2's high part has 16 bits, so that ``n`` times it is exact, and one fma subtracts it
-    from the square. The scale is that of ``exp_nonpositive``.
-    """
-    T = type(x)
-    x = minimum(x, T(10.2))
-    shifted = fma(x * x, T(-1.4426950216293335), T(12583063.0))  # 1.5 * 2**23 + 127 + 24
-    n = shifted - T(12583063.0)
-    v = fma(x, x, n * T(0.693145751953125))
-    v = fma(n, T(1.428606765330187e-06), v)
-    return _SCALED_EXP_MINUS_FLOAT32(v) * from_bits(shift_left(bits(shifted), 23))
-
-
-@scalar
-def _exp_minus_square_float64(x: Scalar) -> Scalar:
-    """``exp(-x * x)`` for x >= 0 or NaN, down to the subnormal results and 0: 1.0 ULP. ln2's high part has 42 bits."""
-    T = type(x)
-    x = minimum(x, T(27.3))
-    shifted = fma(x * x, T(-1.4426950408889634), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
-    n = shifted - T(6755399441056823.0)
-    v = fma(x, x, n * T(0.6931471805598903))
-    v = fma(n, T(5.497923018708371e-14), v)
-    return _SCALED_EXP_MINUS_FLOAT64(v) * from_bits(shift_left(bits(shifted), 52))
-
-
-exp_minus_square = ByPrecision(float32=_exp_minus_square_float32, float64=_exp_minus_square_float64)
-
-
-@scalar
-def _exp_minus_half_square_float32(x: Scalar) -> Scalar:
-    """``exp(-x * x / 2)`` for x >= 0 or NaN, down to the subnormal results and 0: 1.06 ULP.
-
-    As ``exp_minus_square``, with twice the reduced argument.
-    """
-    T = type(x)
-    x = minimum(x, T(14.425))
-    shifted = fma(x * x, T(-0.7213475108146667), T(12583063.0))  # 1.5 * 2**23 + 127 + 24
-    n = shifted - T(12583063.0)
-    v = fma(x, x, n * T(1.38629150390625))
-    v = fma(n, T(2.857213530660374e-06), v)
-    return _SCALED_EXP_MINUS_HALF_FLOAT32(v) * from_bits(shift_left(bits(shifted), 23))
-
-
-@scalar
-def _exp_minus_half_square_float64(x: Scalar) -> Scalar:
-    """``exp(-x * x / 2)`` for x >= 0 or NaN, down to the subnormal results and 0: 1.0 ULP."""
-    T = type(x)
-    x = minimum(x, T(38.61))
-    shifted = fma(x * x, T(-0.7213475204444817), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
-    n = shifted - T(6755399441056823.0)
-    v = fma(x, x, n * T(1.3862943611197807))
-    v = fma(n, T(1.0995846037416742e-13), v)
-    return _SCALED_EXP_MINUS_HALF_FLOAT64(v) * from_bits(shift_left(bits(shifted), 52))
-
-
-exp_minus_half_square = ByPrecision(float32=_exp_minus_half_square_float32, float64=_exp_minus_half_square_float64)
 
 
 # expm1(x) = 2**n * expm1(r) + (2**n - 1). With n = 1 and r near its lower end the sum cancels most. So n is chosen
