@@ -40,6 +40,11 @@ def unless_nan(x: Scalar, value: Scalar) -> Scalar:
     return select(x == x, value, x)
 
 
+def number(parameter: Any) -> Any:
+    """A parameter as something to compare: a number as it is, anything else as an array."""
+    return parameter if isinstance(parameter, int | float) else np.asarray(parameter)
+
+
 def require(condition: Any, message: str, *given: Any) -> None:
     """Raise ``ValueError`` unless the condition holds for every element of a parameter."""
     if not (condition if isinstance(condition, bool) else np.all(condition)):
@@ -275,7 +280,7 @@ def _rrelu_derivative(x: Scalar, lower: Scalar, upper: Scalar) -> Scalar:
 
 
 def _check_rrelu(lower: Any, upper: Any) -> None:
-    require(lower <= upper, "lower must not exceed upper", lower, upper)
+    require(number(lower) <= number(upper), "lower must not exceed upper", lower, upper)
 
 
 def _public_rrelu(ufunc: Any) -> Any:
@@ -357,7 +362,9 @@ register(
         derivative_limits={-INF: 0.0, INF: 0.0},
         kinks={-1.0: 0.0, 1.0: 0.0},
         paper="Collobert (2004), Large scale machine learning.",
-        check=lambda min_val, max_val: require(min_val <= max_val, "min_val must not exceed max_val", min_val, max_val),
+        check=lambda min_val, max_val: require(
+            number(min_val) <= number(max_val), "min_val must not exceed max_val", min_val, max_val
+        ),
         samples=((), (-2.0, 0.5)),
         cost=0.14,
     )
@@ -444,7 +451,7 @@ def _shrink_derivative(x: Scalar, lambd: Scalar) -> Scalar:
 
 
 def _check_lambd(lambd: Any) -> None:
-    require(lambd >= 0, "lambd must not be negative", lambd)
+    require(number(lambd) >= 0, "lambd must not be negative", lambd)
 
 
 def _shrink_reference_derivative(m: Any, x: Any, lambd: Any) -> tuple[Any]:
@@ -608,7 +615,7 @@ register(
         limits={-INF: -1.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         paper="Barron (2017), Continuously differentiable exponential linear units, arXiv:1704.07483.",
-        check=lambda alpha: require(alpha != 0, "alpha must not be zero", alpha),
+        check=lambda alpha: require(number(alpha) != 0, "alpha must not be zero", alpha),
         samples=((), (2.0,)),
         cost=0.34,
     )
@@ -905,7 +912,7 @@ def gelu_tanh_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
 
 
 gelu_tanh_lowest = ByPrecision(
-    float32=scalar(lambda x: np.float32(-10.9)), float64=scalar(lambda x: np.float64(-21.58))
+    float32=scalar(lambda x: np.float32(-10.9)), float64=scalar(lambda x: np.float64(-21.597))
 )
 
 
@@ -1024,7 +1031,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         paper="Barron (2021), Squareplus: a softplus-like algebraic rectifier, arXiv:2112.11687.",
-        check=lambda b: require(b >= 0, "b must not be negative", b),
+        check=lambda b: require(number(b) >= 0, "b must not be negative", b),
         samples=((), (1.0,)),
         cost=0.73,
     )

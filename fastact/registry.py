@@ -212,11 +212,12 @@ def docstring(op: Op, *, backward: bool) -> str:
     lines = [f"{name}({shown}, /, out=None, **ufunc_arguments)", ""]
     lines += [f"Gradient of `{op.name}`: ``grad`` times the derivative at ``x``." if backward else op.summary, ""]
     lines += ["Parameters", "----------"]
+    like = "x * 0.5" if op.parameters else "np.exp(x)"
     if backward:
         lines += ["grad : array_like, any shape", "    Gradient with respect to the output of " + f"`{op.name}`."]
     lines += [
         "x : array_like, any shape",
-        "    float16, float32 or float64; integers and booleans convert as for ``np.exp``.",
+        f"    float16, float32 or float64; integers and booleans convert as for ``{like}``.",
     ]
     for parameter in op.parameters.values():
         default = "" if parameter.default is inspect.Parameter.empty else f", default {parameter.default!r}"
@@ -230,7 +231,7 @@ def docstring(op: Op, *, backward: bool) -> str:
         "",
     ]
     lines += ["Returns", "-------", *_returns(op, backward=backward), ""]
-    lines += ["Raises", "------", "numpy.exceptions.UFuncTypeError", "    For complex, string and object arrays."]
+    lines += ["Raises", "------", "TypeError", "    For complex, string and object arrays."]
     if op.check:
         lines += ["ValueError", "    If a parameter is out of range."]
     lines += ["", "Notes", "-----", f".. math:: {op.formula}", ""]
@@ -248,7 +249,7 @@ def _returns(op: Op, *, backward: bool) -> list[str]:
         return [f"{names} : tuple of ndarray", "    Each of the shape of its operand."]
     return [
         "ndarray or scalar",
-        "    Of the broadcast shape of the operands and their dtype; NaN where an operand is NaN.",
+        "    Of the broadcast shape of the operands and their dtype; NaN where `x` is NaN.",
     ]
 
 

@@ -20,8 +20,10 @@ FLOAT_OF = {np.dtype(np.int32): np.float32, np.dtype(np.int64): np.float64}
 def fma(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
     """``a * b + c``, rounded once."""
     float_type = type(a)
-    if not (np.isfinite(a) and np.isfinite(b) and np.isfinite(c)):
+    if not (np.isfinite(a) and np.isfinite(b)):
         return float_type(a * b + c)
+    if not np.isfinite(c):
+        return c
     exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
     if exact == 0:
         return float_type(a * b + c)

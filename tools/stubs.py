@@ -17,7 +17,7 @@ HEADER = """\
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastact.custom import elementwise as elementwise
 from fastact.engine.threads import get_num_threads as get_num_threads
@@ -49,7 +49,7 @@ def stub(name: str) -> str:
 
 
 def _annotation(parameter: inspect.Parameter) -> str:
-    known = {"training": "bool", "slopes": "ArrayLike | None", "ufunc_arguments": "Any"}
+    known = {"training": "bool", "slopes": "ArrayLike | None", "out": "NDArray[Any] | None", "ufunc_arguments": "Any"}
     return known.get(parameter.name, "Any" if parameter.name == "rng" else "ArrayLike")
 
 

@@ -5,6 +5,7 @@ Numba calls ``register`` through the ``numba_extensions`` entry point when it fi
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from fastact.engine import jit
 from fastact.engine.templates import clone
 
 
+@cache
 def register() -> None:
     """Teach Numba every public function that comes from an op's record and computes one result."""
     import fastact
@@ -67,16 +69,26 @@ def at(x: Any, i: Any) -> Any:
     raise NotImplementedError
 
 
-@overload(flat)
+@overload(flat, strict=False)
 def _flat(x: Any) -> Any:
     if isinstance(x, types.Array):
         return lambda x: np.ascontiguousarray(x).reshape(x.size)
     return lambda x: x
 
 
-@overload(at)
+@overload(at, strict=False)
 def _at(x: Any, i: Any) -> Any:
     return (lambda x, i: x[i]) if isinstance(x, types.Array) else (lambda x, i: x)
+
+
+def extent(grad: Any, x: Any) -> Any:
+    """Whichever of the two is an array."""
+    raise NotImplementedError
+
+
+@overload(extent, strict=False)
+def _extent(grad: Any, x: Any) -> Any:
+    return (lambda grad, x: x) if isinstance(x, types.Array) else (lambda grad, x: grad)
 
 
 formula: Any = None
@@ -132,27 +144,27 @@ def _array_x_p_q(x, p, q):  # type: ignore[no-untyped-def]
 
 
 def _array_g_x(grad, x):  # type: ignore[no-untyped-def]
-    source, gradient = flat(x), flat(grad)
-    out = np.empty(source.size, T)
-    for i in range(source.size):
-        out[i] = T(at(gradient, i)) * formula(T(source[i]))
-    return out.reshape(x.shape)
+    shaped, source, gradient = extent(grad, x), flat(x), flat(grad)
+    out = np.empty(shaped.size, T)
+    for i in range(shaped.size):
+        out[i] = T(at(gradient, i)) * formula(T(at(source, i)))
+    return out.reshape(shaped.shape)
 
 
 def _array_g_x_p(grad, x, p):  # type: ignore[no-untyped-def]
-    source, gradient = flat(x), flat(grad)
-    out = np.empty(source.size, T)
-    for i in range(source.size):
-        out[i] = T(at(gradient, i)) * formula(T(source[i]), T(p))
-    return out.reshape(x.shape)
+    shaped, source, gradient = extent(grad, x), flat(x), flat(grad)
+    out = np.empty(shaped.size, T)
+    for i in range(shaped.size):
+        out[i] = T(at(gradient, i)) * formula(T(at(source, i)), T(p))
+    return out.reshape(shaped.shape)
 
 
 def _array_g_x_p_q(grad, x, p, q):  # type: ignore[no-untyped-def]
-    source, gradient = flat(x), flat(grad)
-    out = np.empty(source.size, T)
-    for i in range(source.size):
-        out[i] = T(at(gradient, i)) * formula(T(source[i]), T(p), T(q))
-    return out.reshape(x.shape)
+    shaped, source, gradient = extent(grad, x), flat(x), flat(grad)
+    out = np.empty(shaped.size, T)
+    for i in range(shaped.size):
+        out[i] = T(at(gradient, i)) * formula(T(at(source, i)), T(p), T(q))
+    return out.reshape(shaped.shape)
 
 
 _SCALAR_CALLS = {

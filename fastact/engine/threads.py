@@ -105,7 +105,7 @@ def default_num_threads() -> tuple[int, str]:
         limits[f"cgroup quota of {quota:g} processors"] = max(1, math.floor(quota))
     text = os.environ.get("FASTACT_NUM_THREADS", "").strip()
     if text:
-        if not text.isdigit() or int(text) < 1:
+        if not (text.isascii() and text.isdigit()) or int(text) < 1:
             raise ValueError(f"FASTACT_NUM_THREADS must be a positive integer, got {text!r}")
         limits[f"FASTACT_NUM_THREADS={text}"] = int(text)
     reason = min(limits, key=lambda name: limits[name])

@@ -87,34 +87,38 @@ def _stub(kernel: Kernel, dtype: str, record: records.Record, functions: Any, i:
         try:
             with _lock:
                 if not record[records.KERNEL]:
-                    record[records.KERNEL] = address(kernel, dtype)
+                    record[records.KERNEL] = _compiled(kernel, dtype)
                     functions[i] = record[records.KERNEL]
+            _LOOP(record[records.KERNEL])(args, dims, steps, data)
         except BaseException as error:
-            _raise_in_caller(error, f"could not compile {kernel.name} for {dtype}")
-            return
-        _LOOP(record[records.KERNEL])(args, dims, steps, data)
+            _raise_in_caller(error)
 
     stub = _LOOP(compile_then_run)
     _keep_alive.append(stub)
     return ctypes.cast(stub, ctypes.c_void_p).value or 0
 
 
-def address(kernel: Kernel, dtype: str) -> int:
+def _compiled(kernel: Kernel, dtype: str) -> int:
     """Compile a kernel, or take it from the cache, and return the address of its inner loop."""
     from fastact.engine import compiler
 
     def build() -> bytes:
         return compiler.compile_loop(specialised(kernel, dtype))
 
-    if kernel.salt is None:
-        return compiler.load(build())
-    return compiler.load(cache.cached(f"{kernel.name}.{dtype}", build, kernel.salt))
+    try:
+        if kernel.salt is None:
+            return compiler.load(build())
+        return compiler.load(cache.cached(f"{kernel.name}.{dtype}", build, kernel.salt))
+    except Exception as error:
+        raise CompilationError(f"could not compile {kernel.name} for {dtype}: {error}") from error
 
 
 def specialised(kernel: Kernel, dtype: str) -> Callable[..., Any]:
     """The inner loop's source for one kernel and dtype, ready to be compiled."""
-    from fastact.engine import loops
+    from fastact.engine import loops, overloads
 
+    if kernel.salt != b"":
+        overloads.register()  # a user's formula may call the public functions
     return loops.specialise(kernel.formula, dtype, kernel.inputs, kernel.outputs, kernel.times_gradient)
 
 
@@ -122,30 +126,27 @@ def specialised(kernel: Kernel, dtype: str) -> Callable[..., Any]:
 def _enter_team(args: int, dims: int, steps: int, data: int) -> None:
     """The first call that is worth threads: form the team, then let the driver take this and all later ones."""
     try:
-        entry = threads.form_team()
+        _LOOP(threads.form_team())(args, dims, steps, data)
     except BaseException as error:
-        _raise_in_caller(error, "could not start the threading layer")
-        return
-    _LOOP(entry)(args, dims, steps, data)
+        _raise_in_caller(error)
 
 
-def _raise_in_caller(error: BaseException, what: str) -> None:
+def _raise_in_caller(error: BaseException) -> None:
     """Raise ``error`` where the ufunc was called, as soon as it returns.
 
     ctypes swallows an exception that leaves a callback, and NumPy does not ask a float loop for one. So the exception is
     left for the interpreter as an asynchronous one, which takes a class that it calls without arguments. The
     interpreter looks for asynchronous exceptions after each *call*, this frame's included; unpacking an iterator is not one.
     """
-    base: type[BaseException] = CompilationError
-    message = f"{what}: {error}"
-    if isinstance(error, ValueError | KeyboardInterrupt | MemoryError):
-        base, message = type(error), str(error)
+    base, cause = type(error), error.__cause__
 
     def initialise(self: BaseException) -> None:
-        base.__init__(self, message)
-        self.__cause__ = error
+        base.__init__(self, *error.args)
+        self.__cause__ = cause
 
-    carried = type(base.__name__, (base,), {"__init__": initialise, "__module__": base.__module__})
+    carried = type(base.__name__, (base,), {"__init__": initialise, "__module__": base.__module__, "_carried": True})
+    if getattr(base, "_carried", False):
+        carried = base  # through two callbacks: from the team's entry through a kernel's first call
     (_,) = map(_set_async_exception, (threading.get_ident(),), (carried,))
 
 

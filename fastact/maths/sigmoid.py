@@ -10,7 +10,7 @@ The argument reduction and the polynomials are those of ``fastact.maths.exp``.
 
 from fastact.maths.exp import _EXPM1_NONPOSITIVE_FLOAT32, _EXPM1_NONPOSITIVE_FLOAT64
 from fastact.scalar import ByPrecision, scalar
-from fastact.simd import Scalar, absolute, bits, fma, from_bits, maximum, minimum, select, shift_left
+from fastact.simd import Scalar, absolute, bits, copysign, fma, from_bits, maximum, minimum, select, shift_left
 
 
 @scalar
@@ -154,7 +154,8 @@ def mish(x: Scalar) -> Scalar:
     rest = T(1) - q
     rest_error = ((T(1) - rest) - q) - q_error
     factor = select(left, fma(bounded * A, t, bounded * A), bounded * one)
-    return select(x > T(22), x, fma(factor, rest, factor * rest_error) * scale)
+    # The sum of two zeros may have lost their sign.
+    return select(x > T(22), x, copysign(fma(factor, rest, factor * rest_error) * scale, x))
 
 
 @scalar
@@ -169,7 +170,9 @@ def mish_derivative(x: Scalar) -> Scalar:
     scale = T(1) / one
     w = fma(A, t, A) * scale
     half_square = T(0.5) * w * w
-    r = T(1) / (T(1) + fma(T(0.5) * w, w, w))
+    d = T(1) + fma(T(0.5) * w, w, w)
+    r = T(1) / d
     left = fma(-bounded * half_square, r, bounded)
     right = bounded * (T(1) + w) * r
-    return fma(A, t, A) * r * (select(x < T(1), left, right) + fma(T(0.5), w, T(1))) * scale
+    total = fma(A, t, A) * (select(x < T(1), left, right) + fma(T(0.5), w, T(1)))
+    return fma(total, r, total * (r * fma(-d, r, T(1)))) * scale
