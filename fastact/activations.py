@@ -733,7 +733,7 @@ def _tanh_shrink_derivative(x: Scalar) -> Scalar:
 
 def _tanh_shrink_reference(m: Any, x: Any) -> Any:
     # x - tanh(x) loses every digit near zero; the first terms of its series keep them there.
-    near = x**3 * (1 / m.number(3) - x**2 * (2 / m.number(15) - x**2 * (17 / m.number(315) - x**2 * 62 / 2835)))
+    near = x * x * x * (1 / m.number(3) - x**2 * (2 / m.number(15) - x**2 * (17 / m.number(315) - x**2 * 62 / 2835)))
     return m.where(abs(x) < m.tanh_shrink_series_below, near, x - m.tanh(x))
 
 
@@ -769,7 +769,7 @@ register(
         forward=_softsign,
         derivative=_softsign_derivative,
         reference=lambda m, x: m.finite(x) / (1 + abs(m.finite(x))),
-        reference_derivative=lambda m, x: ((1 + abs(x)) ** -2.0,),
+        reference_derivative=lambda m, x: (1 / (1 + abs(x)) ** 2,),
         summary="A sigmoid with polynomial tails.",
         formula=r"\frac{x}{1 + |x|}",
         limits={-INF: -1.0, INF: 1.0},
@@ -928,7 +928,7 @@ def _gelu_tanh_derivative(x: Scalar) -> Scalar:
 
 
 def _gelu_tanh_z(m: Any, x: Any) -> Any:
-    return m.number(GELU_TANH_LINEAR) * (x + m.number(0.044715) * x**3)
+    return m.number(GELU_TANH_LINEAR) * (x + m.number(0.044715) * x * x * x)
 
 
 def _gelu_tanh_reference_derivative(m: Any, x: Any) -> tuple[Any, Any]:
