@@ -269,7 +269,10 @@ register(
 )
 
 
-def _rrelu(x: Scalar, lower: Scalar = 1 / 8, upper: Scalar = 1 / 3) -> Scalar:
+RRELU_LOWER, RRELU_UPPER = 1 / 8, 1 / 3
+
+
+def _rrelu(x: Scalar, lower: Scalar = RRELU_LOWER, upper: Scalar = RRELU_UPPER) -> Scalar:
     T = type(x)
     return select(x > T(0), x, T(0.5) * (T(lower) + T(upper)) * x)
 
@@ -283,30 +286,41 @@ def _check_rrelu(lower: Any, upper: Any) -> None:
     require(number(lower) <= number(upper), "lower must not exceed upper", lower, upper)
 
 
-def _public_rrelu(ufunc: Any) -> Any:
+def _public_rrelu(at_mean: Any) -> Any:
     def rrelu(
-        x: Any, lower: Any = 1 / 8, upper: Any = 1 / 3, training: bool = False, rng: Any = None, **ufunc_arguments: Any
+        x: Any,
+        lower: Any = RRELU_LOWER,
+        upper: Any = RRELU_UPPER,
+        training: bool = False,
+        rng: Any = None,
+        out: Any = None,
+        **ufunc_arguments: Any,
     ) -> Any:
-        _check_rrelu(lower, upper)
         if not training:
-            return ufunc(x, lower, upper, **ufunc_arguments)
+            return at_mean(x, lower, upper, out, **ufunc_arguments)
+        _check_rrelu(lower, upper)
         x = np.asanyarray(x)
         dtype = np.result_type(x, np.float16) if x.dtype.kind in "biuf" else x.dtype
         draws = np.random.default_rng(rng).random(x.shape, dtype=np.float64 if dtype == np.float64 else np.float32)
         slopes = (lower + (upper - lower) * draws).astype(dtype)
-        return ufunc(x, slopes, slopes, **ufunc_arguments), slopes
+        return at_mean.ufunc(x, slopes, slopes, out, **ufunc_arguments), slopes
 
     return rrelu
 
 
-def _public_rrelu_backward(ufunc: Any) -> Any:
+def _public_rrelu_backward(at_mean: Any) -> Any:
     def rrelu_backward(
-        grad: Any, x: Any, lower: Any = 1 / 8, upper: Any = 1 / 3, slopes: Any = None, **ufunc_arguments: Any
+        grad: Any,
+        x: Any,
+        lower: Any = RRELU_LOWER,
+        upper: Any = RRELU_UPPER,
+        slopes: Any = None,
+        out: Any = None,
+        **ufunc_arguments: Any,
     ) -> Any:
-        _check_rrelu(lower, upper)
         if slopes is not None:
-            return ufunc(grad, x, slopes, slopes, **ufunc_arguments)
-        return ufunc(grad, x, lower, upper, **ufunc_arguments)
+            return at_mean.ufunc(grad, x, slopes, slopes, out, **ufunc_arguments)
+        return at_mean(grad, x, lower, upper, out, **ufunc_arguments)
 
     return rrelu_backward
 
@@ -792,7 +806,7 @@ def _silu(x: Scalar) -> Scalar:
 def _silu_derivative(x: Scalar) -> Scalar:
     T = type(x)
     bounded = minimum(maximum(x, lowest(x)), T(64))
-    return times_sigmoid_derivative(bounded, bounded, T(0))
+    return times_sigmoid_derivative(bounded, T(0), bounded, T(0))
 
 
 def _times_sigmoid_terms(m: Any, x: Any, z: Any, slope: Any) -> tuple[Any, Any]:
@@ -836,7 +850,7 @@ def _quick_gelu(x: Scalar) -> Scalar:
 
 def _quick_gelu_derivative(x: Scalar) -> Scalar:
     _, z, correction = quick_gelu_argument(x)
-    return times_sigmoid_derivative(z, z, correction)
+    return times_sigmoid_derivative(z, correction, z, correction)
 
 
 register(
@@ -891,7 +905,7 @@ GELU_TANH_CUBIC_ERROR = float(Fraction(GELU_TANH_LINEAR) * Fraction(0.044715) - 
 
 @scalar
 def gelu_tanh_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
-    """``x`` within the bounds where it matters, the argument ``z`` of the sigmoid, its rounding error and ``x * dz/dx``.
+    """``x`` within the bounds where it matters, the argument ``z`` of the sigmoid, its rounding error, and ``CUBIC * x**2``.
 
     The exponential turns an absolute error of ``z`` into a relative one, and ``z`` reaches -100 before the result
     underflows, so ``z`` needs twice the precision: error-free products by fma, and Knuth's TwoSum for the sum.
@@ -908,7 +922,7 @@ def gelu_tanh_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     z = x * total
     low = fma(cubic, square, -term) + fma(cubic, square_error, T(GELU_TANH_LINEAR - widen(linear)))
     low = fma(T(GELU_TANH_CUBIC - widen(cubic) + GELU_TANH_CUBIC_ERROR), square, low) + total_error
-    return x, z, fma(x, low, fma(x, total, -z)), fma(x + x, term, z)
+    return x, z, fma(x, low, fma(x, total, -z)), term
 
 
 gelu_tanh_lowest = ByPrecision(
@@ -923,8 +937,9 @@ def _gelu_tanh(x: Scalar) -> Scalar:
 
 
 def _gelu_tanh_derivative(x: Scalar) -> Scalar:
-    _, z, correction, xslope = gelu_tanh_argument(x)
-    return times_sigmoid_derivative(xslope, z, correction)
+    x, z, correction, term = gelu_tanh_argument(x)
+    xslope = fma(x + x, term, z)  # x times the derivative of LINEAR x + CUBIC x**3
+    return times_sigmoid_derivative(xslope, fma(x + x, term, z - xslope) + correction, z, correction)
 
 
 def _gelu_tanh_z(m: Any, x: Any) -> Any:

@@ -105,7 +105,7 @@ def _public(named_by: Any, formula: Any, parameters: list[inspect.Parameter], co
     ufunc = make_ufunc(kernel, name, doc, named_by.__module__)
     if not parameters:
         return ufunc
-    function = with_parameters(ufunc, {p.name: p for p in parameters}, leading=1 + backward, check=None)
+    function = with_parameters(ufunc, {p.name: p for p in parameters}, 1 + backward)
     function.__name__, function.__qualname__ = name, named_by.__qualname__ + suffix
     function.__module__, function.__doc__, function.ufunc = named_by.__module__, doc, ufunc
     return function

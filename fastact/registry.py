@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from fastact.engine.templates import clone
 from fastact.engine.ufunc import Kernel, make_ufunc
@@ -59,7 +61,7 @@ class Op:
     extra_backward: Mapping[str, str] = field(default_factory=dict)
     """The same for the backward function."""
     public: Callable[[Any], Any] | None = None
-    """Makes the public function from the ufunc, where it is more than the ufunc with defaults."""
+    """Makes the public function from the one with parameters, which has the ufunc as an attribute, where it is more."""
     public_backward: Callable[[Any], Any] | None = None
     """The same for the backward function."""
 
@@ -144,58 +146,110 @@ def _backward_kernel(op: Op, salt: bytes | None = b"") -> Kernel:
 def _function(op: Op, kernel: Kernel, public: Callable[[Any], Any] | None) -> Any:
     """The ufunc itself, or a function with the op's parameters over it."""
     backward = kernel.times_gradient
-    ufunc = make_ufunc(kernel, kernel.name, docstring(op, backward=backward), PUBLIC_MODULE)
+    doc = docstring(op, backward=backward)
+    function: Any = make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE)
+    if not op.parameters:
+        return function
+    ufunc = function
+    if op.gradients == 1 or not backward:
+        at_defaults = None
+        if len(op.defaults) == len(op.parameters):
+            at_defaults = make_ufunc(_kernel_at_defaults(op, kernel), kernel.name, doc, PUBLIC_MODULE)
+        function = with_parameters(ufunc, op.parameters, 1 + backward, op.check, at_defaults)
+        function.ufunc = ufunc
     if public is not None:
-        function = public(ufunc)
-    elif op.parameters:
-        function = with_parameters(ufunc, op.parameters, leading=1 + backward, check=op.check)
-    else:
-        return ufunc
+        function = public(function)
     function.__name__ = function.__qualname__ = kernel.name
     function.__module__ = PUBLIC_MODULE
-    function.__doc__ = docstring(op, backward=backward)
+    function.__doc__ = doc
     function.ufunc = ufunc
     return function
 
 
+def _kernel_at_defaults(op: Op, kernel: Kernel) -> Kernel:
+    """The kernel with an op's default parameters as constants: fewer operands, and the compiler folds them."""
+    values = dict(zip("pq", op.defaults.values(), strict=False))
+    template = _constant_p if len(values) == 1 else _constant_p_q
+    return replace(
+        kernel,
+        name=f"{kernel.name}.defaults",
+        formula=scalar(clone(template, {"formula": kernel.formula, **values})),
+        inputs=kernel.inputs - len(values),
+    )
+
+
 def with_parameters(
-    ufunc: Any, parameters: Mapping[str, inspect.Parameter], leading: int, check: Callable[..., None] | None
+    ufunc: Any,
+    parameters: Mapping[str, inspect.Parameter],
+    leading: int,
+    check: Callable[..., None] | None = None,
+    at_defaults: Any = None,
 ) -> Any:
     """A function over ``ufunc`` that takes ``leading`` arrays, then parameters by position, by name or by default.
 
-    ``check`` is asked about the parameters before anything is computed.
+    ``check`` is asked about the parameters before anything is computed. ``at_defaults`` is a ufunc of the arrays alone; it
+    computes float arrays when no parameter is given. (Others convert as with parameters, which take part in that.)
     """
     names = ("x",) if leading == 1 else ("grad", "x")
     defaults = tuple(p.default for p in parameters.values() if p.default is not p.empty)
     template = _PARAMETER_TEMPLATES[leading, len(parameters)]
     scope = {"ufunc": ufunc, "check": check}
+    if at_defaults is not None:
+        scope |= {"at_defaults": at_defaults, **dict(zip(("DEFAULT_P", "DEFAULT_Q"), defaults, strict=False))}
     return clone(template, scope, (*names, *parameters), (*defaults, None))
 
 
-# What with_parameters() fills in for each clone of the templates below.
+# What with_parameters() and _kernel_at_defaults() fill in for each clone of the templates below.
 ufunc: Any = None
 check: Any = None
+at_defaults: Any = None
+DEFAULT_P: Any = object()
+DEFAULT_Q: Any = object()
+formula: Any = None
+p: Any = None
+q: Any = None
+
+FLOATS = "fd"
+"""Type codes; a float16 operand would round the defaults to float16 first."""
+
+
+def _constant_p(x: Any) -> Any:
+    T = type(x)
+    return formula(x, T(p))
+
+
+def _constant_p_q(x: Any) -> Any:
+    T = type(x)
+    return formula(x, T(p), T(q))
 
 
 def _x_p(x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if p is DEFAULT_P and type(x) is np.ndarray and x.dtype.char in FLOATS:
+        return at_defaults(x, out, **ufunc_arguments)
     if check is not None:
         check(p)
     return ufunc(x, p, out, **ufunc_arguments)
 
 
 def _x_p_q(x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if p is DEFAULT_P and q is DEFAULT_Q and type(x) is np.ndarray and x.dtype.char in FLOATS:
+        return at_defaults(x, out, **ufunc_arguments)
     if check is not None:
         check(p, q)
     return ufunc(x, p, q, out, **ufunc_arguments)
 
 
 def _grad_x_p(grad: Any, x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if p is DEFAULT_P and type(x) is np.ndarray and x.dtype.char in FLOATS:
+        return at_defaults(grad, x, out, **ufunc_arguments)
     if check is not None:
         check(p)
     return ufunc(grad, x, p, out, **ufunc_arguments)
 
 
 def _grad_x_p_q(grad: Any, x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if p is DEFAULT_P and q is DEFAULT_Q and type(x) is np.ndarray and x.dtype.char in FLOATS:
+        return at_defaults(grad, x, out, **ufunc_arguments)
     if check is not None:
         check(p, q)
     return ufunc(grad, x, p, q, out, **ufunc_arguments)

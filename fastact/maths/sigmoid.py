@@ -88,7 +88,7 @@ def times_sigmoid(x: Scalar, z: Scalar, correction: Scalar) -> Scalar:
 
 
 @scalar
-def times_sigmoid_derivative(xslope: Scalar, z: Scalar, correction: Scalar) -> Scalar:
+def times_sigmoid_derivative(xslope: Scalar, xslope_error: Scalar, z: Scalar, correction: Scalar) -> Scalar:
     """``s + xslope * s * (1 - s)`` with ``s = sigmoid(z + correction)`` and ``xslope = x * dz/dx``, for ``z`` as above."""
     T = type(z)
     A, t, one = exp_minus_parts(minimum(z, T(64)), correction)
@@ -97,7 +97,7 @@ def times_sigmoid_derivative(xslope: Scalar, z: Scalar, correction: Scalar) -> S
     r_error = r * fma(-d, r, T(1))
     # s = one * r; of the two forms of 1 - s the better one on each side
     complement = select(z < T(0), fma(-one, r, T(1)), fma(A, t, A) * r)
-    total = fma(xslope, complement, T(1))
+    total = fma(xslope, complement, fma(xslope_error, complement, T(1)))
     return fma(total, r, total * r_error) * one
 
 
