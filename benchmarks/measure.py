@@ -131,8 +131,23 @@ def busy() -> str:
     They do not merely add noise: an op that PyTorch splits over threads at any size, such as gelu, waits for a thread
     that has no core, and looks hundreds of times slower than it is.
     """
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return f"other programs are running (load average {load:.1f}): do not trust these times" if load > 0.5 else ""
+    share = _processor_share(0.5)
+    return f"other programs use {share:.0%} of the processors: do not trust these times" if share > 0.1 else ""
+
+
+def _processor_share(seconds: float) -> float:
+    """What share of all processors is in use while this process sleeps; 0 where the system does not say."""
+
+    def used_and_all() -> tuple[int, int]:
+        user, nice, system, idle, wait, *rest = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
+        return user + nice + system + sum(rest), user + nice + system + idle + wait + sum(rest)
+
+    with contextlib.suppress(OSError, ValueError):
+        before = used_and_all()
+        time.sleep(seconds)
+        used, everything = (now - then for now, then in zip(used_and_all(), before, strict=True))
+        return used / max(everything, 1)
+    return 0.0
 
 
 def machine() -> dict[str, Any]:

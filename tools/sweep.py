@@ -52,7 +52,7 @@ from tests.ulp import (
 
 BLOCK = 1 << 15
 """Inputs measured at a time: what NumPy's temporaries need stays in the second-level cache."""
-SCREENED_BLOCK = 1 << 18
+SCREENED_BLOCK = 1 << 15
 CHUNK = 1 << 24
 QUICK_STRIDE = 1 << 12
 FLOAT64_CHUNK = 500
