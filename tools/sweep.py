@@ -5,12 +5,12 @@
     python tools/sweep.py --float64                 ten thousand numbers, against mpmath
     python tools/sweep.py --jobs 2 --write          keep the result in tests/data/accuracy.json
 
-The tests fail if an error grows beyond what is kept there. float32 is compared with ``fastact.reference`` in float64. Over all
-inputs that would take an hour and more: the function's own float64 kernel, which ``--float64`` compares with mpmath,
-screens them, and in every binade the reference measures what the screen finds worst, until nothing that it has not
-measured can be worse by more than 3e-7. The reference is taken with SciPy's ``erf`` and ``erfc`` where SciPy is installed (the C library's, one
-number at a time, are 20 times slower) and with ``logaddexp`` in terms of ``log1p``: both are right to within 1e-13, a
-millionth of float32's last place.
+The tests fail if an error grows beyond what is kept there. float32 is compared with ``fastact.reference`` in float64.
+Over all inputs that would take an hour and more. There the function's own float64 kernel, which ``--float64`` compares
+with mpmath, screens them: in every binade the reference measures what the screen finds worst, until nothing that it
+has not measured can be worse by more than 3e-7. The reference is taken with SciPy's ``erf`` and ``erfc`` where SciPy is
+installed (the C library's, one number at a time, are 20 times slower) and with ``logaddexp`` in terms of ``log1p``:
+both are right to within 1e-13, a millionth of float32's last place.
 """
 
 import argparse
