@@ -1,6 +1,5 @@
 """Bring your own: a scalar function becomes the same kind of ufunc as the ones that ship."""
 
-import hashlib
 import inspect
 from collections.abc import Callable
 from typing import Any, overload
@@ -113,6 +112,8 @@ def _public(named_by: Any, formula: Any, parameters: list[inspect.Parameter], co
 
 def _salt(function: Any) -> bytes | None:
     """A digest of the function's file and place; ``None`` for a function without a file, and for a closure."""
+    import hashlib
+
     if function.__closure__:
         return None
     try:

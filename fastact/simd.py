@@ -5,7 +5,6 @@ without a compiler. ``fastact.engine.intrinsics`` lowers the same names to LLVM 
 All take and return ``numpy.float32`` or ``numpy.float64`` scalars unless they say otherwise.
 """
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ FLOAT_OF = {np.dtype(np.int32): np.float32, np.dtype(np.int64): np.float64}
 def fma(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
     """``a * b + c``, rounded once."""
     float_type = type(a)
+    from fractions import Fraction
+
     if not (np.isfinite(a) and np.isfinite(b)):
         return float_type(a * b + c)
     if not np.isfinite(c):
@@ -30,8 +31,9 @@ def fma(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
     return _round_once(exact, float_type)
 
 
-def _round_once(exact: Fraction, float_type: type) -> Scalar:
-    """The ``float_type`` nearest to ``exact``: a detour over float64 alone would round twice."""
+def _round_once(exact: Any, float_type: type) -> Scalar:
+    """The ``float_type`` nearest to the fraction ``exact``: a detour over float64 alone would round twice."""
+    fraction = type(exact)
     try:
         nearest = float_type(float(exact))
     except OverflowError:
@@ -40,7 +42,7 @@ def _round_once(exact: Fraction, float_type: type) -> Scalar:
         return nearest
     neighbours = [nearest, np.nextafter(nearest, float_type(-np.inf)), np.nextafter(nearest, float_type(np.inf))]
     finite = [x for x in neighbours if np.isfinite(x)]
-    return min(finite, key=lambda x: (abs(Fraction(float(x)) - exact), int(bits(x)) & 1))
+    return min(finite, key=lambda x: (abs(fraction(float(x)) - exact), int(bits(x)) & 1))
 
 
 def rint(x: Scalar) -> Scalar:

@@ -1,12 +1,11 @@
 """Compiling everything ahead of time, and saying what fastact found on this machine."""
 
-import platform
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from fastact.engine import cache, threads
+from fastact.engine import threads
 from fastact.engine.ufunc import DTYPES
 from fastact.registry import OPS, public_names
 
@@ -75,10 +74,11 @@ def show_config() -> None:
 
 def config() -> dict[str, Any]:
     """What `show_config` prints."""
+    import platform
     from importlib.metadata import version
 
     import fastact
-    from fastact.engine import compiler
+    from fastact.engine import cache, compiler
 
     _, processor, features = compiler.cpu()
     count, reason = threads.default_num_threads()

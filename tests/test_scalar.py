@@ -1,10 +1,12 @@
 """Scalar formulas mean the same in plain Python as they do compiled."""
 
+from fractions import Fraction
+
 import numba
 import numpy as np
 import pytest
 
-from fastact import simd
+from fastact import activations, simd
 from fastact.engine import jit
 from fastact.scalar import ByPrecision, Polynomial
 from fastact.simd import (
@@ -195,3 +197,9 @@ def test_formulas_give_the_ufuncs_bits_without_a_compiler(case, dtype, same_bits
     plain = [p[0] if isinstance(p, tuple) else p for p in plain]
     assert {type(p) for p in plain} == {T}, "a formula must stay in the type of its argument"
     same_bits(np.array(plain), case.at(xs), f"{formula.__name__} in plain Python")
+
+
+def test_rounding_errors_of_constants():
+    linear, cubic = Fraction(activations.GELU_TANH_LINEAR), Fraction(activations.GELU_TANH_CUBIC)
+    assert float(linear * Fraction(0.044715) - cubic) == activations.GELU_TANH_CUBIC_ERROR
+    assert float(Fraction(1, 6) - Fraction(1 / 6)) == activations.SIXTH_ERROR

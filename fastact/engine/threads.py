@@ -7,11 +7,10 @@ import os
 import threading
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 from fastact.engine import records
 
-CGROUP = Path("/sys/fs/cgroup")
+CGROUP = "/sys/fs/cgroup"
 OPENMP_SPINS = 100_000
 
 _lock = threading.RLock()
@@ -121,13 +120,17 @@ def _affinity() -> int:
 def _cgroup_quota() -> float | None:
     """The processors that the cgroup's quota amounts to (version 2, then 1); ``None`` without a quota."""
     with contextlib.suppress(OSError, ValueError):
-        quota, period = (CGROUP / "cpu.max").read_text().split()
+        quota, period = _cgroup_file("cpu.max").split()
         return None if quota == "max" else int(quota) / int(period)
     with contextlib.suppress(OSError, ValueError):
-        quota = (CGROUP / "cpu/cpu.cfs_quota_us").read_text()
-        period = (CGROUP / "cpu/cpu.cfs_period_us").read_text()
+        quota, period = _cgroup_file("cpu/cpu.cfs_quota_us"), _cgroup_file("cpu/cpu.cfs_period_us")
         return int(quota) / int(period) if int(quota) > 0 else None
     return None
+
+
+def _cgroup_file(name: str) -> str:
+    with open(f"{CGROUP}/{name}") as file:
+        return file.read()
 
 
 def _usable(n: int) -> int:
@@ -176,10 +179,10 @@ def _preload_tbb() -> None:
     """Load the ``tbb`` package's library by path: a virtual environment's ``lib`` is on no loader's search path."""
     import sys
 
-    library = Path(sys.prefix) / "lib" / "libtbb.so.12"
-    if library.exists():
+    library = os.path.join(sys.prefix, "lib", "libtbb.so.12")
+    if os.path.exists(library):
         with contextlib.suppress(OSError):
-            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+            ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
 
 
 def layer_name() -> str | None:

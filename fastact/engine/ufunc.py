@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.engine import cache, records, threads
+from fastact.engine import records, threads
 
 DTYPES = ("float16", "float32", "float64")
 """Loops in the order in which NumPy tries them, so that integers promote as they do for ``np.exp``."""
@@ -100,7 +100,7 @@ def _stub(kernel: Kernel, dtype: str, record: records.Record, functions: Any, i:
 
 def _compiled(kernel: Kernel, dtype: str) -> int:
     """Compile a kernel, or take it from the cache, and return the address of its inner loop."""
-    from fastact.engine import compiler
+    from fastact.engine import cache, compiler
 
     def build() -> bytes:
         return compiler.compile_loop(specialised(kernel, dtype))
