@@ -22,98 +22,46 @@ expm1: np.ufunc
 log: np.ufunc
 log1p: np.ufunc
 erf: np.ufunc
+def elu(x: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def elu_backward(grad: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+selu: np.ufunc
+selu_backward: np.ufunc
+def celu(x: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def celu_backward(grad: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+silu: np.ufunc
+silu_backward: np.ufunc
+quick_gelu: np.ufunc
+quick_gelu_backward: np.ufunc
+gelu: np.ufunc
+gelu_backward: np.ufunc
+gelu_tanh: np.ufunc
+gelu_tanh_backward: np.ufunc
+mish: np.ufunc
+mish_backward: np.ufunc
+def squareplus(x: ArrayLike, b: ArrayLike = 4.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def squareplus_backward(grad: ArrayLike, x: ArrayLike, b: ArrayLike = 4.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
 relu: np.ufunc
 relu_backward: np.ufunc
 relu6: np.ufunc
 relu6_backward: np.ufunc
-
-def leaky_relu(
-    x: ArrayLike, negative_slope: ArrayLike = 0.01, out: NDArray[Any] | None = None, **ufunc_arguments: Any
-) -> Any: ...
-def leaky_relu_backward(
-    grad: ArrayLike,
-    x: ArrayLike,
-    negative_slope: ArrayLike = 0.01,
-    out: NDArray[Any] | None = None,
-    **ufunc_arguments: Any,
-) -> Any: ...
+def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def leaky_relu_backward(grad: ArrayLike, x: ArrayLike, negative_slope: ArrayLike = 0.01, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
 def prelu(x: ArrayLike, weight: ArrayLike, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
 def prelu_backward(grad: ArrayLike, x: ArrayLike, weight: ArrayLike) -> Any: ...
-def rrelu(
-    x: ArrayLike,
-    lower: ArrayLike = 0.125,
-    upper: ArrayLike = 0.3333333333333333,
-    training: bool = False,
-    rng: Any = None,
-    out: NDArray[Any] | None = None,
-    **ufunc_arguments: Any,
-) -> Any: ...
-def rrelu_backward(
-    grad: ArrayLike,
-    x: ArrayLike,
-    lower: ArrayLike = 0.125,
-    upper: ArrayLike = 0.3333333333333333,
-    slopes: ArrayLike | None = None,
-    out: NDArray[Any] | None = None,
-    **ufunc_arguments: Any,
-) -> Any: ...
-def hard_tanh(
-    x: ArrayLike,
-    min_val: ArrayLike = -1.0,
-    max_val: ArrayLike = 1.0,
-    out: NDArray[Any] | None = None,
-    **ufunc_arguments: Any,
-) -> Any: ...
-def hard_tanh_backward(
-    grad: ArrayLike,
-    x: ArrayLike,
-    min_val: ArrayLike = -1.0,
-    max_val: ArrayLike = 1.0,
-    out: NDArray[Any] | None = None,
-    **ufunc_arguments: Any,
-) -> Any: ...
-
+def rrelu(x: ArrayLike, lower: ArrayLike = 0.125, upper: ArrayLike = 0.3333333333333333, training: bool = False, rng: Any = None, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def rrelu_backward(grad: ArrayLike, x: ArrayLike, lower: ArrayLike = 0.125, upper: ArrayLike = 0.3333333333333333, slopes: ArrayLike | None = None, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def hard_tanh(x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def hard_tanh_backward(grad: ArrayLike, x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
 hard_sigmoid: np.ufunc
 hard_sigmoid_backward: np.ufunc
 hard_swish: np.ufunc
 hard_swish_backward: np.ufunc
-
-def soft_shrink(
-    x: ArrayLike, lambd: ArrayLike = 0.5, out: NDArray[Any] | None = None, **ufunc_arguments: Any
-) -> Any: ...
-def soft_shrink_backward(
-    grad: ArrayLike, x: ArrayLike, lambd: ArrayLike = 0.5, out: NDArray[Any] | None = None, **ufunc_arguments: Any
-) -> Any: ...
-def hard_shrink(
-    x: ArrayLike, lambd: ArrayLike = 0.5, out: NDArray[Any] | None = None, **ufunc_arguments: Any
-) -> Any: ...
-def hard_shrink_backward(
-    grad: ArrayLike, x: ArrayLike, lambd: ArrayLike = 0.5, out: NDArray[Any] | None = None, **ufunc_arguments: Any
-) -> Any: ...
-def threshold(
-    x: ArrayLike, threshold: ArrayLike, value: ArrayLike, out: NDArray[Any] | None = None, **ufunc_arguments: Any
-) -> Any: ...
-def threshold_backward(
-    grad: ArrayLike,
-    x: ArrayLike,
-    threshold: ArrayLike,
-    value: ArrayLike,
-    out: NDArray[Any] | None = None,
-    **ufunc_arguments: Any,
-) -> Any: ...
-def elu(x: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
-def elu_backward(
-    grad: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any
-) -> Any: ...
-
-selu: np.ufunc
-selu_backward: np.ufunc
-
-def celu(x: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
-def celu_backward(
-    grad: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any
-) -> Any: ...
-
+def soft_shrink(x: ArrayLike, lambd: ArrayLike = 0.5, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def soft_shrink_backward(grad: ArrayLike, x: ArrayLike, lambd: ArrayLike = 0.5, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def hard_shrink(x: ArrayLike, lambd: ArrayLike = 0.5, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def hard_shrink_backward(grad: ArrayLike, x: ArrayLike, lambd: ArrayLike = 0.5, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def threshold(x: ArrayLike, threshold: ArrayLike, value: ArrayLike, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+def threshold_backward(grad: ArrayLike, x: ArrayLike, threshold: ArrayLike, value: ArrayLike, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
 sigmoid: np.ufunc
 sigmoid_backward: np.ufunc
 log_sigmoid: np.ufunc
@@ -126,18 +74,3 @@ tanh_shrink: np.ufunc
 tanh_shrink_backward: np.ufunc
 softsign: np.ufunc
 softsign_backward: np.ufunc
-silu: np.ufunc
-silu_backward: np.ufunc
-quick_gelu: np.ufunc
-quick_gelu_backward: np.ufunc
-gelu: np.ufunc
-gelu_backward: np.ufunc
-gelu_tanh: np.ufunc
-gelu_tanh_backward: np.ufunc
-mish: np.ufunc
-mish_backward: np.ufunc
-
-def squareplus(x: ArrayLike, b: ArrayLike = 4.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
-def squareplus_backward(
-    grad: ArrayLike, x: ArrayLike, b: ArrayLike = 4.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any
-) -> Any: ...

@@ -1,7 +1,7 @@
 """What an op is: one record that names it, computes it, documents it and says how it is tested.
 
 The public functions, the stubs, the documentation, the tests and the benchmarks all iterate over ``OPS``. To add an op is to
-write one block in ``activations.py``; ``CONTRIBUTING.md`` shows one.
+write one block in a file of ``activations/``; ``CONTRIBUTING.md`` shows one.
 """
 
 from __future__ import annotations

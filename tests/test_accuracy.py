@@ -36,7 +36,7 @@ def check(name: str, dtype: str, x: Any, errors: Any) -> None:
     at = int(np.argmax(errors))
     found = f"{name} at {x[at]!r} ({float(x[at]).hex()}) is {errors[at]:.6g} ULP off in {dtype}"
     bound = promised(name, dtype)
-    assert errors[at] <= bound, f"{found}; its record in activations.py promises {bound:g}"
+    assert errors[at] <= bound, f"{found}; its record promises {bound:g}"
     stored = STORED.get(name, {}).get(dtype)
     if stored:
         option = " --float64" if dtype == "float64" else ""

@@ -1,4 +1,4 @@
-"""Names, documents, pickles, and that one block in ``activations.py`` is all that an op needs."""
+"""Names, documents, pickles, and that one block in ``activations/`` is all that an op needs."""
 
 import doctest
 import inspect
@@ -97,7 +97,7 @@ def test_import_is_light(python):
 
 def test_records_are_complete(op):
     def must(condition, what):
-        assert condition, f"the record of {op.name} in activations.py needs {what}"
+        assert condition, f"the record of {op.name} in fastact/activations/ needs {what}"
 
     infinities = {-math.inf, math.inf}
     must(op.summary.endswith(".") and "\n" not in op.summary, "summary=: one sentence")

@@ -1,0 +1,13 @@
+"""Every elementwise op: one block each, holding what it computes, its derivative, the reference for both, and the record.
+
+Scalar functions are written on ``simd`` and ``maths`` and compile to branch-free SIMD loops. A reference takes the maths
+namespace ``m`` first: NumPy's functions on float64 arrays (``fastact.reference``), or mpmath's in the tests. It is a different
+formula, chosen to be obviously right. A reference derivative returns the terms that add up to the derivative.
+
+Conventions: NaN in gives NaN out; at infinity an op returns its limit; a tail is scaled last, so that a product with a
+subnormal factor is still right.
+"""
+
+from fastact.activations import elementary, exponential, gated, piecewise, sigmoidal
+
+__all__ = ["elementary", "exponential", "gated", "piecewise", "sigmoidal"]
