@@ -32,8 +32,8 @@ LINE_BYTES, ALIGN_FROM = 64, 2048
 """Arrays of so many elements or more are worth starting at a cache line of the output: NumPy's large arrays start 16 bytes into
 one, and stores across two lines take up to a quarter longer."""
 
-BLOCK_BYTES = 256
-"""What the vector loop takes at a time: four of the widest registers, as far as LLVM interleaves it."""
+BLOCK_BYTES = 64 * memory.INTERLEAVE
+"""What the vector loop takes at a time: as many of the widest registers as it interleaves."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
 SIZE, INPUTS, ARGS, TILE, BLOCK = 4, 1, 2, TILE_BYTES // 4, BLOCK_BYTES // 4
