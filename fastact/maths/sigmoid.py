@@ -19,8 +19,8 @@ def _exp_minus_parts_float32(z: Scalar, correction: Scalar) -> tuple[Scalar, Sca
     T = type(z)
     shifted = fma(z, T(-1.4426950216293335), T(12583007.0))  # 1.5 * 2**23 + 127 - 32
     n = shifted - T(12583007.0)
-    r = fma(n, T(-0.6931471824645996), -z)
-    r = fma(n, T(1.9046542121259336e-09), r) - correction
+    # The small terms first: r is then rounded once.
+    r = fma(n, T(-0.6931471824645996), -z) + fma(n, T(1.9046542121259336e-09), -correction)
     t = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT32(r), r)
     return from_bits(shift_left(bits(shifted), 23)), t, T(2.0**-32)
 
@@ -31,8 +31,7 @@ def _exp_minus_parts_float64(z: Scalar, correction: Scalar) -> tuple[Scalar, Sca
     T = type(z)
     shifted = fma(z, T(-1.4426950408889634), T(6755399441056703.0))  # 1.5 * 2**52 + 1023 - 64
     n = shifted - T(6755399441056703.0)
-    r = fma(n, T(-0.6931471805599453), -z)
-    r = fma(n, T(-2.3190468138462996e-17), r) - correction
+    r = fma(n, T(-0.6931471805599453), -z) + fma(n, T(-2.3190468138462996e-17), -correction)
     t = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT64(r), r)
     return from_bits(shift_left(bits(shifted), 52)), t, T(2.0**-64)
 
