@@ -184,7 +184,7 @@ def _reference(case: Case, record: Any, names: Mapping[str, Any]) -> Contender:
 
 
 def _torch_statement(idiom: Idiom | None, case: Case) -> str:
-    if idiom is None:
+    if idiom is None or _module("torch") is None:
         return ""
     statement = idiom.torch if case.direction == "forward" else idiom.torch_backward
     if case.variant == "out" and writes_out(statement):

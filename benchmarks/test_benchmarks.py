@@ -31,7 +31,7 @@ def test_contender(benchmark: Any, case: Case, name: str) -> None:
     if name not in found:
         import pytest
 
-        pytest.skip(f"{name} has no {case.name}")
+        pytest.skip(f"{name} is not installed or has no {case.name}")
     with equal_terms(1 if benchmark.disabled else 2):
         expected = _arrays(found["fastact"].result())
         run = eval(f"lambda: {found[name].statement}", dict(found[name].names))

@@ -74,7 +74,8 @@ def _complete(op: Op, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _result_dtype(*operands: Any) -> Any:
-    return np.result_type(np.float16, *(x if isinstance(x, int | float) else np.asarray(x).dtype for x in operands))
+    given = np.result_type(*(x if isinstance(x, int | float) else np.asarray(x).dtype for x in operands))
+    return np.result_type(given, np.float16)
 
 
 def __getattr__(name: str) -> Any:
