@@ -38,6 +38,7 @@ def optimised_module(function: Callable[..., Any]) -> Any:
         flags = compiler.Flags()
         flags.no_cpython_wrapper = True
         flags.no_cfunc_wrapper = True
+        flags.no_compile = True
         flags.error_model = "numpy"
         flags.nrt = False
         compiled = compiler.compile_extra(

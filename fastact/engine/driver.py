@@ -16,22 +16,26 @@ from fastact.engine.memory import (
     call_loop,
     call_team,
     field,
+    set_integer,
     set_pointer,
+    stack_integers,
     stack_pointers,
     try_lock,
     unlock,
 )
-from fastact.engine.records import BODY, KERNEL, NARGS, PARALLEL_FOR, SERIAL_RECORD, TEAM, THREADS
+from fastact.engine.records import BODY, KERNEL, NARGS, NDIMS, PARALLEL_FOR, SERIAL, TEAM, THREADS
 
-CALL_ARGS, CALL_STEPS, CALL_N, CALL_CHUNK, CALL_RECORD, CALL_FIELDS = 0, 1, 2, 3, 4, 5
+CALL_ARGS, CALL_STEPS, CALL_DIMS, CALL_CHUNK, CALL_RECORD, CALL_FIELDS = range(6)
 """What ``run_parallel`` tells ``run_chunk``."""
 
-MAX_OPERANDS = 16
-CHUNK_MULTIPLE = 64
-"""Chunks start at multiples of this many elements, so that no two threads write to one cache line of an aligned array."""
+MAX_OPERANDS, MAX_DIMS = 16, 8
+CHUNK_MULTIPLE, MANY = 64, 1024
+"""Many elements are split at multiples of 64, so that no two threads write to one cache line of an aligned array; few are rows,
+each of which may be long, and are split evenly."""
 
 call_fields = stack_pointers(CALL_FIELDS)
 operands = stack_pointers(MAX_OPERANDS)
+dimensions = stack_integers(MAX_DIMS)
 
 
 def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -41,28 +45,31 @@ def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     threads = field(team, THREADS)
     if threads > 1 and try_lock(as_address(team)):
         chunk = (n + threads - 1) // threads
-        chunk = (chunk + CHUNK_MULTIPLE - 1) // CHUNK_MULTIPLE * CHUNK_MULTIPLE
+        if n >= MANY:
+            chunk = (chunk + CHUNK_MULTIPLE - 1) // CHUNK_MULTIPLE * CHUNK_MULTIPLE
         call = call_fields()
         set_pointer(call, CALL_ARGS, as_pointer(as_address(args)))
         set_pointer(call, CALL_STEPS, as_pointer(as_address(steps)))
-        set_pointer(call, CALL_N, as_pointer(n))
+        set_pointer(call, CALL_DIMS, as_pointer(as_address(dims)))
         set_pointer(call, CALL_CHUNK, as_pointer(chunk))
         set_pointer(call, CALL_RECORD, record)
         call_team(field(team, PARALLEL_FOR), field(team, BODY), threads, threads, as_pointer(as_address(call)))
         unlock(as_address(team))
     else:
-        call_loop(field(record, KERNEL), args, n, steps, as_pointer(field(team, SERIAL_RECORD)))
+        call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
 
 
 def run_chunk(args: Any, dims: Any, steps: Any, call: Any) -> None:
     """Compute ``dims[0]`` chunks, the first of which has the number ``args[0]``."""
     call_args = as_pointers(field(call, CALL_ARGS))
     call_steps = as_integers(field(call, CALL_STEPS))
-    n = field(call, CALL_N)
+    call_dims = as_integers(field(call, CALL_DIMS))
+    n = call_dims[0]
     chunk = field(call, CALL_CHUNK)
     record = as_pointer(field(call, CALL_RECORD))
-    team = as_pointer(field(record, TEAM))
-    shifted = operands()
+    shifted, shortened = operands(), dimensions()
+    for j in range(1, field(record, NDIMS)):
+        set_integer(shortened, j, call_dims[j])
     first = as_address(args[0])
     for k in range(first, first + dims[0]):
         start = k * chunk
@@ -70,4 +77,5 @@ def run_chunk(args: Any, dims: Any, steps: Any, call: Any) -> None:
         if count > 0:
             for j in range(field(record, NARGS)):
                 set_pointer(shifted, j, advance(call_args[j], start * call_steps[j]))
-            call_loop(field(record, KERNEL), shifted, count, call_steps, as_pointer(field(team, SERIAL_RECORD)))
+            set_integer(shortened, 0, count)
+            call_loop(field(record, KERNEL), shifted, shortened, call_steps, as_pointer(field(record, SERIAL)))

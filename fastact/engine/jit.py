@@ -10,11 +10,17 @@ from numba.extending import intrinsic, overload, register_jitable
 from fastact import scalar
 from fastact.engine import intrinsics
 
-JIT_OPTIONS = {"error_model": "numpy", "forceinline": True}
+INTERNAL = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""For functions that only compiled code calls: the wrappers would take a third of the time to compile a kernel."""
+
+JIT_OPTIONS = {"error_model": "numpy", "forceinline": True, **INTERNAL}
 """Division by zero gives infinity or NaN as in NumPy. No fast-math flag: formulas ask for each fused operation by
 name, so that vector body, scalar tail and every machine round alike."""
 
 _registered: set[int] = set()
+
+internal = register_jitable(**INTERNAL)
+"""Marks a part of a kernel, such as a pass over a row."""
 
 
 def register() -> None:

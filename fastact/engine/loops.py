@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba.extending import register_jitable
 
 from fastact.engine import memory
+from fastact.engine.jit import internal
+from fastact.engine.elementloop import INTERLEAVE, ElementLoop
 from fastact.engine.memory import (
     advance,
     as_address,
@@ -32,7 +33,7 @@ LINE_BYTES, ALIGN_FROM = 64, 2048
 """Arrays of so many elements or more are worth starting at a cache line of the output: NumPy's large arrays start 16 bytes into
 one, and stores across two lines take up to a quarter longer."""
 
-BLOCK_BYTES = 64 * memory.INTERLEAVE
+BLOCK_BYTES = 64 * INTERLEAVE
 """What the vector loop takes at a time: as many of the widest registers as it interleaves."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
@@ -49,7 +50,7 @@ def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute ``dims[0]`` elements; the C type is NumPy's inner loop."""
     n = dims[0]
     if n >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, n, steps, record)
+        call_loop(field(record, ENTRY), args, dims, steps, record)
         return
     contiguous = True
     for j in range(ARGS):
@@ -137,7 +138,9 @@ def specialise(
         "ARGS": args,
         "TILE": TILE_BYTES // size,
         "BLOCK": block,
-        "element_loop": memory.ElementLoop(formula, dtype, inputs, outputs, times_gradient).intrinsic(),
+        "element_loop": ElementLoop(
+            formula, [dtype] * inputs, [dtype] * outputs, times_gradient=times_gradient
+        ).over_operands(),
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),
         "fill_with_ones": memory.fill_with_ones(size, block),
@@ -145,6 +148,6 @@ def specialise(
         "tile_pointers": memory.stack_pointers(args),
     }
     for template in (gather, scatter, vector_loop, tiled, kernel):
-        scope[template.__name__] = register_jitable(clone(template, scope))
+        scope[template.__name__] = internal(clone(template, scope))
     clone_of_kernel: Callable[..., Any] = scope["kernel"]
     return clone_of_kernel

@@ -11,121 +11,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastact.engine.intrinsics import F32, F64, I32, I64
+from fastact.engine.elementloop import BYTES, POINTERS
+from fastact.engine.intrinsics import I32, I64
 
-I8, HALF = ir.IntType(8), ir.HalfType()
-BYTES = I8.as_pointer()
-POINTERS = types.CPointer(types.voidptr)
+I8 = ir.IntType(8)
 INTEGERS = types.CPointer(types.intp)
 LOOP_SIGNATURE = types.void(POINTERS, INTEGERS, INTEGERS, types.voidptr)
 """``void loop(char **args, npy_intp *dims, npy_intp *steps, void *data)``, NumPy's inner loop."""
 LOOP_LLVM = ir.FunctionType(ir.VoidType(), [BYTES.as_pointer(), I64.as_pointer(), I64.as_pointer(), BYTES])
-
-STORAGE = {"float16": HALF, "float32": F32, "float64": F64}
-"""How an element lies in memory."""
-COMPUTED_IN = {"float16": types.float32, "float32": types.float32, "float64": types.float64}
-"""What a formula computes an element in; float16 widens on load and is rounded once on store."""
-
-
-class ElementLoop:
-    """The contiguous loop ``for i in range(n): outputs[i] = formula(*inputs[i])`` for one formula and one dtype.
-
-    ``emit`` is called while Numba lowers an intrinsic, where the formula is a compilable function. The loads carry
-    ``alias.scope`` metadata saying that inputs and outputs do not overlap. NumPy's ufunc machinery has copied any partial
-    overlap before the loop is called, and exact aliasing (``out=x``) is harmless elementwise; without the promise LLVM
-    checks at run time and sends in-place calls to a scalar loop, 14 times slower.
-    """
-
-    def __init__(self, formula: Any, dtype: str, inputs: int, outputs: int, times_gradient: bool) -> None:
-        self.formula = formula
-        self.times_gradient = times_gradient
-        self.storage = STORAGE[dtype]
-        self.compute_type = COMPUTED_IN[dtype]
-        self.inputs = inputs
-        self.outputs = outputs
-
-    def intrinsic(self) -> Any:
-        """Numba's name for the loop: a function of the operands' pointers and ``n``."""
-
-        @intrinsic
-        def element_loop(typing_context: Any, pointers: Any, n: Any) -> Any:
-            formula_type = typing_context.resolve_value_type(self.formula)
-            arity = self.inputs - self.times_gradient
-            signature = formula_type.get_call_type(typing_context, (self.compute_type,) * arity, {})
-
-            def codegen(context: Any, builder: Any, _: Any, values: Any) -> Any:
-                formula = context.get_function(formula_type, signature)
-                self._emit(context, builder, formula, signature, *values)
-                return context.get_dummy_value()
-
-            return types.void(POINTERS, types.intp), codegen
-
-        return element_loop
-
-    def _emit(self, context: Any, builder: Any, formula: Any, signature: Any, pointers: Any, n: Any) -> None:
-        count = self.inputs + self.outputs
-        base = [
-            builder.bitcast(builder.load(builder.gep(pointers, [I64(j)])), self.storage.as_pointer())
-            for j in range(count)
-        ]
-        reads, writes = _disjoint_scopes(builder.module)
-        entry = builder.block
-        body, done = builder.append_basic_block("elements"), builder.append_basic_block("done")
-        builder.cbranch(builder.icmp_signed(">", n, I64(0)), body, done)
-        builder.position_at_end(body)
-        index = builder.phi(I64)
-        index.add_incoming(I64(0), entry)
-        values = [self._load(builder, p, index, reads, writes) for p in base[: self.inputs]]
-        results, kinds = [formula(builder, values[self.times_gradient :])], [signature.return_type]
-        if isinstance(signature.return_type, types.BaseTuple):
-            results, kinds = cgutils.unpack_tuple(builder, results[0], self.outputs), signature.return_type.types
-        for place, value, kind in zip(base[self.inputs :], results, kinds, strict=True):
-            value = context.cast(builder, value, kind, self.compute_type)
-            if self.times_gradient:
-                value = builder.fmul(values[0], value)
-            self._store(builder, place, index, value, reads, writes)
-        following = builder.add(index, I64(1), flags=["nsw"])
-        index.add_incoming(following, builder.block)
-        repeat = builder.cbranch(builder.icmp_signed("<", following, n), body, done)
-        repeat.set_metadata("llvm.loop", _interleaved(builder.module))
-        builder.position_at_end(done)
-
-    def _load(self, builder: Any, base: Any, index: Any, reads: Any, writes: Any) -> Any:
-        value = builder.load(builder.gep(base, [index], inbounds=True))
-        value.set_metadata("alias.scope", reads)
-        value.set_metadata("noalias", writes)
-        value.align = 1 if self.storage == HALF else value.align
-        return builder.fpext(value, F32) if self.storage == HALF else value
-
-    def _store(self, builder: Any, base: Any, index: Any, value: Any, reads: Any, writes: Any) -> None:
-        if self.storage == HALF:
-            value = builder.fptrunc(value, HALF)
-        instruction = builder.store(value, builder.gep(base, [index], inbounds=True))
-        instruction.set_metadata("alias.scope", writes)
-        instruction.set_metadata("noalias", reads)
-
-
-INTERLEAVE = 2
-"""Vectors computed at a time. A formula is one long chain of dependent instructions; LLVM thinks that a processor finds the next
-vector's by itself, but its scheduler holds too few instructions for that."""
-
-
-def _interleaved(module: Any) -> Any:
-    """Loop metadata that asks the vectoriser for ``INTERLEAVE``; such a node names itself first."""
-    wish = module.add_metadata([ir.MetaDataString(module, "llvm.loop.interleave.count"), I32(INTERLEAVE)])
-    loop = module.add_metadata([wish, ir.MetaDataString(module, f"fastact {len(module.metadata)}")])
-    loop.operands = (loop, wish)
-    return loop
-
-
-def _disjoint_scopes(module: Any) -> tuple[Any, Any]:
-    domain = module.add_metadata([ir.MetaDataString(module, "fastact")])
-    scopes = [
-        module.add_metadata([module.add_metadata([ir.MetaDataString(module, name), domain])])
-        for name in ("reads", "writes")
-    ]
-    return scopes[0], scopes[1]
-
 
 WIDE_VECTORS = '"prefer-vector-width"="512"'
 """Attribute of a function that may use the widest registers: LLVM stops at 256 bits on most Intel cores otherwise."""
@@ -177,6 +70,31 @@ def stack_pointers(count: int) -> Any:
         return POINTERS(), codegen
 
     return pointers
+
+
+def stack_integers(count: int) -> Any:
+    """An intrinsic that returns ``count`` uninitialised integers on the caller's stack."""
+
+    @intrinsic
+    def integers(typing_context: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            with builder.goto_entry_block():
+                return builder.bitcast(builder.alloca(ir.ArrayType(I64, count)), I64.as_pointer())
+
+        return INTEGERS(), codegen
+
+    return integers
+
+
+@intrinsic
+def set_integer(typing_context: Any, integers: Any, index: Any, value: Any) -> Any:
+    """``integers[index] = value``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        builder.store(values[2], builder.gep(values[0], [values[1]]))
+        return context.get_dummy_value()
+
+    return types.void(INTEGERS, types.intp, types.intp), codegen
 
 
 @intrinsic
@@ -315,16 +233,15 @@ def as_integers(typing_context: Any, address: Any) -> Any:
 
 
 @intrinsic
-def call_loop(typing_context: Any, address: Any, args: Any, n: Any, steps: Any, data: Any) -> Any:
-    """Call the inner loop at ``address`` with ``dims = {n}``."""
+def call_loop(typing_context: Any, address: Any, args: Any, dims: Any, steps: Any, data: Any) -> Any:
+    """Call the inner loop at ``address``."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        address, args, n, steps, data = values
-        dims = cgutils.alloca_once_value(builder, n)
-        builder.call(builder.inttoptr(address, LOOP_LLVM.as_pointer()), [args, dims, steps, data])
+        address, *arguments = values
+        builder.call(builder.inttoptr(address, LOOP_LLVM.as_pointer()), arguments)
         return context.get_dummy_value()
 
-    return types.void(types.intp, POINTERS, types.intp, INTEGERS, types.voidptr), codegen
+    return types.void(types.intp, POINTERS, INTEGERS, INTEGERS, types.voidptr), codegen
 
 
 @intrinsic

@@ -6,9 +6,9 @@ compiles the kernel, puts the kernel's address in its own place and runs it.
 
 import ctypes
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,17 @@ _lock = threading.RLock()
 
 class CompilationError(RuntimeError):
     """A kernel could not be compiled; ``__cause__`` says why."""
+
+
+class Loop(NamedTuple):
+    """One of a ufunc's inner loops."""
+
+    dtype: str
+    """What it is compiled for."""
+    operands: Sequence[str]
+    """The dtypes of the operands, which NumPy converts to."""
+    label: int = 0
+    """The kind of an integer operand, which the kernel reads as it is."""
 
 
 @dataclass(frozen=True)
@@ -59,58 +70,97 @@ class Kernel:
     times_gradient: bool = False
     salt: bytes | None = b""
 
+    signature = ""
+    ndims = 1
 
-def make_ufunc(kernel: Kernel, name: str, doc: str, module: str) -> np.ufunc:
+    @property
+    def loops(self) -> list[Loop]:
+        """One for each dtype."""
+        return [Loop(dtype, [dtype] * (self.inputs + self.outputs)) for dtype in DTYPES]
+
+    def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
+        """What there is to compile, by name: functions that make the inner loop's source."""
+        return {self.name: lambda: specialised(self, dtype)}
+
+
+def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
     """Build the ufunc of a kernel; nothing is compiled yet."""
-    count, nargs = len(DTYPES), kernel.inputs + kernel.outputs
-    functions, data = (ctypes.c_void_p * count)(), (ctypes.c_void_p * count)()
-    for i, dtype in enumerate(DTYPES):
-        parallel_from = int(LAUNCH_NANOSECONDS / (kernel.cost * RELATIVE_COST[dtype]))
-        record = records.new_record(nargs, parallel_from, ctypes.cast(_enter_team, ctypes.c_void_p).value or 0)
-        functions[i] = _stub(kernel, dtype, record, functions, i)
+    loops, nargs = kernel.loops, kernel.inputs + kernel.outputs
+    functions, data = (ctypes.c_void_p * len(loops))(), (ctypes.c_void_p * len(loops))()
+    for i, loop in enumerate(loops):
+        parallel_from = int(LAUNCH_NANOSECONDS / (kernel.cost * RELATIVE_COST[loop.dtype]))
+        record = records.new_record(nargs, parallel_from, _address(_enter_team), ndims=kernel.ndims, label=loop.label)
+        functions[i] = _stub(kernel, loop.dtype, record, functions, i)
         data[i] = ctypes.addressof(record)
-    codes = b"".join(bytes([np.dtype(dtype).num]) * nargs for dtype in DTYPES)
+    codes = b"".join(bytes([np.dtype(operand).num]) for loop in loops for operand in loop.operands)
     types = ctypes.create_string_buffer(codes, len(codes))
-    label, text = name.encode(), doc.encode()
-    _keep_alive.append((functions, data, types, label, text))
-    ufunc: np.ufunc = _from_func_and_data(
-        functions, data, types, count, kernel.inputs, kernel.outputs, _NO_IDENTITY, label, text, 0
-    )
+    label, text, signature = name.encode(), doc.encode(), kernel.signature.encode()
+    _keep_alive.append((functions, data, types, label, text, signature))
+    counts = (len(loops), kernel.inputs, kernel.outputs, _NO_IDENTITY)
+    ufunc: np.ufunc
+    if signature:
+        ufunc = _from_func_and_data_and_signature(functions, data, types, *counts, label, text, 0, signature)
+        _allow_in_place(ufunc, signature)
+    else:
+        ufunc = _from_func_and_data(functions, data, types, *counts, label, text, 0)
     ufunc.__module__, ufunc.__qualname__ = module, name  # type: ignore[misc]
     return ufunc
 
 
-def _stub(kernel: Kernel, dtype: str, record: records.Record, functions: Any, i: int) -> int:
-    """A first inner loop for one dtype: compiles, replaces itself, runs."""
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def _stub(kernel: Any, dtype: str, record: records.Record, functions: Any, i: int) -> int:
+    """A first inner loop for one dtype: compiles, replaces itself, runs. A row kernel's second half has one of its own."""
+    names = list(kernel.sources(dtype))
+
+    def install_loop(address: int) -> None:
+        record[records.KERNEL] = functions[i] = address
+
+    def install_columns(address: int) -> None:
+        records.set_columns(record, address)
+
+    stubs = [
+        _first_call(kernel, name, dtype, install)
+        for name, install in zip(names, (install_loop, install_columns), strict=False)
+    ]
+    if len(stubs) > 1:
+        records.set_columns(record, _address(stubs[1]))
+    _keep_alive.append(stubs)
+    return _address(stubs[0])
+
+
+def _first_call(kernel: Any, name: str, dtype: str, install: Callable[[int], None]) -> Any:
+    """An inner loop that compiles the real one when it is first called."""
+    compiled: list[int] = []
 
     def compile_then_run(args: int, dims: int, steps: int, data: int) -> None:
         try:
             with _lock:
-                if not record[records.KERNEL]:
-                    record[records.KERNEL] = _compiled(kernel, dtype)
-                    functions[i] = record[records.KERNEL]
-            _LOOP(record[records.KERNEL])(args, dims, steps, data)
+                if not compiled:
+                    compiled.append(_compiled(kernel, name, dtype))
+                    install(compiled[0])
+            _LOOP(compiled[0])(args, dims, steps, data)
         except BaseException as error:
             _raise_in_caller(error)
 
-    stub = _LOOP(compile_then_run)
-    _keep_alive.append(stub)
-    return ctypes.cast(stub, ctypes.c_void_p).value or 0
+    return _LOOP(compile_then_run)
 
 
-def _compiled(kernel: Kernel, dtype: str) -> int:
+def _compiled(kernel: Any, name: str, dtype: str) -> int:
     """Compile a kernel, or take it from the cache, and return the address of its inner loop."""
     from fastact.engine import cache, compiler
 
     def build() -> bytes:
-        return compiler.compile_loop(specialised(kernel, dtype))
+        return compiler.compile_loop(kernel.sources(dtype)[name]())
 
     try:
         if kernel.salt is None:
             return compiler.load(build())
-        return compiler.load(cache.cached(f"{kernel.name}.{dtype}", build, kernel.salt))
+        return compiler.load(cache.cached(f"{name}.{dtype}", build, kernel.salt))
     except Exception as error:
-        raise CompilationError(f"could not compile {kernel.name} for {dtype}: {error}") from error
+        raise CompilationError(f"could not compile {name} for {dtype}: {error}") from error
 
 
 def specialised(kernel: Kernel, dtype: str) -> Callable[..., Any]:
@@ -157,7 +207,7 @@ _set_async_exception.restype = ctypes.c_int
 
 # NumPy's public C-API, through the capsule that the C macro import_ufunc() reads.
 _NO_IDENTITY = -1
-_PYUFUNC_FROM_FUNC_AND_DATA = 1
+_PYUFUNC_FROM_FUNC_AND_DATA, _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE = 1, 31
 
 
 def _api_function(slot: int, *argument_types: Any) -> Any:
@@ -168,10 +218,45 @@ def _api_function(slot: int, *argument_types: Any) -> Any:
     return ctypes.PYFUNCTYPE(ctypes.py_object, *argument_types)(table[slot] or 0)
 
 
-_from_func_and_data = _api_function(
-    _PYUFUNC_FROM_FUNC_AND_DATA,
-    *[ctypes.c_void_p] * 3,
-    *[ctypes.c_int] * 4,
-    *[ctypes.c_char_p] * 2,
-    ctypes.c_int,
+_ARGUMENTS = (*[ctypes.c_void_p] * 3, *[ctypes.c_int] * 4, *[ctypes.c_char_p] * 2, ctypes.c_int)
+_from_func_and_data = _api_function(_PYUFUNC_FROM_FUNC_AND_DATA, *_ARGUMENTS)
+_from_func_and_data_and_signature = _api_function(
+    _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE, *_ARGUMENTS, ctypes.c_char_p
 )
+
+
+class _UFuncObject(ctypes.Structure):
+    """The public part of NumPy's ``PyUFuncObject``, up to the operands' flags."""
+
+    _fields_ = [
+        ("head", ctypes.c_ssize_t * 2),
+        ("nin_nout_nargs_identity", ctypes.c_int * 4),
+        ("functions_data", ctypes.c_void_p * 2),
+        ("ntypes_reserved", ctypes.c_int * 2),
+        ("name_types_doc", ctypes.c_void_p * 3),
+        ("ptr_obj_userloops", ctypes.c_void_p * 3),
+        ("core_enabled_num_dim_ix", ctypes.c_int * 2),
+        ("core_num_dims_dim_ixs_offsets", ctypes.c_void_p * 3),
+        ("core_signature", ctypes.c_char_p),
+        ("type_resolver", ctypes.c_void_p),
+        ("dict", ctypes.c_void_p),
+        ("vectorcall_reserved", ctypes.c_void_p * 2),
+        ("op_flags", ctypes.POINTER(ctypes.c_uint32)),
+    ]
+
+
+# Of NumPy's iterator: what it asks of a generalised ufunc's outputs by itself, and the promise that we add.
+_WRITEONLY, _ALIGNED, _UPDATEIFCOPY, _ALLOCATE, _NO_SUBTYPE, _NO_BROADCAST = (1 << bit for bit in (18, 20, 23, 24, 25, 27))
+_OUTPUT_FLAGS = _WRITEONLY | _ALIGNED | _UPDATEIFCOPY | _ALLOCATE | _NO_SUBTYPE | _NO_BROADCAST
+_OVERLAP_ASSUME_ELEMENTWISE = 1 << 30
+
+
+def _allow_in_place(ufunc: Any, signature: bytes) -> None:
+    """Let NumPy hand a row kernel the same array as input and output: it reads each row before it writes it.
+
+    Otherwise NumPy copies the array first. Should a later NumPy arrange the object differently, it goes on doing so.
+    """
+    fields = _UFuncObject.from_address(id(ufunc))
+    if _UFuncObject.dict.offset == np.ufunc.__dictoffset__ and fields.core_signature == signature:
+        for j in range(ufunc.nargs):
+            fields.op_flags[j] = _OVERLAP_ASSUME_ELEMENTWISE | (_OUTPUT_FLAGS if j >= ufunc.nin else 0)

@@ -1,0 +1,110 @@
+"""Numba intrinsics for lanes: a fixed number of running values side by side, wider than any register.
+
+Lanes are added as a tree of halves, written out here, so that the order is the same on every machine.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fastact.engine.elementloop import BYTES, COMPUTED_IN, STORAGE
+from fastact.engine.intrinsics import I32
+
+HALF_BITS = {0.0: 0x0000, 1.0: 0x3C00, float("-inf"): 0xFC00}
+
+
+def _constant(dtype: str, value: float, count: int) -> Any:
+    if dtype == "float16":  # llvmlite has no constants of this type
+        return ir.Constant(ir.VectorType(ir.IntType(16), count), [HALF_BITS[value]] * count)
+    return ir.Constant(ir.VectorType(STORAGE[dtype], count), [value] * count)
+
+
+def fill(dtype: str, value: float, count: int) -> Any:
+    """An intrinsic that writes ``count`` times ``value``."""
+    constant = _constant(dtype, value, count)
+
+    @intrinsic
+    def write(typing_context: Any, place: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            builder.store(constant, builder.bitcast(values[0], constant.type.as_pointer()), align=2)
+            return context.get_dummy_value()
+
+        return types.void(types.voidptr), codegen
+
+    return write
+
+
+def tree(dtype: str, count: int, combine: str) -> Any:
+    """An intrinsic that adds ``count`` lanes (``combine="sum"``) or finds their maximum (``"max"``), halving them."""
+    kind = ir.VectorType(STORAGE[dtype], count)
+
+    @intrinsic
+    def reduce(typing_context: Any, lanes: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            total = builder.load(builder.bitcast(values[0], kind.as_pointer()), align=64)
+            half = count // 2
+            while half:
+                low, high = (_part(builder, total, first, half) for first in (0, half))
+                if combine == "sum":
+                    total = builder.fadd(low, high)
+                else:
+                    total = builder.select(builder.fcmp_ordered(">", high, low), high, low)
+                half //= 2
+            return builder.extract_element(total, I32(0))
+
+        return COMPUTED_IN[dtype](types.voidptr), codegen
+
+    return reduce
+
+
+def _part(builder: Any, vector: Any, first: int, count: int) -> Any:
+    mask = ir.Constant(ir.VectorType(I32, count), [first + i for i in range(count)])
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+
+
+def load(dtype: str) -> Any:
+    """An intrinsic that reads one element as it is computed."""
+    compute = COMPUTED_IN[dtype]
+
+    @intrinsic
+    def read(typing_context: Any, place: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            value = builder.load(builder.bitcast(values[0], STORAGE[dtype].as_pointer()))
+            return builder.fpext(value, ir.FloatType()) if dtype == "float16" else value
+
+        return compute(types.voidptr), codegen
+
+    return read
+
+
+def store(dtype: str) -> Any:
+    """An intrinsic that writes one element, rounded to how it is stored."""
+
+    @intrinsic
+    def write(typing_context: Any, place: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            value = context.cast(builder, values[1], signature.args[1], COMPUTED_IN[dtype])
+            if dtype == "float16":
+                value = builder.fptrunc(value, STORAGE[dtype])
+            builder.store(value, builder.bitcast(values[0], STORAGE[dtype].as_pointer()))
+            return context.get_dummy_value()
+
+        return types.void(types.voidptr, value), codegen
+
+    return write
+
+
+@intrinsic
+def prefetch(typing_context: Any, place: Any) -> Any:
+    """Ask for the cache line at an address that will be read soon; any address may be asked for."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [BYTES, I32, I32, I32])
+        name = "llvm.prefetch.p0i8"
+        declared = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        builder.call(declared, [values[0], I32(0), I32(2), I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.voidptr), codegen
