@@ -1,7 +1,7 @@
 """The passes of ``rows.py`` over rows that lie side by side: a block of columns at a time, vectors across the columns.
 
 This is how a softmax over the first axis of an array runs, and one over a last axis of a few classes. Elements are added in the
-order of ``rows.py``, lane by lane, so that both give the same bits.
+order of ``rows.py``, lane by lane, so that both give the same bits. What is one number for a row is a row of a tile here.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from fastact.engine.jit import internal
 from fastact.engine.loops import gather, scatter
 from fastact.engine.memory import advance, call_loop, clear_fp_flags, field, own_function_with_wide_vectors
 from fastact.engine.records import ENTRY, PARALLEL_FROM
-from fastact.engine.rows import CHUNK, LANES, larger, write_one_2, write_one_4
+from fastact.engine.rows import CHUNK, LANES, larger
 from fastact.engine.templates import clone
 from fastact.maths.logsumexp import add_exponential, joined, level, reach
 from fastact.scalar import scalar
@@ -25,14 +25,17 @@ BLOCK_BYTES = 128
 """Of each row as it is computed, two cache lines: fewer would waste memory's pages, more the second-level cache."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
-SIZE, COMPUTED_SIZE, WIDTH = 4, 4, 32
+SIZE, COMPUTED_SIZE, WIDTH, TWO = 4, 4, 32, False
+ZERO = np.float32(0)
 prepare: Any = None
 finish: Any = None
 formula: Any = None
-finish_block: Any = None
+term: Any = None
+column_states: Any = None
+column_sums: Any = None
 x_tile: Any = None
-result_tile: Any = None
-rest_tile: Any = None
+row_tile: Any = None
+lane_tile: Any = None
 state_tile: Any = None
 constant_tile: Any = None
 fill_lowest: Any = None
@@ -43,17 +46,24 @@ find_larger: Any = None
 copy_larger: Any = None
 find_level: Any = None
 add_exponentials: Any = None
+add_terms: Any = None
 add_lanes: Any = None
+add_chunks: Any = None
 join_states: Any = None
 finish_rows: Any = None
 write_elements: Any = None
 
-BEST, BASE, SHIFT, FLOOR, TIED, M, TIES, REST, STATE_FIELDS = 0, 1, 2, 3, 4, 5, 6, 7, 9
-"""Rows of the state's tile, each as wide as a block; REST is of float64 and takes two."""
+BEST, BASE, SHIFT, FLOOR, TIED, M, TIES, REST, TOTAL, STATE_ROWS = 0, 1, 2, 3, 4, 5, 6, 7, 9, 11
+"""Rows of a block's state; REST and TOTAL are of float64 and may take two."""
+
+CONSTANTS = 6
 
 
-def copy_one(x: Scalar, best: Scalar) -> tuple[Scalar, Scalar]:
-    return maximum(best, prepare(x)), x
+# One element of each pass that rows.py does not have in this form: here a row's constants are operands.
+
+
+def copy_one(x: Scalar, best: Scalar, cap: Scalar) -> tuple[Scalar, Scalar]:
+    return maximum(best, prepare(x, cap)), x
 
 
 def level_one(m: Scalar, best: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
@@ -64,13 +74,21 @@ def level_one(m: Scalar, best: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
 
 
 def add_one(
-    x: Scalar, m: Scalar, base: Scalar, shift: Scalar, floor: Scalar, rest: Scalar, ties: Scalar
+    x: Scalar, m: Scalar, base: Scalar, shift: Scalar, floor: Scalar, rest: Scalar, ties: Scalar, cap: Scalar
 ) -> tuple[Scalar, Scalar]:
-    return add_exponential(prepare(x), rest, ties, m, base, shift, floor)
+    return add_exponential(prepare(x, cap), rest, ties, m, base, shift, floor)
+
+
+def add_term(a: Scalar, b: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, total: Scalar, cap: Scalar) -> Scalar:
+    return total + term(prepare(a, cap), b, p, q, r, s)
 
 
 def add_lane(other: Scalar, lane: Scalar) -> Scalar:
     return lane + other
+
+
+def add_chunk(part: Scalar, total: Scalar) -> Scalar:
+    return total + widen(part)
 
 
 def join_one(
@@ -79,13 +97,24 @@ def join_one(
     return joined(m, ties, rest, largest, part_ties, widen(part_rest))
 
 
+def write_one(
+    a: Scalar, b: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, t: Scalar, u: Scalar, cap: Scalar
+) -> Scalar:
+    return formula(prepare(a, cap), b, p, q, r, s, t, u, cap)
+
+
 def row_of(tile: Any, k: Any) -> Any:
     """Row ``k`` of a tile of computed values."""
     return advance(tile, k * WIDTH * COMPUTED_SIZE)
 
 
+def stored_row(tile: Any, k: Any) -> Any:
+    """Row ``k`` of a tile of values as they are stored."""
+    return advance(tile, k * WIDTH * SIZE)
+
+
 def block_row(x: Any, step: Any, width: Any, tile: Any) -> Any:
-    """``width`` elements of one row, ``step`` bytes apart, as a full block: in place if they are one, else copied to ``tile``."""
+    """``width`` elements of one row, ``step`` bytes apart, as a full block: in place if they are one, else in ``tile``."""
     if step == SIZE and width == WIDTH:
         return x
     if width < WIDTH:
@@ -94,10 +123,20 @@ def block_row(x: Any, step: Any, width: Any, tile: Any) -> Any:
     return tile
 
 
-def column_states(x: Any, step: Any, core_step: Any, width: Any, c: Any, tile: Any, state: Any) -> None:
+def tree_of_lanes(sums: Any, used: Any) -> None:
+    """Add so many lanes into the first, in the order of ``lanes.tree``."""
+    half = LANES // 2
+    while half > 0:
+        for j in range(half, used):
+            add_lanes((row_of(sums, j), row_of(sums, j - half)), WIDTH, ())
+        used = min(used, half)
+        half = half // 2
+
+
+def exponential_states(x: Any, step: Any, core_step: Any, width: Any, c: Any, tile: Any, state: Any, cap: Any) -> None:
     """The states of a block of columns' exponentials; leaves the last chunk of ``x`` in ``tile``."""
     own_function_with_wide_vectors()
-    rests = rest_tile()
+    sums = lane_tile()
     best, base, shift, floor = row_of(state, BEST), row_of(state, BASE), row_of(state, SHIFT), row_of(state, FLOOR)
     tied, m, ties, rest = row_of(state, TIED), row_of(state, M), row_of(state, TIES), row_of(state, REST)
     fill_lowest(m)
@@ -107,114 +146,202 @@ def column_states(x: Any, step: Any, core_step: Any, width: Any, c: Any, tile: A
         count = min(CHUNK, c - start)
         fill_lowest(best)
         for k in range(count):
-            place, row = advance(x, (start + k) * core_step), advance(tile, k * WIDTH * SIZE)
+            place, row = advance(x, (start + k) * core_step), stored_row(tile, k)
             if step == SIZE and width == WIDTH:
-                copy_larger((place, best, row), WIDTH, ())
+                copy_larger((place, best, row), WIDTH, (cap,))
             else:
-                find_larger((block_row(place, step, width, row), best), WIDTH, ())
+                find_larger((block_row(place, step, width, row), best), WIDTH, (cap,))
         find_level((m, best, base, shift, floor), WIDTH, ())
         used = min(LANES, count)
         for j in range(used):
-            fill_zero(row_of(rests, j))
+            fill_zero(row_of(sums, j))
         fill_zero(tied)
         for k in range(count):
-            row, lane = advance(tile, k * WIDTH * SIZE), row_of(rests, k % LANES)
-            add_exponentials((row, best, base, shift, floor, lane, tied), WIDTH, ())
-        half = LANES // 2
-        while half > 0:
-            for j in range(half, used):
-                add_lanes((row_of(rests, j), row_of(rests, j - half)), WIDTH, ())
-            used = min(used, half)
-            half = half // 2
-        join_states((best, tied, rests, m, ties, rest), WIDTH, ())
+            lane = row_of(sums, k % LANES)
+            add_exponentials((stored_row(tile, k), best, base, shift, floor, lane, tied), WIDTH, (cap,))
+        tree_of_lanes(sums, used)
+        join_states((best, tied, sums, m, ties, rest), WIDTH, ())
 
 
-def write_block(x: Any, x_step: Any, x_core: Any, y: Any, y_step: Any, y_core: Any, width: Any, c: Any) -> None:
-    """The results of a block of columns, one element from one element and its column's constants."""
+def copied_columns(x: Any, step: Any, core_step: Any, width: Any, c: Any, tile: Any, state: Any, cap: Any) -> None:
+    """For an op without exponentials: only leaves a first chunk of ``x`` in ``tile``, as later passes expect."""
     own_function_with_wide_vectors()
-    tile, state, results = x_tile(), state_tile(), result_tile()
-    column_states(x, x_step, x_core, width, c, tile, state)
-    constants = finish_block(state, constant_tile())
-    for k in range(c):
-        place = advance(y, k * y_core)
-        # The tile still holds the last chunk, for most arrays the only one.
-        source = advance(tile, k * WIDTH * SIZE)
-        if c > CHUNK:
-            source = block_row(advance(x, k * x_core), x_step, width, tile)
-        if y_step == SIZE and width == WIDTH:
-            write_elements((source, *constants, place), WIDTH, ())
+    best = row_of(state, BEST)
+    for k in range(min(c, CHUNK)):
+        place, row = advance(x, k * core_step), stored_row(tile, k)
+        if step == SIZE and width == WIDTH:
+            copy_larger((place, best, row), WIDTH, (cap,))
         else:
-            write_elements((source, *constants, results), WIDTH, ())
-            scatter(place, y_step, results, width)
+            block_row(place, step, width, row)
 
 
-def finish_block_2(state: Any, constants: Any) -> Any:
-    """The constants of a block's columns."""
-    a, b = constants, row_of(constants, 1)
-    finish_rows((row_of(state, M), row_of(state, TIES), row_of(state, REST), a, b), WIDTH, ())
-    return a, b
+def sums_of_terms(
+    a: Any, a_step: Any, a_core: Any, b: Any, b_step: Any, b_core: Any, width: Any, c: Any, tile: Any, state: Any, constants: Any, cap: Any
+) -> None:
+    """The sums over a block of columns of ``term(a, b, *constants)``; ``tile`` holds ``a`` if that is one chunk."""
+    own_function_with_wide_vectors()
+    sums, a_row, b_row = lane_tile(), row_tile(), row_tile()
+    p, q, r, s = constants, row_of(constants, 1), row_of(constants, 2), row_of(constants, 3)
+    for start in range(0, c, CHUNK):
+        count = min(CHUNK, c - start)
+        used = min(LANES, count)
+        for j in range(used):
+            fill_zero(row_of(sums, j))
+        for k in range(count):
+            a_place = stored_row(tile, k)
+            if c > CHUNK:
+                a_place = block_row(advance(a, (start + k) * a_core), a_step, width, a_row)
+            b_place = block_row(advance(b, (start + k) * b_core), b_step, width, b_row)
+            add_terms((a_place, b_place, p, q, r, s, row_of(sums, k % LANES)), WIDTH, (cap,))
+        tree_of_lanes(sums, used)
+        add_chunks((sums, row_of(state, TOTAL)), WIDTH, ())
 
 
-def finish_block_4(state: Any, constants: Any) -> Any:
-    """The constants of a block's columns."""
-    a, b, c, d = constants, row_of(constants, 1), row_of(constants, 2), row_of(constants, 3)
-    finish_rows((row_of(state, M), row_of(state, TIES), row_of(state, REST), a, b, c, d), WIDTH, ())
-    return a, b, c, d
+def no_sums(
+    a: Any, a_step: Any, a_core: Any, b: Any, b_step: Any, b_core: Any, width: Any, c: Any, tile: Any, state: Any, constants: Any, cap: Any
+) -> None:
+    """For an op without a sum of its own."""
+
+
+def write_columns(
+    a: Any, a_step: Any, a_core: Any, b: Any, b_step: Any, b_core: Any, y: Any, y_step: Any, y_core: Any, width: Any, c: Any, tile: Any, constants: Any, cap: Any
+) -> None:
+    """The results of a block of columns, one element from one of each operand and the column's constants."""
+    own_function_with_wide_vectors()
+    a_row, b_row, results = row_tile(), row_tile(), row_tile()
+    p, q, r = constants, row_of(constants, 1), row_of(constants, 2)
+    s, t, u = row_of(constants, 3), row_of(constants, 4), row_of(constants, 5)
+    direct = y_step == SIZE and width == WIDTH
+    for k in range(c):
+        a_place = stored_row(tile, k)
+        if c > CHUNK:
+            a_place = block_row(advance(a, k * a_core), a_step, width, a_row)
+        b_place = a_place
+        if TWO:
+            b_place = block_row(advance(b, k * b_core), b_step, width, b_row)
+        y_place = advance(y, k * y_core)
+        if direct:
+            write_elements((a_place, b_place, p, q, r, s, t, u, y_place), WIDTH, (cap,))
+        else:
+            write_elements((a_place, b_place, p, q, r, s, t, u, results), WIDTH, (cap,))
+            scatter(y_place, y_step, results, width)
+
+
+def finish_map(state: Any, constants: Any) -> None:
+    """The constants of a block of columns."""
+    p, q, r = constants, row_of(constants, 1), row_of(constants, 2)
+    s, t, u = row_of(constants, 3), row_of(constants, 4), row_of(constants, 5)
+    m, ties, rest, total = row_of(state, M), row_of(state, TIES), row_of(state, REST), row_of(state, TOTAL)
+    finish_rows((m, ties, rest, total, p, q, r, s, t, u), WIDTH, ())
 
 
 def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
-    """``(n)->(n)``, as ``rows.map_rows``."""
+    """As ``rows.map_rows``."""
     n, c = dims[0], dims[1]
     if n * c >= field(record, PARALLEL_FROM):
         call_loop(field(record, ENTRY), args, dims, steps, record)
         return
+    tile, state, constants = x_tile(), state_tile(), constant_tile()
+    last = 1 + TWO
+    core = last + 1
     for first in range(0, n, WIDTH):
-        x, y = advance(args[0], first * steps[0]), advance(args[1], first * steps[1])
-        write_block(x, steps[0], steps[2], y, steps[1], steps[3], min(WIDTH, n - first), c)
+        width = min(WIDTH, n - first)
+        a, b = advance(args[0], first * steps[0]), advance(args[last - 1], first * steps[last - 1])
+        y = advance(args[last], first * steps[last])
+        a_core, b_core, y_core = steps[core], steps[core + last - 1], steps[core + last]
+        for k in range(CONSTANTS):
+            fill_zero(row_of(constants, k))
+        fill_zero(row_of(state, M))
+        fill_zero(row_of(state, TIES))
+        fill_zero_wide(row_of(state, REST))
+        fill_zero_wide(row_of(state, TOTAL))
+        column_states(a, steps[0], a_core, width, c, tile, state, ZERO)
+        column_sums(a, steps[0], a_core, b, steps[last - 1], b_core, width, c, tile, state, constants, ZERO)
+        finish_map(state, constants)
+        write_columns(
+            a, steps[0], a_core, b, steps[last - 1], b_core, y, steps[last], y_core, width, c, tile, constants, ZERO
+        )
     clear_fp_flags()
 
 
-def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
-    """Clone a kernel, and what it calls, for one op and dtype."""
+def finish_reduction(state: Any, results: Any) -> None:
+    """The results of a block of columns."""
+    m, ties, rest, total = row_of(state, M), row_of(state, TIES), row_of(state, REST), row_of(state, TOTAL)
+    finish_rows((m, ties, rest, total, results), WIDTH, ())
+
+
+def reduce_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """As ``rows.reduce_rows``."""
+    n, c = dims[0], dims[1]
+    if n * c >= field(record, PARALLEL_FROM):
+        call_loop(field(record, ENTRY), args, dims, steps, record)
+        return
+    tile, state, results = x_tile(), state_tile(), row_tile()
+    for first in range(0, n, WIDTH):
+        width = min(WIDTH, n - first)
+        fill_zero_wide(row_of(state, TOTAL))
+        column_states(advance(args[0], first * steps[0]), steps[0], steps[2], width, c, tile, state, ZERO)
+        finish_reduction(state, results)
+        scatter(advance(args[1], first * steps[1]), steps[1], results, width)
+    clear_fp_flags()
+
+
+def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
+    """The globals of a kernel's clones for one dtype: formulas and memory."""
     compute = "float64" if dtype == "float64" else "float32"
     size, computed_size = np.dtype(dtype).itemsize, np.dtype(compute).itemsize
     width = BLOCK_BYTES // computed_size
     row = width * computed_size
-    constants = kernel.constants
     scope: dict[str, Any] = {
         "SIZE": size,
         "COMPUTED_SIZE": computed_size,
         "WIDTH": width,
+        "TWO": kernel.row_operands > 1,
+        "ZERO": np.dtype(compute).type(0),
         "prepare": kernel.prepare,
         "formula": kernel.formula,
+        "term": kernel.term,
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),
         "x_tile": memory.stack_space(CHUNK * width * size),
-        "result_tile": memory.stack_space(width * size),
-        "rest_tile": memory.stack_space(LANES * row),
-        "state_tile": memory.stack_space(STATE_FIELDS * row),
-        "constant_tile": memory.stack_space(constants * row),
+        "row_tile": memory.stack_space(row),
+        "lane_tile": memory.stack_space(LANES * row),
+        "state_tile": memory.stack_space(STATE_ROWS * row),
+        "constant_tile": memory.stack_space(CONSTANTS * row),
         "fill_row": lanes.fill(dtype, 0.0, width),
         "fill_lowest": lanes.fill(compute, -np.inf, width),
         "fill_zero": lanes.fill(compute, 0.0, width),
         "fill_zero_wide": lanes.fill("float64", 0.0, width),
     }
-    one = [compute]
-    write_one, finish_block = {2: (write_one_2, finish_block_2), 4: (write_one_4, finish_block_4)}[constants]
-    for name, formula, reads, writes, updates in (
-        ("find_larger", clone(larger, scope), [dtype, compute], one, 1),
-        ("copy_larger", clone(copy_one, scope), [dtype, compute], [compute, dtype], 1),
+    one, wide = [compute], ["float64"]
+    results = one * CONSTANTS if kernel.formula else [dtype]
+    for name, template, reads, writes, updates in (
+        ("find_larger", larger, [dtype, compute], one, 1),
+        ("copy_larger", copy_one, [dtype, compute], [compute, dtype], 1),
         ("find_level", level_one, one * 2, one * 4, 1),
-        ("add_exponentials", clone(add_one, scope), [dtype, *one * 6], one * 2, 2),
+        ("add_exponentials", add_one, [dtype, *one * 6], one * 2, 2),
+        ("add_terms", add_term, [dtype, dtype, *one * 5], one, 1),
         ("add_lanes", add_lane, one * 2, one, 1),
-        ("join_states", join_one, [*one * 5, "float64"], [*one * 2, "float64"], 3),
-        ("finish_rows", kernel.finish, [*one * 2, "float64"], one * constants, 0),
-        ("write_elements", clone(write_one, scope), [dtype, *one * constants], [dtype], 0),
+        ("add_chunks", add_chunk, one + wide, wide, 1),
+        ("join_states", join_one, one * 5 + wide, one * 2 + wide, 3),
+        ("finish_rows", kernel.finish, one * 2 + wide * 2, results, 0),
+        ("write_elements", write_one, [dtype, dtype, *one * CONSTANTS], [dtype], 0),
     ):
-        scope[name] = ElementLoop(scalar(formula), reads, writes, updates=updates).over_pointers()
-    for template in (gather, scatter, row_of, block_row, column_states, finish_block, write_block, map_columns):
+        formula = template if template is kernel.finish else scalar(clone(template, scope))
+        scope[name] = ElementLoop(formula, reads, writes, updates=updates).over_pointers()
+    helpers = (gather, scatter, row_of, stored_row, block_row, tree_of_lanes, write_columns, finish_map, finish_reduction)
+    for template in helpers:
         scope[template.__name__] = internal(clone(template, scope))
-        if template is finish_block:
-            scope["finish_block"] = scope[template.__name__]
-    clone_of_kernel: Callable[..., Any] = scope["map_columns"]
-    return clone_of_kernel
+    passes = {
+        "column_states": exponential_states if kernel.exponentials else copied_columns,
+        "column_sums": sums_of_terms if kernel.term else no_sums,
+    }
+    for name, template in passes.items():
+        scope[name] = internal(clone(template, scope))
+    return scope
+
+
+def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
+    """Clone a kernel, and what it calls, for one op and dtype."""
+    template = {"map": map_columns, "reduce": reduce_columns}[kernel.kind]
+    return clone(template, scope_of(kernel, dtype))

@@ -5,6 +5,7 @@ Lanes are added as a tree of halves, written out here, so that the order is the 
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -12,17 +13,17 @@ from numba.extending import intrinsic
 from fastact.engine.elementloop import BYTES, COMPUTED_IN, STORAGE
 from fastact.engine.intrinsics import I32
 
-HALF_BITS = {0.0: 0x0000, 1.0: 0x3C00, float("-inf"): 0xFC00}
-
 
 def _constant(dtype: str, value: float, count: int) -> Any:
-    if dtype == "float16":  # llvmlite has no constants of this type
-        return ir.Constant(ir.VectorType(ir.IntType(16), count), [HALF_BITS[value]] * count)
-    return ir.Constant(ir.VectorType(STORAGE[dtype], count), [value] * count)
+    """A vector of ``count`` times ``value`` by its bits, which carry a NaN's payload, and halves, which llvmlite cannot write."""
+    size = np.dtype(dtype).itemsize
+    with np.errstate(invalid="ignore"):
+        pattern = int(np.array(value, dtype).view(f"u{size}")) if value == value else 2 ** (8 * size) - 1
+    return ir.Constant(ir.VectorType(ir.IntType(8 * size), count), [pattern] * count)
 
 
 def fill(dtype: str, value: float, count: int) -> Any:
-    """An intrinsic that writes ``count`` times ``value``."""
+    """An intrinsic that writes ``count`` times ``value``; for NaN, the one whose bits are all set."""
     constant = _constant(dtype, value, count)
 
     @intrinsic

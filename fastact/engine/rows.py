@@ -1,9 +1,11 @@
-"""Passes over one row, written once for every row op and dtype: the state of its exponentials, sums, and what is written.
+"""Passes over one row, written once for every row op and dtype: the state of its exponentials, a sum, and what is written.
 
 A row is taken in chunks of ``CHUNK`` elements, a chunk in steps of ``LANES``: lane j collects the elements j, j + LANES, and so on,
 then the lanes are added as a tree, and the chunks in order in float64. ``columns.py`` adds in the same order. So a result depends
 neither on the layout, nor on the number of threads, nor on how wide the machine's vectors are, and the error does not grow
 with the row.
+
+Every pass takes two row operands ``a`` and ``b``; what only has one gives it twice.
 """
 
 from collections.abc import Callable
@@ -12,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import lanes, memory
-from fastact.engine.jit import internal
 from fastact.engine.elementloop import ElementLoop
+from fastact.engine.jit import internal
 from fastact.engine.loops import gather, scatter
 from fastact.engine.memory import (
     advance,
@@ -34,11 +36,15 @@ LEAST_COLUMNS, LEAST_ROW = 8, 16
 """So many rows side by side make a block of columns worth it, and rows shorter than so many elements make bad vectors."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
-SIZE = 4
+SIZE, TWO = 4, False
 LOWEST, ZERO = np.float32(-np.inf), np.float32(0)
 prepare: Any = None
 finish: Any = None
 formula: Any = None
+term: Any = None
+term_constants: Any = None
+row_state: Any = None
+row_sum: Any = None
 chunk_tile: Any = None
 tail_tile: Any = None
 lane_space: Any = None
@@ -49,26 +55,33 @@ largest_lane: Any = None
 sum_of_lanes: Any = None
 find_larger: Any = None
 add_exponentials: Any = None
+add_terms: Any = None
 write_elements: Any = None
+store_result: Any = None
 
 
-def larger(x: Scalar, best: Scalar) -> Scalar:
+# One element of each pass. The constants of a row come last; `cap` is a parameter of `prepare`.
+
+
+def larger(x: Scalar, best: Scalar, cap: Scalar) -> Scalar:
     """The larger of the two; ``best`` when ``x`` is NaN."""
-    return maximum(best, prepare(x))
+    return maximum(best, prepare(x, cap))
 
 
 def add_one(
-    x: Scalar, rest: Scalar, ties: Scalar, m: Scalar, base: Scalar, shift: Scalar, floor: Scalar
+    x: Scalar, rest: Scalar, ties: Scalar, m: Scalar, base: Scalar, shift: Scalar, floor: Scalar, cap: Scalar
 ) -> tuple[Scalar, Scalar]:
-    return add_exponential(prepare(x), rest, ties, m, base, shift, floor)
+    return add_exponential(prepare(x, cap), rest, ties, m, base, shift, floor)
 
 
-def write_one_2(x: Scalar, a: Scalar, b: Scalar) -> Scalar:
-    return formula(prepare(x), a, b)
+def add_term(a: Scalar, b: Scalar, total: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, cap: Scalar) -> Scalar:
+    return total + term(prepare(a, cap), b, p, q, r, s)
 
 
-def write_one_4(x: Scalar, a: Scalar, b: Scalar, c: Scalar, d: Scalar) -> Scalar:
-    return formula(prepare(x), a, b, c, d)
+def write_one(
+    a: Scalar, b: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, t: Scalar, u: Scalar, cap: Scalar
+) -> Scalar:
+    return formula(prepare(a, cap), b, p, q, r, s, t, u, cap)
 
 
 def contiguous(x: Any, step: Any, count: Any, tile: Any) -> Any:
@@ -79,7 +92,7 @@ def contiguous(x: Any, step: Any, count: Any, tile: Any) -> Any:
     return tile
 
 
-def exponential_state(x: Any, step: Any, c: Any) -> Any:
+def exponential_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
     """The state of a row's exponentials, as ``fastact.maths.logsumexp`` defines it."""
     own_function_with_wide_vectors()
     tile, tail = chunk_tile(), tail_tile()
@@ -91,20 +104,20 @@ def exponential_state(x: Any, step: Any, c: Any) -> Any:
         whole = count // LANES * LANES
         fill_lowest(best)
         for i in range(0, whole, LANES):
-            find_larger((advance(chunk, i * SIZE), best), LANES, ())
+            find_larger((advance(chunk, i * SIZE), best), LANES, (cap,))
         if whole < count:
             fill_tail(tail)
             copy_bytes(tail, advance(chunk, whole * SIZE), (count - whole) * SIZE)
-            find_larger((tail, best), LANES, ())
+            find_larger((tail, best), LANES, (cap,))
         largest = maximum(m, largest_lane(best))
         base, n = level(largest)
         shift, floor = reach(n)
         fill_zero(rests)
         fill_zero(tied)
         for i in range(0, whole, LANES):
-            add_exponentials((advance(chunk, i * SIZE), rests, tied), LANES, (largest, base, shift, floor))
+            add_exponentials((advance(chunk, i * SIZE), rests, tied), LANES, (largest, base, shift, floor, cap))
         if whole < count:
-            add_exponentials((tail, rests, tied), LANES, (largest, base, shift, floor))
+            add_exponentials((tail, rests, tied), LANES, (largest, base, shift, floor, cap))
         part_ties, part_rest = sum_of_lanes(tied), widen(sum_of_lanes(rests))
         if start == 0:
             m, ties, rest = largest, part_ties, part_rest
@@ -113,23 +126,65 @@ def exponential_state(x: Any, step: Any, c: Any) -> Any:
     return m, ties, rest
 
 
-def write_row(x: Any, x_step: Any, y: Any, y_step: Any, c: Any, constants: Any) -> None:
-    """Write a row's results, one element from one element and the row's constants."""
+def no_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
+    """For an op without exponentials."""
+    return ZERO, ZERO, widen(ZERO)
+
+
+def sum_of_terms(a: Any, a_step: Any, b: Any, b_step: Any, c: Any, constants: Any, cap: Any) -> Any:
+    """The sum over a row of ``term(a, b, *constants)``, in float64."""
     own_function_with_wide_vectors()
-    tile, tail = chunk_tile(), tail_tile()
-    if x_step == SIZE and y_step == SIZE:
+    a_tile, b_tile, a_tail, b_tail, sums = chunk_tile(), chunk_tile(), tail_tile(), tail_tile(), lane_space()
+    p, q, r, s = constants
+    total = widen(ZERO)
+    for start in range(0, c, CHUNK):
+        count = min(CHUNK, c - start)
+        a_chunk = contiguous(advance(a, start * a_step), a_step, count, a_tile)
+        b_chunk = contiguous(advance(b, start * b_step), b_step, count, b_tile)
+        whole = count // LANES * LANES
+        fill_zero(sums)
+        for i in range(0, whole, LANES):
+            add_terms((advance(a_chunk, i * SIZE), advance(b_chunk, i * SIZE), sums), LANES, (p, q, r, s, cap))
+        if whole < count:
+            # Lanes beyond the end add terms of their own, so they have sums of their own.
+            copy_bytes(a_tail, advance(a_chunk, whole * SIZE), (count - whole) * SIZE)
+            copy_bytes(b_tail, advance(b_chunk, whole * SIZE), (count - whole) * SIZE)
+            add_terms((a_tail, b_tail, sums), count - whole, (p, q, r, s, cap))
+        total += widen(sum_of_lanes(sums))
+    return total
+
+
+def no_sum(a: Any, a_step: Any, b: Any, b_step: Any, c: Any, constants: Any, cap: Any) -> Any:
+    """For an op without a sum of its own."""
+    return widen(ZERO)
+
+
+def write_row(
+    a: Any, a_step: Any, b: Any, b_step: Any, y: Any, y_step: Any, c: Any, constants: Any, cap: Any
+) -> None:
+    """Write a row's results, one element from one element of each operand and the row's constants."""
+    own_function_with_wide_vectors()
+    p, q, r, s, t, u = constants
+    scalars = (p, q, r, s, t, u, cap)
+    a_tile, b_tile = chunk_tile(), chunk_tile()
+    if a_step == SIZE and b_step == SIZE and y_step == SIZE:
         whole = c // LANES * LANES
-        write_elements((x, y), whole, constants)
+        write_elements((a, b, y), whole, scalars)
         if whole < c:
-            copy_bytes(tail, advance(x, whole * SIZE), (c - whole) * SIZE)
-            write_elements((tail, tail), LANES, constants)
-            copy_bytes(advance(y, whole * SIZE), tail, (c - whole) * SIZE)
+            rest = (c - whole) * SIZE
+            copy_bytes(a_tile, advance(a, whole * SIZE), rest)
+            if TWO:
+                copy_bytes(b_tile, advance(b, whole * SIZE), rest)
+            write_elements((a_tile, b_tile, a_tile), LANES, scalars)
+            copy_bytes(advance(y, whole * SIZE), a_tile, rest)
     else:
         for start in range(0, c, CHUNK):
             count = min(CHUNK, c - start)
-            gather(tile, advance(x, start * x_step), x_step, count)
-            write_elements((tile, tile), (count + LANES - 1) // LANES * LANES, constants)
-            scatter(advance(y, start * y_step), y_step, tile, count)
+            gather(a_tile, advance(a, start * a_step), a_step, count)
+            if TWO:
+                gather(b_tile, advance(b, start * b_step), b_step, count)
+            write_elements((a_tile, b_tile, a_tile), (count + LANES - 1) // LANES * LANES, scalars)
+            scatter(advance(y, start * y_step), y_step, a_tile, count)
 
 
 def beside(step: Any, n: Any, c: Any) -> Any:
@@ -138,7 +193,37 @@ def beside(step: Any, n: Any, c: Any) -> Any:
 
 
 def map_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
-    """``(n)->(n)``: each row's results from its elements and the state of its exponentials."""
+    """``(n)->(n)`` or ``(n),(n)->(n)``: a row's results from its elements and what its state and sum amount to."""
+    n, c = dims[0], dims[1]
+    if beside(steps[0], n, c):
+        call_loop(field(record, COLUMNS), args, dims, steps, record)
+        return
+    if n > 1 and n * c >= field(record, PARALLEL_FROM):
+        call_loop(field(record, ENTRY), args, dims, steps, record)
+        return
+    last = 1 + TWO
+    core = last + 1
+    for i in range(n):
+        a, b = advance(args[0], i * steps[0]), advance(args[last - 1], i * steps[last - 1])
+        m, ties, rest = row_state(a, steps[core], c, ZERO)
+        total = row_sum(a, steps[core], b, steps[core + last - 1], c, (ZERO, ZERO, ZERO, ZERO), ZERO)
+        y = advance(args[last], i * steps[last])
+        write_row(
+            a,
+            steps[core],
+            b,
+            steps[core + last - 1],
+            y,
+            steps[core + last],
+            c,
+            finish(m, ties, rest, total),
+            ZERO,
+        )
+    clear_fp_flags()
+
+
+def reduce_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """``(n)->()``: a row's one result."""
     n, c = dims[0], dims[1]
     if beside(steps[0], n, c):
         call_loop(field(record, COLUMNS), args, dims, steps, record)
@@ -147,45 +232,57 @@ def map_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
         call_loop(field(record, ENTRY), args, dims, steps, record)
         return
     for i in range(n):
-        x, y = advance(args[0], i * steps[0]), advance(args[1], i * steps[1])
-        m, ties, rest = exponential_state(x, steps[2], c)
-        write_row(x, steps[2], y, steps[3], c, finish(m, ties, rest))
+        m, ties, rest = row_state(advance(args[0], i * steps[0]), steps[2], c, ZERO)
+        store_result(advance(args[1], i * steps[1]), finish(m, ties, rest, widen(ZERO)))
     clear_fp_flags()
 
 
-def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
-    """Clone a kernel, and what it calls, for one op and dtype."""
+def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
+    """The globals of a kernel's clones for one dtype: formulas and memory."""
     compute = "float64" if dtype == "float64" else "float32"
     number = np.dtype(compute).type
     size = np.dtype(dtype).itemsize
-    lane_space = memory.stack_space(LANES * np.dtype(compute).itemsize)
     scope: dict[str, Any] = {
         "SIZE": size,
+        "TWO": kernel.row_operands > 1,
         "LOWEST": number(-np.inf),
         "ZERO": number(0),
         "prepare": kernel.prepare,
         "formula": kernel.formula,
         "finish": kernel.finish,
+        "term": kernel.term,
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),
         "chunk_tile": memory.stack_space(CHUNK * size),
         "tail_tile": memory.stack_space(LANES * size),
-        "lane_space": lane_space,
-        "fill_tail": lanes.fill(dtype, -np.inf, LANES),
+        "lane_space": memory.stack_space(LANES * np.dtype(compute).itemsize),
+        "fill_tail": lanes.fill(dtype, kernel.padding, LANES),
         "fill_lowest": lanes.fill(compute, -np.inf, LANES),
         "fill_zero": lanes.fill(compute, 0.0, LANES),
         "largest_lane": lanes.tree(compute, LANES, "max"),
         "sum_of_lanes": lanes.tree(compute, LANES, "sum"),
+        "store_result": lanes.store(dtype),
     }
-    write_one = {2: write_one_2, 4: write_one_4}[kernel.constants]
     for name, template, reads, writes, updates in (
         ("find_larger", larger, [dtype, compute], [compute], 1),
         ("add_exponentials", add_one, [dtype, compute, compute], [compute, compute], 2),
-        ("write_elements", write_one, [dtype], [dtype], 0),
+        ("add_terms", add_term, [dtype, dtype, compute], [compute], 1),
+        ("write_elements", write_one, [dtype, dtype], [dtype], 0),
     ):
         loop = ElementLoop(scalar(clone(template, scope)), reads, writes, updates=updates)
         scope[name] = loop.over_pointers()
-    for template in (gather, scatter, contiguous, beside, exponential_state, write_row, map_rows):
+    passes = {
+        "row_state": exponential_state if kernel.exponentials else no_state,
+        "row_sum": sum_of_terms if kernel.term else no_sum,
+    }
+    for template in (gather, scatter, contiguous, beside, write_row):
         scope[template.__name__] = internal(clone(template, scope))
-    clone_of_kernel: Callable[..., Any] = scope["map_rows"]
-    return clone_of_kernel
+    for name, template in passes.items():
+        scope[name] = internal(clone(template, scope))
+    return scope
+
+
+def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
+    """Clone a kernel, and what it calls, for one op and dtype."""
+    template = {"map": map_rows, "reduce": reduce_rows}[kernel.kind]
+    return clone(template, scope_of(kernel, dtype))
