@@ -3,9 +3,9 @@
 from fastact.engine.rowkernel import RowKernel
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths.exp import exp
-from fastact.maths.logsumexp import exp_at, level, log_excess, logsumexp as _logsumexp, reach, total
+from fastact.maths.logsumexp import exp_at, level, log_excess, logsumexp as _logsumexp, reach, reciprocal, total
 from fastact.scalar import scalar
-from fastact.simd import Scalar, widen
+from fastact.simd import Scalar, fma, widen
 
 
 @scalar
@@ -13,12 +13,14 @@ def _softmax_constants(m, ties, rest, _):
     T = type(m)
     base, n = level(m)
     shift, floor = reach(n)
-    return base, shift, floor, T(widen(T(1)) / total(m, ties, rest)), T(0), T(0)
+    scale, scale_rest = reciprocal(total(m, ties, rest), m)
+    return base, shift, floor, scale, scale_rest, T(0)
 
 
 @scalar
-def _softmax(x, _, base, shift, floor, scale, t, u, cap):
-    return exp_at(x, base, shift, floor) * scale
+def _softmax(x, _, base, shift, floor, scale, scale_rest, u, cap):
+    e = exp_at(x, base, shift, floor)
+    return fma(e, scale, e * scale_rest)
 
 
 @scalar

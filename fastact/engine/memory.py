@@ -6,6 +6,7 @@ here, so that ``loops.py`` can be written in plain Python.
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -242,6 +243,41 @@ def call_loop(typing_context: Any, address: Any, args: Any, dims: Any, steps: An
         return context.get_dummy_value()
 
     return types.void(types.intp, POINTERS, INTEGERS, INTEGERS, types.voidptr), codegen
+
+
+LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+"""The kinds of labels, as ``load_label`` counts them."""
+
+
+@intrinsic
+def load_label(typing_context: Any, place: Any, kind: Any) -> Any:
+    """An integer of one of ``LABEL_DTYPES`` as a signed 64-bit one; those too large for that come out negative."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        place, kind = values
+        done = builder.append_basic_block("label")
+        other = builder.append_basic_block("no_label")
+        switch = builder.switch(kind, other)
+        arms = []
+        for number, dtype in enumerate(LABEL_DTYPES):
+            arm = builder.append_basic_block(dtype)
+            switch.add_case(I64(number), arm)
+            builder.position_at_end(arm)
+            integer = ir.IntType(8 * np.dtype(dtype).itemsize)
+            value = builder.load(builder.bitcast(place, integer.as_pointer()))
+            if integer.width < 64:
+                value = (builder.sext if dtype.startswith("int") else builder.zext)(value, I64)
+            arms.append((value, arm))
+            builder.branch(done)
+        builder.position_at_end(other)
+        builder.unreachable()
+        builder.position_at_end(done)
+        label = builder.phi(I64)
+        for value, arm in arms:
+            label.add_incoming(value, arm)
+        return label
+
+    return types.intp(types.voidptr, types.intp), codegen
 
 
 @intrinsic

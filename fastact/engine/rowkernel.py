@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastact.engine.ufunc import DTYPES, Loop
@@ -88,5 +88,90 @@ class RowKernel:
             from fastact.engine import columns
 
             return columns.specialise(self, dtype)
+
+        return {self.name: rows, f"{self.name}.columns": columns}
+
+
+LABELS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+"""Dtypes of labels, in the order of ``memory.LABEL_DTYPES``."""
+
+
+@dataclass(frozen=True)
+class EntropyKernel:
+    """What an inner loop of cross-entropy computes: the kinds of target, and whether the gradient is wanted.
+
+    Attributes
+    ----------
+    name : str
+        Names the cache entries.
+    finish, formula, term, weight_term, prepare, padding
+        As in ``RowKernel``; ``weight_term`` is the part of `term` that is the target's.
+    label, dense, grad : bool
+        Whether there is a label, a dense target, a gradient.
+    cost : float
+        As in ``RowKernel``.
+    """
+
+    name: str
+    finish: Callable[..., Any]
+    formula: Callable[..., Any]
+    term: Callable[..., Any] | None
+    weight_term: Callable[..., Any]
+    label: bool
+    dense: bool
+    grad: bool
+    prepare: Callable[..., Any] = unchanged
+    padding: float = -math.inf
+    cost: float = 0.4
+
+    inputs, ndims = 6, 4
+    exponentials = True
+    salt = b""
+
+    @property
+    def outputs(self) -> int:
+        """The number of output operands."""
+        return 1 + self.grad
+
+    @property
+    def row_operands(self) -> int:
+        """Logits, and a dense target."""
+        return 1 + self.dense
+
+    @property
+    def signature(self) -> str:
+        """Logits, label, weights, dense target, label to ignore, options; results and gradient."""
+        return "(n),(),(n),(n),(),(7)->(4)" + (",(n)" if self.grad else "")
+
+    @property
+    def loops(self) -> list[Loop]:
+        """One for each dtype of logits and of labels."""
+        return [
+            Loop(dtype, self._operands(dtype, label), label=kind)
+            for dtype in DTYPES
+            for kind, label in enumerate(LABELS)
+            if self.label or label == "int64"
+        ]
+
+    def _operands(self, dtype: str, label: str) -> list[str]:
+        weight = "float64" if dtype == "float64" else "float32"
+        return [dtype, label, weight, dtype, "int64", "float64", "float64", *[dtype] * self.grad]
+
+    def of_weights(self) -> "EntropyKernel":
+        """The same kernel, to make the sum of the target's dense part from."""
+        return replace(self, term=self.weight_term)
+
+    def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
+        """What there is to compile: the kernel of rows, and that of columns."""
+
+        def rows() -> Callable[..., Any]:
+            from fastact.engine import entropy
+
+            return entropy.specialise_rows(self, dtype)
+
+        def columns() -> Callable[..., Any]:
+            from fastact.engine import entropy
+
+            return entropy.specialise_columns(self, dtype)
 
         return {self.name: rows, f"{self.name}.columns": columns}

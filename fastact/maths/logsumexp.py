@@ -142,3 +142,13 @@ def logsumexp(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
     """``logsumexp(row)`` in float64: the maximum where that is infinite, NaN if there is a NaN."""
     T = type(m)
     return select(absolute(m) < T(INFINITY), widen(m) + log_excess(m, ties, rest), widen(m) + rest)
+
+
+@scalar
+def reciprocal(total: Scalar, like: Scalar) -> tuple[Scalar, Scalar]:
+    """``1 / total`` as a float of the type of ``like`` and a rest: rounding it would cost every element of the row 1 ULP."""
+    T = type(like)
+    one = widen(T(1.0))
+    inverse = one / total
+    nearest = T(inverse)
+    return nearest, T((inverse - widen(nearest)) + fma(-inverse, total, one) * inverse)

@@ -1,0 +1,388 @@
+"""The kernels of cross-entropy, by rows and by columns, on the passes of ``rows.py`` and ``columns.py``.
+
+Operands: logits, label, weight of each class, a dense operand (probabilities, or the weights that smoothing needs), the label to
+ignore, options; then the results, and, for kernels with a gradient, the gradient, which may be the logits' own memory.
+
+A label out of range gives NaN and leaves the gradient alone: Python finds it and raises.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastact.engine import columns, lanes, memory, rows
+from fastact.engine.columns import CONSTANTS, M, REST, STATE_ROWS, TIES, TOTAL
+from fastact.engine.elementloop import ElementLoop
+from fastact.engine.jit import internal
+from fastact.engine.memory import advance, call_loop, clear_fp_flags, field, own_function_with_wide_vectors
+from fastact.engine.records import COLUMNS, ENTRY, LABEL, PARALLEL_FROM
+from fastact.engine.rows import CHUNK, LANES
+from fastact.engine.templates import clone
+from fastact.scalar import scalar
+from fastact.simd import Scalar, select, widen
+
+LOSS, WEIGHT, LSE, ARGMAX = 0, 1, 2, 3
+"""A row's results, of float64."""
+KEEP, SLOPE, OFFSET, Z_LOSS, SCALE, CAP, WANT_ARGMAX = range(7)
+"""The options, of float64. The dense part of a row's target is ``slope * dense + offset``; the label's part is ``keep``."""
+
+X, LABELS, WEIGHTS, DENSE, IGNORED, OPTIONS, RESULTS, GRAD = range(8)
+"""The operands."""
+
+# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+HAS_LABEL, HAS_DENSE, HAS_GRAD = True, False, False
+SIZE, COMPUTED_SIZE, WIDTH, CORE = 4, 4, 32, 7
+T: Any = np.float32
+NAN = np.float32(np.nan)
+ZERO = np.float32(0)
+prepare: Any = None
+finish: Any = None
+beside: Any = None
+row_state: Any = None
+row_sum: Any = None
+row_weight_sum: Any = None
+write_row: Any = None
+log_excess: Any = None
+load_x: Any = None
+load_weight: Any = None
+load_label: Any = None
+load_wide: Any = None
+store_x: Any = None
+store_wide: Any = None
+contiguous: Any = None
+chunk_tile: Any = None
+lane_space: Any = None
+fill_zero: Any = None
+count_matches: Any = None
+sum_of_lanes: Any = None
+
+
+def match_one(x: Scalar, found: Scalar, m: Scalar, cap: Scalar) -> Scalar:
+    """Count an element that equals the maximum, or is NaN."""
+    T = type(found)
+    value = prepare(x, cap)
+    return found + select((value == m) | (value != value), T(1), T(0))
+
+
+def option(args: Any, steps: Any, i: Any, k: Any) -> Any:
+    """Option ``k`` of row ``i``."""
+    return load_wide(advance(args[OPTIONS], i * steps[OPTIONS] + k * steps[CORE + 3]))
+
+
+def put(args: Any, steps: Any, i: Any, k: Any, value: Any) -> None:
+    """Write result ``k`` of row ``i``."""
+    store_wide(advance(args[RESULTS], i * steps[RESULTS] + k * steps[CORE + 4]), value)
+
+
+def first_match(x: Any, step: Any, c: Any, m: Any, cap: Any) -> Any:
+    """The first index whose element equals ``m``, or is NaN."""
+    own_function_with_wide_vectors()
+    tile, found = chunk_tile(), lane_space()
+    for start in range(0, c, CHUNK):
+        count = min(CHUNK, c - start)
+        chunk = contiguous(advance(x, start * step), step, count, tile)
+        fill_zero(found)
+        for i in range(0, count, LANES):
+            count_matches((advance(chunk, i * SIZE), found), min(LANES, count - i), (m, cap))
+        if sum_of_lanes(found) > 0:
+            for i in range(count):
+                value = prepare(load_x(advance(chunk, i * SIZE)), cap)
+                if value == m or value != value:
+                    return start + i
+    return 0
+
+
+def zero_row(y: Any, step: Any, c: Any) -> None:
+    """A row without a gradient."""
+    for k in range(c):
+        store_x(advance(y, k * step), ZERO)
+
+
+def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """A row's loss, and its gradient."""
+    n, c = dims[0], dims[1]
+    if beside(steps[X], n, c):
+        call_loop(field(record, COLUMNS), args, dims, steps, record)
+        return
+    if n > 1 and n * c >= field(record, PARALLEL_FROM):
+        call_loop(field(record, ENTRY), args, dims, steps, record)
+        return
+    x_core, w_core, d_core = steps[CORE], steps[CORE + 1], steps[CORE + 2]
+    for i in range(n):
+        x, dense = advance(args[X], i * steps[X]), advance(args[DENSE], i * steps[DENSE])
+        label, weight, x_label, d_label = 0, T(1), ZERO, ZERO
+        cap = T(option(args, steps, i, CAP))
+        if HAS_LABEL:
+            label = load_label(advance(args[LABELS], i * steps[LABELS]), field(record, LABEL))
+            ignored = label == load_label(advance(args[IGNORED], i * steps[IGNORED]), INT64)
+            if ignored or label < 0 or label >= c:
+                nothing = widen(ZERO) if ignored else widen(NAN)
+                for k in range(4):
+                    put(args, steps, i, k, nothing)
+                if HAS_GRAD and ignored:
+                    zero_row(advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5], c)
+                continue
+            x_label = prepare(load_x(advance(x, label * x_core)), cap)
+            weight = load_weight(advance(args[WEIGHTS], i * steps[WEIGHTS] + label * w_core))
+            if HAS_DENSE:
+                d_label = load_x(advance(dense, label * d_core))
+        slope, offset = T(option(args, steps, i, SLOPE)), T(option(args, steps, i, OFFSET))
+        m, ties, rest = row_state(x, x_core, c, cap)
+        terms, weights = widen(ZERO), widen(ZERO)
+        if HAS_DENSE:
+            constants = (m, T(log_excess(m, ties, rest)), slope, offset)
+            terms = row_sum(x, x_core, dense, d_core, c, constants, cap)
+            if HAS_GRAD:
+                weights = row_weight_sum(x, x_core, dense, d_core, c, constants, cap)
+        loss, lse, p, q, r, s, t, u, at_label = finish(
+            m,
+            ties,
+            rest,
+            terms,
+            weights,
+            x_label,
+            weight,
+            d_label,
+            T(option(args, steps, i, KEEP)),
+            slope,
+            offset,
+            option(args, steps, i, Z_LOSS),
+            option(args, steps, i, SCALE),
+            cap,
+        )
+        put(args, steps, i, LOSS, loss)
+        put(args, steps, i, WEIGHT, widen(weight))
+        put(args, steps, i, LSE, lse)
+        if option(args, steps, i, WANT_ARGMAX) != 0:
+            put(args, steps, i, ARGMAX, first_match(x, x_core, c, NAN if rest != rest else m, cap) * 1.0)
+        if HAS_GRAD:
+            y = advance(args[GRAD], i * steps[GRAD])
+            write_row(x, x_core, dense, d_core, y, steps[CORE + 5], c, (p, q, r, s, t, u), cap)
+            if HAS_LABEL:
+                store_x(advance(y, label * steps[CORE + 5]), at_label)
+    clear_fp_flags()
+
+
+X_LABEL, WEIGHT_LABEL, D_LABEL, AT_LABEL, INDEX = range(CONSTANTS, CONSTANTS + 5)
+"""Further rows of a block's constants."""
+LOSSES, LSES, WEIGHT_SUMS = 0, 2, TOTAL
+"""Rows of a block's results, of float64, which may take two; the last is where a sum of terms is left."""
+
+column_states: Any = None
+column_sums: Any = None
+column_weight_sums: Any = None
+write_columns: Any = None
+x_tile: Any = None
+row_tile: Any = None
+state_tile: Any = None
+constant_tile: Any = None
+result_tile: Any = None
+row_of: Any = None
+stored_row: Any = None
+block_row: Any = None
+fill_zero_wide: Any = None
+start_constants: Any = None
+finish_rows: Any = None
+find_last: Any = None
+load_value: Any = None
+store_value: Any = None
+INT64 = 3
+
+
+def excess_one(m: Scalar, ties: Scalar, rest: Scalar, slope: Scalar, offset: Scalar) -> Any:
+    """The constants of the sum over the dense part."""
+    T = type(m)
+    return m, T(log_excess(m, ties, rest)), slope, offset
+
+
+def last_one(x: Scalar, m: Scalar, rest: Scalar, index: Scalar, k: Scalar, cap: Scalar) -> Scalar:
+    """Index ``k`` if the element equals the maximum, or is NaN where the row holds one."""
+    value = prepare(x, cap)
+    hit = select(rest == rest, value == m, value != value)
+    return select(hit, k, index)
+
+
+def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, c: Any) -> None:
+    """The losses of a block of columns, and their gradients."""
+    tile, state, constants, results, row = x_tile(), state_tile(), constant_tile(), result_tile(), row_tile()
+    x, dense = advance(args[X], first * steps[X]), advance(args[DENSE], first * steps[DENSE])
+    x_core, w_core, d_core = steps[CORE], steps[CORE + 1], steps[CORE + 2]
+    cap, slope, offset = T(option(args, steps, 0, CAP)), T(option(args, steps, 0, SLOPE)), T(option(args, steps, 0, OFFSET))
+    for k in range(CONSTANTS + 5):
+        fill_zero(row_of(constants, k))
+    fill_zero_wide(row_of(state, TOTAL))
+    fill_zero_wide(row_of(results, WEIGHT_SUMS))
+    if HAS_LABEL:
+        for j in range(width):
+            label = load_label(advance(args[LABELS], (first + j) * steps[LABELS]), field(record, LABEL))
+            if 0 <= label and label < c:
+                value = prepare(load_x(advance(x, j * steps[X] + label * x_core)), cap)
+                store_value(advance(row_of(constants, X_LABEL), j * COMPUTED_SIZE), value)
+                place = advance(args[WEIGHTS], (first + j) * steps[WEIGHTS] + label * w_core)
+                store_value(advance(row_of(constants, WEIGHT_LABEL), j * COMPUTED_SIZE), load_weight(place))
+                if HAS_DENSE:
+                    value = load_x(advance(dense, j * steps[DENSE] + label * d_core))
+                    store_value(advance(row_of(constants, D_LABEL), j * COMPUTED_SIZE), value)
+    column_states(x, steps[X], x_core, width, c, tile, state, cap)
+    m, ties, rest = row_of(state, M), row_of(state, TIES), row_of(state, REST)
+    p, q, r = constants, row_of(constants, 1), row_of(constants, 2)
+    s, t, u = row_of(constants, 3), row_of(constants, 4), row_of(constants, 5)
+    if HAS_DENSE:
+        start_constants((m, ties, rest, p, q, r, s), WIDTH, (slope, offset))
+        column_sums(x, steps[X], x_core, dense, steps[DENSE], d_core, width, c, tile, state, constants, cap)
+        if HAS_GRAD:
+            column_weight_sums(
+                x, steps[X], x_core, dense, steps[DENSE], d_core, width, c, tile, results, constants, cap
+            )
+    if option(args, steps, 0, WANT_ARGMAX) != 0:
+        for k in range(c - 1, -1, -1):
+            place = stored_row(tile, k)
+            if c > CHUNK:
+                place = block_row(advance(x, k * x_core), steps[X], width, row)
+            find_last((place, m, rest, row_of(constants, INDEX)), WIDTH, (T(k), cap))
+    finish_rows(
+        (
+            m,
+            ties,
+            rest,
+            row_of(state, TOTAL),
+            row_of(results, WEIGHT_SUMS),
+            row_of(constants, X_LABEL),
+            row_of(constants, WEIGHT_LABEL),
+            row_of(constants, D_LABEL),
+            row_of(results, LOSSES),
+            row_of(results, LSES),
+            p,
+            q,
+            r,
+            s,
+            t,
+            u,
+            row_of(constants, AT_LABEL),
+        ),
+        WIDTH,
+        (
+            T(option(args, steps, 0, KEEP)),
+            slope,
+            offset,
+            option(args, steps, 0, Z_LOSS),
+            option(args, steps, 0, SCALE),
+            cap,
+        ),
+    )
+    if HAS_GRAD:
+        y, y_step, y_core = advance(args[GRAD], first * steps[GRAD]), steps[GRAD], steps[CORE + 5]
+        write_columns(
+            x, steps[X], x_core, dense, steps[DENSE], d_core, y, y_step, y_core, width, c, tile, constants, cap
+        )
+    put_block(args, steps, record, first, width, c, constants, results)
+
+
+def put_block(
+    args: Any, steps: Any, record: Any, first: Any, width: Any, c: Any, constants: Any, results: Any
+) -> None:
+    """Write the results of a block of columns, and what differs from its neighbours in each column's gradient."""
+    for j in range(width):
+        i = first + j
+        loss = load_wide(advance(row_of(results, LOSSES), j * 8))
+        lse = load_wide(advance(row_of(results, LSES), j * 8))
+        weight, index = widen(T(1)), widen(load_value(advance(row_of(constants, INDEX), j * COMPUTED_SIZE)))
+        if HAS_LABEL:
+            weight = widen(load_value(advance(row_of(constants, WEIGHT_LABEL), j * COMPUTED_SIZE)))
+            label = load_label(advance(args[LABELS], i * steps[LABELS]), field(record, LABEL))
+            ignored = label == load_label(advance(args[IGNORED], i * steps[IGNORED]), INT64)
+            if ignored or label < 0 or label >= c:
+                nothing = widen(ZERO) if ignored else widen(NAN)
+                loss, weight, lse, index = nothing, nothing, nothing, nothing
+            if HAS_GRAD:
+                y, y_core = advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5]
+                if ignored:
+                    zero_row(y, y_core, c)
+                elif 0 <= label and label < c:
+                    value = load_value(advance(row_of(constants, AT_LABEL), j * COMPUTED_SIZE))
+                    store_x(advance(y, label * y_core), value)
+        put(args, steps, i, LOSS, loss)
+        put(args, steps, i, WEIGHT, weight)
+        put(args, steps, i, LSE, lse)
+        if option(args, steps, 0, WANT_ARGMAX) != 0:
+            put(args, steps, i, ARGMAX, index)
+
+
+def entropy_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """As ``entropy_rows``; the options are those of the first row."""
+    n, c = dims[0], dims[1]
+    if n * c >= field(record, PARALLEL_FROM):
+        call_loop(field(record, ENTRY), args, dims, steps, record)
+        return
+    for first in range(0, n, WIDTH):
+        entropy_block(args, steps, record, first, min(WIDTH, n - first), c)
+    clear_fp_flags()
+
+
+def scope_of(kernel: Any, dtype: str, common: dict[str, Any]) -> dict[str, Any]:
+    """The globals that the kernels of both layouts share."""
+    compute = "float64" if dtype == "float64" else "float32"
+    number = np.dtype(compute).type
+    from fastact.engine import overloads  # noqa: F401
+    from fastact.maths.logsumexp import log_excess
+
+    return common | {
+        "HAS_LABEL": kernel.label,
+        "HAS_DENSE": kernel.dense,
+        "HAS_GRAD": kernel.grad,
+        "CORE": 7 + kernel.grad,
+        "COMPUTED_SIZE": np.dtype(compute).itemsize,
+        "T": number,
+        "NAN": number(np.nan),
+        "ZERO": number(0),
+        "finish": kernel.finish,
+        "log_excess": log_excess,
+        "load_x": lanes.load(dtype),
+        "load_weight": lanes.load(compute),
+        "load_value": lanes.load(compute),
+        "load_wide": lanes.load("float64"),
+        "load_label": memory.load_label,
+        "store_x": lanes.store(dtype),
+        "store_value": lanes.store(compute),
+        "store_wide": lanes.store("float64"),
+    }
+
+
+def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
+    """Clone the kernel of rows, and what it calls, for one dtype."""
+    compute = "float64" if dtype == "float64" else "float32"
+    scope = scope_of(kernel, dtype, rows.scope_of(kernel, dtype))
+    scope["count_matches"] = ElementLoop(
+        scalar(clone(match_one, scope)), [dtype, compute], [compute], updates=1
+    ).over_pointers()
+    if kernel.dense and kernel.grad:
+        weights = rows.scope_of(kernel.of_weights(), dtype)
+        scope["row_weight_sum"] = weights["row_sum"]
+    for template in (option, put, zero_row, first_match):
+        scope[template.__name__] = internal(clone(template, scope))
+    return clone(entropy_rows, scope)
+
+
+def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
+    """Clone the kernel of columns, and what it calls, for one dtype."""
+    compute = "float64" if dtype == "float64" else "float32"
+    scope = scope_of(kernel, dtype, columns.scope_of(kernel, dtype))
+    row = scope["WIDTH"] * scope["COMPUTED_SIZE"]
+    scope["constant_tile"] = memory.stack_space((CONSTANTS + 5) * row)
+    scope["result_tile"] = memory.stack_space(STATE_ROWS * row)
+    one, wide = [compute], ["float64"]
+    for name, template, reads, writes, updates in (
+        ("start_constants", excess_one, one * 2 + wide, one * 4, 0),
+        ("find_last", last_one, [dtype, compute, "float64", compute], one, 1),
+    ):
+        loop = ElementLoop(scalar(clone(template, scope)), reads, writes, updates=updates)
+        scope[name] = loop.over_pointers()
+    reads, writes = one * 2 + wide * 3 + one * 3, wide * 2 + one * 7
+    scope["finish_rows"] = ElementLoop(kernel.finish, reads, writes).over_pointers()
+    if kernel.dense and kernel.grad:
+        weights = columns.scope_of(kernel.of_weights(), dtype)
+        scope["column_weight_sums"] = weights["column_sums"]
+    for template in (option, put, zero_row, put_block, entropy_block):
+        scope[template.__name__] = internal(clone(template, scope))
+    return clone(entropy_columns, scope)

@@ -1,0 +1,165 @@
+"""The formulas of cross-entropy: what a row's loss and gradient are, in terms of the state of its exponentials.
+
+With a target distribution ``q`` over the classes, ``loss = sum(q * (lse - x)) + z_loss * lse**2``, ``lse`` the row's logsumexp. The
+label's part of ``q`` is kept apart from the dense part, ``slope * d + offset``.
+"""
+
+from typing import Any
+
+from fastact.maths.exp import exp, expm1
+from fastact.maths.logsumexp import NAN, exp_at, level, log_excess, logsumexp, reach, total
+from fastact.maths.tanh import tanh
+from fastact.scalar import scalar
+from fastact.simd import Scalar, bits, fma, select, widen
+
+
+@scalar
+def capped(x: Scalar, cap: Scalar) -> Scalar:
+    """``cap * tanh(x / cap)``. The NaN that pads a row stands for -inf, which adds nothing."""
+    T = type(x)
+    pattern = bits(x)
+    pads = (pattern < type(pattern)(0)) & (pattern > type(pattern)(-16384))
+    return select(pads, T(-float("inf")), cap * tanh(x / cap))
+
+
+@scalar
+def dense_term(x: Scalar, d: Scalar, m: Scalar, excess: Scalar, slope: Scalar, offset: Scalar) -> Scalar:
+    """One class's part of the loss. A class with nothing of the target adds nothing, even if its logit is -inf."""
+    T = type(x)
+    q = fma(slope, d, offset)
+    return select(q == T(0.0), T(0.0), q * ((m - x) + excess))
+
+
+@scalar
+def dense_weight(x: Scalar, d: Scalar, m: Scalar, excess: Scalar, slope: Scalar, offset: Scalar) -> Scalar:
+    """One class's part of the target."""
+    return fma(slope, d, offset)
+
+
+@scalar
+def row_loss(
+    m: Scalar,
+    ties: Scalar,
+    rest: Scalar,
+    terms: Scalar,
+    weights: Scalar,
+    x_label: Scalar,
+    w_label: Scalar,
+    d_label: Scalar,
+    keep: Scalar,
+    slope: Scalar,
+    offset: Scalar,
+    z_loss: Scalar,
+    scale: Scalar,
+    cap: Scalar,
+) -> tuple[Any, ...]:
+    """A row's loss and logsumexp, six constants for its gradient, and the gradient at the label."""
+    T = type(m)
+    base, n = level(m)
+    shift, floor = reach(n)
+    q_label = widen(keep) * widen(w_label)
+    lse = logsumexp(m, ties, rest)
+    nll = (widen(m) - widen(x_label)) + log_excess(m, ties, rest)
+    loss = terms + select(q_label == widen(0.0), widen(0.0), q_label * nll) + z_loss * lse * lse
+    loss = loss + select(rest == rest, widen(0.0), widen(NAN))
+    # The gradient is scale * ((sum of q + 2 * z_loss * lse) * p - q). At the label p is nearly 1 when the loss is small: the
+    # difference is taken before the exponential.
+    other = weights + widen(2.0) * z_loss * lse
+    slope_of_p = T(scale * (q_label + other) / total(m, ties, rest))
+    dense_label = fma(widen(slope), widen(d_label), widen(offset))
+    at_label = scale * (q_label * expm1(-nll) + (other * exp(-nll) - dense_label))
+    return loss, lse, base, shift, floor, slope_of_p, T(scale) * slope, T(scale) * offset, T(at_label)
+
+
+@scalar
+def row_loss_capped(
+    m: Scalar,
+    ties: Scalar,
+    rest: Scalar,
+    terms: Scalar,
+    weights: Scalar,
+    x_label: Scalar,
+    w_label: Scalar,
+    d_label: Scalar,
+    keep: Scalar,
+    slope: Scalar,
+    offset: Scalar,
+    z_loss: Scalar,
+    scale: Scalar,
+    cap: Scalar,
+) -> tuple[Any, ...]:
+    """The same for capped logits."""
+    T = type(m)
+    loss, lse, base, shift, floor, p, t, u, at_label = row_loss(
+        m, ties, rest, terms, weights, x_label, w_label, d_label, keep, slope, offset, z_loss, scale, cap
+    )
+    ratio = x_label / cap
+    return loss, lse, base, shift, floor, p, t, u, at_label * fma(-ratio, ratio, T(1.0))
+
+
+@scalar
+def label_gradient(
+    x: Scalar,
+    d: Scalar,
+    base: Scalar,
+    shift: Scalar,
+    floor: Scalar,
+    slope_of_p: Scalar,
+    slope: Scalar,
+    offset: Scalar,
+    cap: Scalar,
+) -> Scalar:
+    """The gradient at a class that is not the label's."""
+    return exp_at(x, base, shift, floor) * slope_of_p
+
+
+@scalar
+def dense_gradient(
+    x: Scalar,
+    d: Scalar,
+    base: Scalar,
+    shift: Scalar,
+    floor: Scalar,
+    slope_of_p: Scalar,
+    slope: Scalar,
+    offset: Scalar,
+    cap: Scalar,
+) -> Scalar:
+    """The gradient at a class that has a dense part of the target."""
+    return fma(exp_at(x, base, shift, floor), slope_of_p, -fma(slope, d, offset))
+
+
+@scalar
+def capped_label_gradient(
+    x: Scalar,
+    d: Scalar,
+    base: Scalar,
+    shift: Scalar,
+    floor: Scalar,
+    slope_of_p: Scalar,
+    slope: Scalar,
+    offset: Scalar,
+    cap: Scalar,
+) -> Scalar:
+    """``label_gradient`` of capped logits; ``x`` is capped already."""
+    ratio = x / cap
+    gradient = label_gradient(x, d, base, shift, floor, slope_of_p, slope, offset, cap)
+    return gradient * fma(-ratio, ratio, type(x)(1.0))
+
+
+@scalar
+def capped_dense_gradient(
+    x: Scalar,
+    d: Scalar,
+    base: Scalar,
+    shift: Scalar,
+    floor: Scalar,
+    slope_of_p: Scalar,
+    slope: Scalar,
+    offset: Scalar,
+    cap: Scalar,
+) -> Scalar:
+    """``dense_gradient`` of capped logits; ``x`` is capped already."""
+    ratio = x / cap
+    gradient = dense_gradient(x, d, base, shift, floor, slope_of_p, slope, offset, cap)
+    return gradient * fma(-ratio, ratio, type(x)(1.0))
