@@ -12,6 +12,7 @@ imports NumPy and nothing heavier: kernels are compiled, or loaded from the disk
 from typing import Any
 
 from fastact import activations as _activations
+from fastact import rows as _rows
 from fastact.custom import elementwise
 from fastact.engine.threads import get_num_threads, set_num_threads, threads
 from fastact.engine.ufunc import CompilationError
@@ -32,9 +33,12 @@ __all__ = [
     "threads",
     "warmup",
     *_public_names(),
+    *_rows.ROW_OPS,
 ]
 
-del _activations
+globals().update({name: op.function for name, op in _rows.ROW_OPS.items()})
+
+del _activations, _rows
 
 
 def __getattr__(name: str) -> Any:

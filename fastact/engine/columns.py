@@ -176,7 +176,18 @@ def copied_columns(x: Any, step: Any, core_step: Any, width: Any, c: Any, tile: 
 
 
 def sums_of_terms(
-    a: Any, a_step: Any, a_core: Any, b: Any, b_step: Any, b_core: Any, width: Any, c: Any, tile: Any, state: Any, constants: Any, cap: Any
+    a: Any,
+    a_step: Any,
+    a_core: Any,
+    b: Any,
+    b_step: Any,
+    b_core: Any,
+    width: Any,
+    c: Any,
+    tile: Any,
+    state: Any,
+    constants: Any,
+    cap: Any,
 ) -> None:
     """The sums over a block of columns of ``term(a, b, *constants)``; ``tile`` holds ``a`` if that is one chunk."""
     own_function_with_wide_vectors()
@@ -198,13 +209,37 @@ def sums_of_terms(
 
 
 def no_sums(
-    a: Any, a_step: Any, a_core: Any, b: Any, b_step: Any, b_core: Any, width: Any, c: Any, tile: Any, state: Any, constants: Any, cap: Any
+    a: Any,
+    a_step: Any,
+    a_core: Any,
+    b: Any,
+    b_step: Any,
+    b_core: Any,
+    width: Any,
+    c: Any,
+    tile: Any,
+    state: Any,
+    constants: Any,
+    cap: Any,
 ) -> None:
     """For an op without a sum of its own."""
 
 
 def write_columns(
-    a: Any, a_step: Any, a_core: Any, b: Any, b_step: Any, b_core: Any, y: Any, y_step: Any, y_core: Any, width: Any, c: Any, tile: Any, constants: Any, cap: Any
+    a: Any,
+    a_step: Any,
+    a_core: Any,
+    b: Any,
+    b_step: Any,
+    b_core: Any,
+    y: Any,
+    y_step: Any,
+    y_core: Any,
+    width: Any,
+    c: Any,
+    tile: Any,
+    constants: Any,
+    cap: Any,
 ) -> None:
     """The results of a block of columns, one element from one of each operand and the column's constants."""
     own_function_with_wide_vectors()
@@ -329,7 +364,17 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
     ):
         formula = template if template is kernel.finish else scalar(clone(template, scope))
         scope[name] = ElementLoop(formula, reads, writes, updates=updates).over_pointers()
-    helpers = (gather, scatter, row_of, stored_row, block_row, tree_of_lanes, write_columns, finish_map, finish_reduction)
+    helpers = (
+        gather,
+        scatter,
+        row_of,
+        stored_row,
+        block_row,
+        tree_of_lanes,
+        write_columns,
+        finish_map,
+        finish_reduction,
+    )
     for template in helpers:
         scope[template.__name__] = internal(clone(template, scope))
     passes = {

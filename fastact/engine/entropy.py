@@ -208,7 +208,11 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, c:
     tile, state, constants, results, row = x_tile(), state_tile(), constant_tile(), result_tile(), row_tile()
     x, dense = advance(args[X], first * steps[X]), advance(args[DENSE], first * steps[DENSE])
     x_core, w_core, d_core = steps[CORE], steps[CORE + 1], steps[CORE + 2]
-    cap, slope, offset = T(option(args, steps, 0, CAP)), T(option(args, steps, 0, SLOPE)), T(option(args, steps, 0, OFFSET))
+    cap, slope, offset = (
+        T(option(args, steps, 0, CAP)),
+        T(option(args, steps, 0, SLOPE)),
+        T(option(args, steps, 0, OFFSET)),
+    )
     for k in range(CONSTANTS + 5):
         fill_zero(row_of(constants, k))
     fill_zero_wide(row_of(state, TOTAL))
@@ -279,9 +283,7 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, c:
     put_block(args, steps, record, first, width, c, constants, results)
 
 
-def put_block(
-    args: Any, steps: Any, record: Any, first: Any, width: Any, c: Any, constants: Any, results: Any
-) -> None:
+def put_block(args: Any, steps: Any, record: Any, first: Any, width: Any, c: Any, constants: Any, results: Any) -> None:
     """Write the results of a block of columns, and what differs from its neighbours in each column's gradient."""
     for j in range(width):
         i = first + j

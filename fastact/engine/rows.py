@@ -159,9 +159,7 @@ def no_sum(a: Any, a_step: Any, b: Any, b_step: Any, c: Any, constants: Any, cap
     return widen(ZERO)
 
 
-def write_row(
-    a: Any, a_step: Any, b: Any, b_step: Any, y: Any, y_step: Any, c: Any, constants: Any, cap: Any
-) -> None:
+def write_row(a: Any, a_step: Any, b: Any, b_step: Any, y: Any, y_step: Any, c: Any, constants: Any, cap: Any) -> None:
     """Write a row's results, one element from one element of each operand and the row's constants."""
     own_function_with_wide_vectors()
     p, q, r, s, t, u = constants

@@ -246,7 +246,9 @@ class _UFuncObject(ctypes.Structure):
 
 
 # Of NumPy's iterator: what it asks of a generalised ufunc's outputs by itself, and the promise that we add.
-_WRITEONLY, _ALIGNED, _UPDATEIFCOPY, _ALLOCATE, _NO_SUBTYPE, _NO_BROADCAST = (1 << bit for bit in (18, 20, 23, 24, 25, 27))
+_WRITEONLY, _ALIGNED, _UPDATEIFCOPY, _ALLOCATE, _NO_SUBTYPE, _NO_BROADCAST = (
+    1 << bit for bit in (18, 20, 23, 24, 25, 27)
+)
 _OUTPUT_FLAGS = _WRITEONLY | _ALIGNED | _UPDATEIFCOPY | _ALLOCATE | _NO_SUBTYPE | _NO_BROADCAST
 _OVERLAP_ASSUME_ELEMENTWISE = 1 << 30
 

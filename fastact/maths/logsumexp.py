@@ -12,7 +12,21 @@ all the others in float64. That the maximum is left out of the sum keeps the log
 from fastact.maths.exp import _SCALED_EXP_FLOAT32, _SCALED_EXP_FLOAT64, exp
 from fastact.maths.log import log1p
 from fastact.scalar import ByPrecision, scalar
-from fastact.simd import Scalar, absolute, bits, fma, from_bits, maximum, minimum, pow2, rint, select, shift_left, to_int, widen
+from fastact.simd import (
+    Scalar,
+    absolute,
+    bits,
+    fma,
+    from_bits,
+    maximum,
+    minimum,
+    pow2,
+    rint,
+    select,
+    shift_left,
+    to_int,
+    widen,
+)
 
 INFINITY, NAN = float("inf"), float("nan")
 LN2, LN2_REST = 0.6931471805599453, 2.3190468138462996e-17

@@ -23,6 +23,12 @@ def capped(x: Scalar, cap: Scalar) -> Scalar:
 
 
 @scalar
+def uncapped(x: Scalar, cap: Scalar) -> Scalar:
+    """``x``."""
+    return x
+
+
+@scalar
 def dense_term(x: Scalar, d: Scalar, m: Scalar, excess: Scalar, slope: Scalar, offset: Scalar) -> Scalar:
     """One class's part of the loss. A class with nothing of the target adds nothing, even if its logit is -inf."""
     T = type(x)

@@ -1,0 +1,410 @@
+"""Cross-entropy, with its gradient in the same pass: what the functions promise, and how their arguments reach the kernels."""
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from fastact.engine.rowkernel import EntropyKernel
+from fastact.engine.ufunc import make_ufunc
+from fastact.maths import entropy
+from fastact.rows import reference
+from fastact.rows.record import RowOp, register_row_op
+
+REDUCTIONS = ("mean", "sum", "none")
+LOSS, WEIGHT, LSE, ARGMAX, RESULTS = range(5)
+"""A row's results, and how many there are."""
+
+_NO_LABEL = np.zeros((), np.int64)
+
+
+@lru_cache(maxsize=None)
+def _gufunc(label: bool, dense: bool, grad: bool, capped: bool) -> Any:
+    """The generalised ufunc for a kind of target, with or without gradient, and for capped logits."""
+    gradients = {
+        (False, False): entropy.label_gradient,
+        (True, False): entropy.dense_gradient,
+        (False, True): entropy.capped_label_gradient,
+        (True, True): entropy.capped_dense_gradient,
+    }
+    parts = {"smoothed": label and dense, "probabilities": not label, "gradient": grad, "capped": capped}
+    kernel = EntropyKernel(
+        ".".join(["cross_entropy", *(name for name, used in parts.items() if used)]),
+        finish=entropy.row_loss_capped if capped else entropy.row_loss,
+        formula=gradients[dense, capped],
+        term=entropy.dense_term if dense else None,
+        weight_term=entropy.dense_weight,
+        label=label,
+        dense=dense,
+        grad=grad,
+        prepare=entropy.capped if capped else entropy.uncapped,
+        padding=math.nan if capped else -math.inf,
+    )
+    return make_ufunc(kernel, kernel.name, "Rows of cross_entropy; see there.", __name__)
+
+
+class Request(NamedTuple):
+    """The checked arguments of a call, in the form that the kernels take."""
+
+    logits: Any
+    """The classes last."""
+    target: Any
+    classes: int
+    label: bool
+    dense: Any
+    """A dense target: probabilities, or the weights that smoothing needs; a dummy if there is none."""
+    has_dense: bool
+    weight: Any
+    keep: float
+    slope: float
+    offset: float
+    z_loss: float
+    softcap: float
+    ignore_index: Any
+    axis: int
+    reduction: str
+
+    def gufunc(self, grad: bool) -> Any:
+        """Who computes it."""
+        return _gufunc(self.label, self.has_dense, grad, self.softcap > 0)
+
+    def operands(self, scale: float, argmax: bool) -> tuple[Any, ...]:
+        """What the kernel is given; ``scale`` multiplies the gradient."""
+        options = np.array([self.keep, self.slope, self.offset, self.z_loss, scale, self.softcap, argmax], np.float64)
+        labels = self.target if self.label else _NO_LABEL
+        return self.logits, labels, self.weight, self.dense, self.ignore_index, options
+
+
+@lru_cache(maxsize=64)
+def _constant_row(value: float, classes: int, dtype: Any) -> Any:
+    """``classes`` times the same number, in the memory of one."""
+    return np.broadcast_to(np.array(value, dtype), (classes,))
+
+
+def checked(
+    logits: Any,
+    target: Any,
+    weight: Any,
+    ignore_index: int,
+    label_smoothing: float,
+    z_loss: float,
+    softcap: float | None,
+    reduction: str,
+    axis: int,
+) -> Request:
+    """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
+    logits, target = np.asarray(logits), np.asarray(target)
+    if logits.dtype.kind in "iub":
+        logits = logits.astype(np.result_type(logits.dtype, np.float16))
+    if logits.dtype.char not in "efd":
+        raise TypeError(f"logits must be float16, float32 or float64, got {logits.dtype}")
+    if logits.ndim == 0:
+        raise ValueError("logits must have an axis of classes, got a scalar")
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing!r}")
+    if softcap is not None and not 0.0 < softcap < math.inf:
+        raise ValueError(f"softcap must be None or a positive finite number, got {softcap!r}")
+    if not math.isfinite(z_loss):
+        raise ValueError(f"z_loss must be finite, got {z_loss!r}")
+    axis = normalize_axis_index(axis, logits.ndim)
+    if axis != logits.ndim - 1:
+        logits = np.moveaxis(logits, axis, -1)
+    classes = logits.shape[-1]
+    computed = np.float64 if logits.dtype == np.float64 else np.float32
+    label = target.dtype.kind in "iu"
+    weights = _checked_weight(weight, classes, computed)
+    if label:
+        _check_shape("target of class indices", target.shape, logits.shape[:-1])
+    elif target.dtype.char in "efd":
+        _check_shape("target of class probabilities", target.shape, np.moveaxis(logits, -1, axis).shape)
+        if ignore_index >= 0:
+            raise ValueError(f"ignore_index must be negative where the target is probabilities, got {ignore_index}")
+    else:
+        raise TypeError(f"target must hold integers (class indices) or floats (probabilities), got {target.dtype}")
+    dense, slope, offset = _constant_row(0.0, classes, logits.dtype), 0.0, 0.0
+    spread = label_smoothing / classes if classes else 0.0
+    if not label:
+        dense, slope, offset = (
+            np.moveaxis(target, axis, -1).astype(logits.dtype, copy=False),
+            1 - label_smoothing,
+            spread,
+        )
+        if weight is not None:
+            dense, slope, offset = ((dense * slope + offset) * weights).astype(logits.dtype), 1.0, 0.0
+    elif label_smoothing:
+        dense, slope = np.ascontiguousarray(weights, dtype=logits.dtype), spread
+    return Request(
+        logits,
+        target,
+        classes,
+        label,
+        dense,
+        has_dense=not label or label_smoothing > 0,
+        weight=weights,
+        keep=1.0 - label_smoothing if label else 0.0,
+        slope=slope,
+        offset=offset,
+        z_loss=z_loss,
+        softcap=softcap or 0.0,
+        ignore_index=np.int64(ignore_index),
+        axis=axis,
+        reduction=reduction,
+    )
+
+
+def _checked_weight(weight: Any, classes: int, dtype: Any) -> Any:
+    if weight is None:
+        return _constant_row(1.0, classes, dtype)
+    weight = np.asarray(weight)
+    if weight.dtype.kind not in "iuf":
+        raise TypeError(f"weight must hold real numbers, got {weight.dtype}")
+    if weight.shape != (classes,):
+        raise ValueError(f"weight must have one element for each of the {classes} classes, got shape {weight.shape}")
+    return weight.astype(dtype, copy=False)
+
+
+def _check_shape(what: str, given: tuple[int, ...], allowed: tuple[int, ...]) -> None:
+    if given != allowed:
+        raise ValueError(f"{what} must have shape {allowed} for these logits, got {given}")
+
+
+def check_labels(request: Request) -> None:
+    """``IndexError`` for the first label that is neither a class nor ignored."""
+    target, classes, ignored = request.target, request.classes, int(request.ignore_index)
+    if not request.label or not target.size or (target.min() >= 0 and target.max() < classes):
+        return
+    bad = (target < 0) | (target >= classes)
+    if np.iinfo(target.dtype).min <= ignored <= np.iinfo(target.dtype).max:
+        bad &= target != ignored
+    if bad.any():
+        position = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = position[0] if len(position) == 1 else position
+        raise IndexError(
+            f"label {target[position]} at position {where} is out of range for {classes} classes: "
+            f"allowed are 0 to {classes - 1} and ignore_index={ignored}"
+        )
+
+
+def reduced(request: Request, results: Any, dtype: Any, empty: float) -> Any:
+    """The loss of the rows' losses."""
+    if request.reduction == "none":
+        return results[..., LOSS].astype(dtype)[()]
+    total, weight = np.add.reduce(results.reshape(-1, RESULTS)[:, :LSE], axis=0).tolist()
+    if request.reduction == "mean":
+        total = empty if weight == total == 0 else total / weight if weight else total * math.inf
+    return dtype.type(total)
+
+
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    reduction: str = "mean",
+    axis: int = -1,
+    empty: float = math.nan,
+) -> Any:
+    r"""Cross-entropy between logits and a target, in one pass over the logits.
+
+    Parameters
+    ----------
+    logits : array_like
+        Unnormalised log-probabilities; float16, float32 or float64.
+    target : array_like
+        Class indices of any integer dtype, with the shape of `logits` without `axis`; or probabilities with the shape of `logits`.
+    weight : array_like, optional
+        A weight for each class. A mean over class indices is then a weighted one.
+    ignore_index : int, default -100
+        The label of rows that count nothing; it may lie among the classes.
+    label_smoothing : float, default 0.0
+        Between 0 and 1: the part of the target that is spread evenly over all classes.
+    z_loss : float, default 0.0
+        This many times the square of the row's logsumexp is added to its loss.
+    softcap : float, optional
+        Logits are replaced by ``softcap * tanh(logits / softcap)``.
+    reduction : {"mean", "sum", "none"}
+        Of the rows' losses. With "mean" they are divided by the weights of their labels' classes.
+    axis : int, default -1
+        The axis of the classes (PyTorch's is 1).
+    empty : float, default nan
+        The mean if every row is ignored.
+
+    Returns
+    -------
+    scalar or ndarray
+        Of the dtype of `logits`; with ``reduction="none"`` of the shape of `logits` without `axis`.
+
+    Raises
+    ------
+    IndexError
+        If a label is neither a class nor `ignore_index`.
+    ValueError
+        If an argument has a shape or value that is not allowed.
+    TypeError
+        If an argument has a dtype that is not allowed.
+
+    See Also
+    --------
+    cross_entropy_with_grad : the loss and its gradient in one go.
+
+    Notes
+    -----
+    .. math:: -\sum_c q_c \log \frac{e^{x_c}}{\sum_j e^{x_j}} + \mathtt{z\_loss} \left(\log \sum_j e^{x_j}\right)^2
+
+    A row's loss is computed in float64 from float32 exponentials, the row's largest kept apart: at most 4 ULP, however small or long
+    the row. A row that holds NaN or +inf, or nothing but -inf, has the loss NaN. Semantics are those of PyTorch's
+    ``torch.nn.functional.cross_entropy``, but for `axis`, and that a class of probability 0 adds 0 if its logit is -inf.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastact as fa
+    >>> logits = np.array([[2.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    >>> round(float(fa.cross_entropy(logits, [0, 1])), 4)
+    0.1668
+    """
+    request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
+    results = request.gufunc(False)(*request.operands(1.0, False))
+    loss = reduced(request, results, request.logits.dtype, empty)
+    # A label out of range makes NaN of its row, and nothing that the caller could see has been written.
+    if request.label and (request.reduction == "none" or loss != loss):
+        check_labels(request)
+    return loss
+
+
+def cross_entropy_with_grad(
+    logits: Any,
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    reduction: str = "mean",
+    axis: int = -1,
+    empty: float = math.nan,
+    out: Any = None,
+    return_lse: bool = False,
+    return_argmax: bool = False,
+) -> tuple[Any, ...]:
+    r"""Cross-entropy and its gradient with respect to the logits, which are read from memory once.
+
+    Parameters
+    ----------
+    logits : array_like
+        Unnormalised log-probabilities; float16, float32 or float64.
+    target : array_like
+        Class indices of any integer dtype, with the shape of `logits` without `axis`; or probabilities with the shape of `logits`.
+    weight : array_like, optional
+        A weight for each class. A mean over class indices is then a weighted one.
+    ignore_index : int, default -100
+        The label of rows that count nothing; it may lie among the classes.
+    label_smoothing : float, default 0.0
+        Between 0 and 1: the part of the target that is spread evenly over all classes.
+    z_loss : float, default 0.0
+        This many times the square of the row's logsumexp is added to its loss.
+    softcap : float, optional
+        Logits are replaced by ``softcap * tanh(logits / softcap)``.
+    reduction : {"mean", "sum", "none"}
+        Of the rows' losses. With "none" the gradient of a row is that of its own loss.
+    axis : int, default -1
+        The axis of the classes (PyTorch's is 1).
+    empty : float, default nan
+        The mean if every row is ignored; the gradient is 0 then.
+    out : ndarray, optional
+        For the gradient, with the shape and dtype of `logits`; may be `logits` itself, and then nothing as large is allocated.
+    return_lse, return_argmax : bool, default False
+        Whether to return also each row's logsumexp, and the index of its largest logit; 0 in ignored rows.
+
+    Returns
+    -------
+    loss : scalar or ndarray
+        As `cross_entropy` returns it.
+    grad : ndarray
+        Of the shape and dtype of `logits`.
+    lse, argmax : ndarray
+        If asked for: of the shape of `logits` without `axis`.
+
+    Raises
+    ------
+    IndexError
+        If a label is neither a class nor `ignore_index`. Nothing has been written then.
+    ValueError
+        If an argument has a shape or value that is not allowed.
+    TypeError
+        If an argument has a dtype that is not allowed.
+
+    Notes
+    -----
+    .. math:: \frac{\partial \mathtt{loss}}{\partial x_c} = \left(\sum_j q_j + 2\,\mathtt{z\_loss}\log\sum_j e^{x_j}\right) p_c - q_c
+
+    Error of the gradient: at most 4 ULP of the larger of its two terms; at the label it is ``expm1(-loss)``, precise however small the
+    loss.
+
+    References
+    ----------
+    P.-L. Hsu et al., Liger Kernel: Efficient Triton Kernels for LLM Training, 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastact as fa
+    >>> loss, grad = fa.cross_entropy_with_grad(np.array([[2.0, 0.0, 0.0]]), [0])
+    >>> grad.round(4)
+    array([[-0.2132,  0.1066,  0.1066]])
+    """
+    request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
+    grad = _gradient_array(request, out)
+    check_labels(request)
+    operands = request.operands(gradient_scale(request), return_argmax)
+    results, _ = request.gufunc(True)(*operands, out=(None, grad))
+    extras = []
+    if return_lse:
+        extras.append(results[..., LSE].astype(request.logits.dtype)[()])
+    if return_argmax:
+        extras.append(results[..., ARGMAX].astype(np.intp)[()])
+    whole = np.moveaxis(grad, -1, request.axis) if out is None else out
+    return reduced(request, results, request.logits.dtype, empty), whole, *extras
+
+
+def _gradient_array(request: Request, out: Any) -> Any:
+    """Where the gradient goes, the classes last."""
+    logits = request.logits
+    if out is None:
+        # In memory as the caller's logits are, so that their axis of classes stays where it was.
+        return np.empty_like(logits)
+    if not isinstance(out, np.ndarray) or out.dtype != logits.dtype:
+        given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+        raise TypeError(f"out must be an array of {logits.dtype}, got {given}")
+    _check_shape("out", out.shape, np.moveaxis(logits, -1, request.axis).shape)
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    return np.moveaxis(out, request.axis, -1)
+
+
+def gradient_scale(request: Request) -> float:
+    """What a row's gradient is multiplied by, known from the labels alone."""
+    if request.reduction != "mean":
+        return 1.0
+    if not request.label:
+        total = float(math.prod(request.logits.shape[:-1]))
+    else:
+        counted = request.target != request.ignore_index
+        if request.weight.strides == (0,):
+            total = float(np.count_nonzero(counted))
+        else:
+            total = float(np.sum(request.weight[request.target[counted]], dtype=np.float64))
+    return 1.0 / total if total else 0.0
+
+
+register_row_op(RowOp(cross_entropy, reference=reference.cross_entropy, ulp=4.0))
+register_row_op(RowOp(cross_entropy_with_grad, reference=reference.cross_entropy_with_grad, ulp=4.0))

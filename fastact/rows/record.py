@@ -1,0 +1,50 @@
+"""What an op over rows is: a function with an axis over a generalised ufunc, and its reference."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastact.engine.ufunc import make_ufunc
+
+PUBLIC_MODULE = "fastact"
+
+
+@dataclass(frozen=True)
+class RowOp:
+    """The record of one op over rows. Its docstring holds formula, edges, error and paper."""
+
+    function: Callable[..., Any]
+    """The public function."""
+    reference: Callable[..., Any]
+    """The same in plain NumPy on float64 arrays, by a different and obviously right formula."""
+    ulp: float
+    """The promised largest error, in units in the last place of what the docstring says."""
+
+    @property
+    def name(self) -> str:
+        """The public name."""
+        return self.function.__name__
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        return (self.function.__doc__ or "").partition("\n")[0]
+
+
+ROW_OPS: dict[str, RowOp] = {}
+"""Every op over rows by name, in the order of definition."""
+
+
+def register_row_op(op: RowOp) -> RowOp:
+    """Add an op to ``ROW_OPS``; its name becomes public."""
+    op.function.__module__ = PUBLIC_MODULE
+    ROW_OPS[op.name] = op
+    return op
+
+
+def row_ufunc(kernel: Any, function: Any) -> Any:
+    """The generalised ufunc behind ``function``, which gets it as an attribute."""
+    ufunc = make_ufunc(kernel, kernel.name, function.__doc__ or "", PUBLIC_MODULE)
+    function.ufunc = ufunc
+    function.kernel = kernel
+    return ufunc

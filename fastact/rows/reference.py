@@ -1,0 +1,130 @@
+"""Cross-entropy in plain NumPy and float64, by the formulas of a textbook: oracle, documentation, baseline."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+def distribution(
+    target: Any, classes: int, weight: Any = None, ignore_index: int = -100, label_smoothing: float = 0.0
+) -> tuple[Any, Any, Any]:
+    """The target as weighted probabilities, the classes last; which rows count; and what a mean divides each by."""
+    target = np.asarray(target)
+    weight = np.ones(classes) if weight is None else np.asarray(weight, np.float64)
+    if target.dtype.kind == "f":
+        counted = np.ones(target.shape[:-1], bool)
+        probabilities, divisor = target.astype(np.float64), np.ones(target.shape[:-1])
+    else:
+        counted = target != ignore_index
+        label = np.where(counted, target, 0)
+        probabilities, divisor = np.eye(classes)[label], weight[label] * counted
+    smoothed = probabilities * (1 - label_smoothing) + label_smoothing / classes
+    return smoothed * weight, counted, divisor
+
+
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    reduction: str = "mean",
+    axis: int = -1,
+    empty: float = math.nan,
+) -> Any:
+    """The loss alone."""
+    arguments = (weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis, empty)
+    return _loss_and_gradient(logits, target, *arguments)[0]
+
+
+def cross_entropy_with_grad(
+    logits: Any,
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    reduction: str = "mean",
+    axis: int = -1,
+    empty: float = math.nan,
+) -> tuple[Any, Any]:
+    """The loss and its gradient."""
+    arguments = (weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis, empty)
+    return _loss_and_gradient(logits, target, *arguments)[:2]
+
+
+def _loss_and_gradient(
+    logits: Any,
+    target: Any,
+    weight: Any,
+    ignore_index: int,
+    label_smoothing: float,
+    z_loss: float,
+    softcap: float | None,
+    reduction: str,
+    axis: int,
+    empty: float,
+) -> tuple[Any, Any, Any]:
+    x = np.moveaxis(np.asarray(logits, np.float64), axis, -1)
+    target = np.asarray(target)
+    if target.dtype.kind == "f":
+        target = np.moveaxis(target, axis, -1)
+    q, counted, divisor = distribution(target, x.shape[-1], weight, ignore_index, label_smoothing)
+    with np.errstate(all="ignore"):
+        ratio = np.tanh(x / softcap) if softcap else np.zeros_like(x)
+        z = softcap * ratio if softcap else x
+        m = np.max(z, axis=-1, keepdims=True)
+        e = np.exp(z - m)
+        others = np.sum(np.where(z == m, 0.0, e), axis=-1, keepdims=True) + (np.sum(z == m, -1, keepdims=True) - 1)
+        log_p = (z - m) - np.log1p(others)
+        lse = (m + np.log1p(others))[..., 0]
+        losses = np.where(counted, -np.sum(np.where(q == 0, 0.0, q * log_p), axis=-1) + z_loss * lse**2, 0.0)
+        total = np.sum(divisor)
+        share = 1.0 if reduction != "mean" else 1 / total if total else 0.0
+        terms = np.stack([(np.sum(q, -1) + 2 * z_loss * lse)[..., None] * np.exp(log_p), -q]) * share
+        terms = np.where(counted[..., None], terms, 0.0)
+        gradient = np.sum(terms, 0) * (1 - ratio**2)
+        loss = {
+            "none": losses,
+            "sum": np.sum(losses),
+            "mean": empty if not counted.any() else np.sum(losses) / total,
+        }[reduction]
+    return loss, np.moveaxis(gradient, -1, axis), np.moveaxis(np.max(np.abs(terms), 0), -1, axis)
+
+
+def largest_terms(logits: Any, target: Any, **arguments: Any) -> Any:
+    """The largest term of each element of the gradient: what its error is measured by. (Of ``1 - tanh**2`` the larger is 1.)"""
+    defaults = {
+        "weight": None,
+        "ignore_index": -100,
+        "label_smoothing": 0.0,
+        "z_loss": 0.0,
+        "softcap": None,
+        "reduction": "mean",
+        "axis": -1,
+        "empty": math.nan,
+    }
+    return _loss_and_gradient(logits, target, **{**defaults, **arguments})[2]
+
+
+def linear_cross_entropy(hidden: Any, weight: Any, target: Any, *, bias: Any = None, **arguments: Any) -> Any:
+    """The loss alone."""
+    return linear_cross_entropy_with_grad(hidden, weight, target, bias=bias, **arguments)[0]
+
+
+def linear_cross_entropy_with_grad(
+    hidden: Any, weight: Any, target: Any, *, bias: Any = None, class_weight: Any = None, **arguments: Any
+) -> tuple[Any, ...]:
+    """The loss and its gradients."""
+    hidden, weight = np.asarray(hidden, np.float64), np.asarray(weight, np.float64)
+    logits = hidden @ weight.T + (0.0 if bias is None else np.asarray(bias, np.float64))
+    loss, grad = cross_entropy_with_grad(logits, target, weight=class_weight, **arguments)
+    rows = grad.reshape(-1, grad.shape[-1])
+    gradients = [grad @ weight, rows.T @ hidden.reshape(-1, hidden.shape[-1])]
+    return loss, *gradients, *([] if bias is None else [rows.sum(0)])

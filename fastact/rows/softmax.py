@@ -1,0 +1,461 @@
+"""The softmax family: one block per op, its formulas above the function that the world sees.
+
+Each function is a generalised ufunc, ``softmax.ufunc``, under a signature with an axis. A row's exponentials are collected as
+``fastact.maths.logsumexp`` describes; what follows from them is written here.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastact.rows.axes import Axis, over_axes, reduce_axes
+from fastact.engine.rowkernel import RowKernel
+from fastact.maths.exp import exp
+from fastact.maths.logsumexp import exp_at, level, log_excess, reach, reciprocal, total
+from fastact.maths.logsumexp import logsumexp as _logsumexp
+from fastact.rows.record import RowOp, register_row_op, row_ufunc
+from fastact.scalar import scalar
+from fastact.simd import Scalar, fma
+
+INFINITY = float("inf")
+
+
+@scalar
+def _softmax_constants(m: Scalar, ties: Scalar, rest: Scalar, _: Scalar) -> tuple[Scalar, ...]:
+    base, n = level(m)
+    shift, floor = reach(n)
+    scale, scale_rest = reciprocal(total(m, ties, rest), m)
+    return base, shift, floor, scale, scale_rest, m
+
+
+@scalar
+def _softmax_element(
+    x: Scalar,
+    _: Scalar,
+    base: Scalar,
+    shift: Scalar,
+    floor: Scalar,
+    scale: Scalar,
+    scale_rest: Scalar,
+    m: Scalar,
+    cap: Scalar,
+) -> Scalar:
+    e = exp_at(x, base, shift, floor)
+    return fma(e, scale, e * scale_rest)
+
+
+def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
+    r"""Exponentials along an axis, divided by their sum.
+
+    Parameters
+    ----------
+    x : array_like
+        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    axis : int, tuple of int or None, default -1
+        What sums to 1: one axis, several together, or the whole array.
+    out : ndarray, optional
+        Written to and returned; may be `x` itself.
+    **ufunc_arguments
+        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `x` and its dtype.
+
+    Raises
+    ------
+    numpy.exceptions.AxisError
+        If `axis` is not an axis of `x`.
+    TypeError
+        For complex, string and object arrays.
+
+    Notes
+    -----
+    .. math:: \frac{e^{x_i}}{\sum_j e^{x_j}}
+
+    Error: at most 4 units in the last place (ULP) of each element, also far below the maximum, whatever the row's length.
+    A row that holds NaN or +inf, or nothing but -inf, is NaN throughout, as in PyTorch. The bits depend neither on the layout nor on
+    the number of threads.
+
+    References
+    ----------
+    J. S. Bridle, Probabilistic interpretation of feedforward classification network outputs, 1990.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.softmax([1.0, 2.0, 3.0]).round(4)
+    array([0.09  , 0.2447, 0.6652])
+    """
+    if type(axis) is int:
+        return _softmax(x, out, axis=axis, **ufunc_arguments)
+    return over_axes(_softmax, (x,), axis, out, ufunc_arguments)
+
+
+_softmax = row_ufunc(RowKernel("softmax", _softmax_constants, _softmax_element), softmax)
+
+
+def _reference_softmax(x: Any, axis: Axis = -1) -> Any:
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-INFINITY))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+register_row_op(RowOp(softmax, reference=_reference_softmax, ulp=4.0))
+
+
+@scalar
+def _negative(x: Scalar, cap: Scalar) -> Scalar:
+    return -x
+
+
+def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
+    r"""Softmax of ``-x``: the smallest element gets the largest share.
+
+    Parameters
+    ----------
+    x : array_like
+        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    axis : int, tuple of int or None, default -1
+        What sums to 1: one axis, several together, or the whole array.
+    out : ndarray, optional
+        Written to and returned; may be `x` itself.
+    **ufunc_arguments
+        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `x` and its dtype.
+
+    Raises
+    ------
+    numpy.exceptions.AxisError
+        If `axis` is not an axis of `x`.
+    TypeError
+        For complex, string and object arrays.
+
+    Notes
+    -----
+    .. math:: \frac{e^{-x_i}}{\sum_j e^{-x_j}}
+
+    Error: at most 4 ULP of each element. A row that holds NaN or -inf, or nothing but +inf, is NaN throughout.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.softmin([1.0, 2.0, 3.0]).round(4)
+    array([0.6652, 0.2447, 0.09  ])
+    """
+    if type(axis) is int:
+        return _softmin(x, out, axis=axis, **ufunc_arguments)
+    return over_axes(_softmin, (x,), axis, out, ufunc_arguments)
+
+
+_softmin = row_ufunc(
+    RowKernel("softmin", _softmax_constants, _softmax_element, prepare=_negative, padding=INFINITY), softmin
+)
+register_row_op(RowOp(softmin, reference=lambda x, axis=-1: _reference_softmax(np.negative(x), axis), ulp=4.0))
+
+
+@scalar
+def _log_softmax_constants(m: Scalar, ties: Scalar, rest: Scalar, _: Scalar) -> tuple[Scalar, ...]:
+    T = type(m)
+    return m, T(log_excess(m, ties, rest)), m, m, m, m
+
+
+@scalar
+def _log_softmax_element(
+    x: Scalar, _: Scalar, m: Scalar, excess: Scalar, r: Scalar, s: Scalar, t: Scalar, u: Scalar, cap: Scalar
+) -> Scalar:
+    return (x - m) - excess
+
+
+def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
+    r"""Logarithm of softmax, precise where one element dominates.
+
+    Parameters
+    ----------
+    x : array_like
+        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    axis : int, tuple of int or None, default -1
+        Over what the exponentials sum to 1: one axis, several together, or the whole array.
+    out : ndarray, optional
+        Written to and returned; may be `x` itself.
+    **ufunc_arguments
+        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `x` and its dtype.
+
+    Raises
+    ------
+    numpy.exceptions.AxisError
+        If `axis` is not an axis of `x`.
+    TypeError
+        For complex, string and object arrays.
+
+    Notes
+    -----
+    .. math:: x_i - \log \sum_j e^{x_j}
+
+    The dominating element is ``-log1p(sum of the others)``: ``[20, 0, 0]`` gives -4.12e-09 where others give 0. Error: at most 2 ULP of
+    each element. A row that holds NaN or +inf, or nothing but -inf, is NaN throughout, as in PyTorch; where only this element is
+    -inf, so is the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastact as fa
+    >>> float(fa.log_softmax(np.float32([20, 0, 0]))[0])
+    -4.122307267926999e-09
+    """
+    if type(axis) is int:
+        return _log_softmax(x, out, axis=axis, **ufunc_arguments)
+    return over_axes(_log_softmax, (x,), axis, out, ufunc_arguments)
+
+
+_log_softmax = row_ufunc(RowKernel("log_softmax", _log_softmax_constants, _log_softmax_element), log_softmax)
+
+
+def _reference_log_softmax(x: Any, axis: Axis = -1) -> Any:
+    shifted = x - np.max(x, axis=axis, keepdims=True, initial=-INFINITY)
+    others = np.sum(np.where(shifted == 0, 0.0, np.exp(shifted)), axis=axis, keepdims=True)
+    ties = np.sum(shifted == 0, axis=axis, keepdims=True)
+    return shifted - np.log1p(others + (ties - 1))
+
+
+register_row_op(RowOp(log_softmax, reference=_reference_log_softmax, ulp=2.0))
+
+
+@scalar
+def _logsumexp_result(m: Scalar, ties: Scalar, rest: Scalar, _: Scalar) -> Scalar:
+    T = type(m)
+    return T(_logsumexp(m, ties, rest))
+
+
+def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, **ufunc_arguments: Any) -> Any:
+    r"""Logarithm of the sum of exponentials.
+
+    Parameters
+    ----------
+    x : array_like
+        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    axis : int, tuple of int or None, default -1
+        Over what is summed: one axis, several together, or the whole array.
+    keepdims : bool, default False
+        Leave the axes that are summed over in the result, with length 1.
+    out : ndarray, optional
+        Written to and returned.
+    **ufunc_arguments
+        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of the shape of `x` without `axis`, and of its dtype.
+
+    Raises
+    ------
+    numpy.exceptions.AxisError
+        If `axis` is not an axis of `x`.
+    TypeError
+        For complex, string and object arrays.
+
+    Notes
+    -----
+    .. math:: \log \sum_j e^{x_j}
+
+    Error: at most 1 ULP of the larger of the maximum and the result, whatever the row's length. A row that holds NaN gives NaN, else
+    one that holds +inf gives +inf; an empty one, or one of nothing but -inf, gives -inf.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> round(float(fa.logsumexp([1000.0, 1000.0])), 4)
+    1000.6931
+    """
+    if type(axis) is int:
+        return _logsumexp_rows(x, out, axis=axis, keepdims=keepdims, **ufunc_arguments)
+    return reduce_axes(_logsumexp_rows, x, axis, keepdims, out, ufunc_arguments)
+
+
+_logsumexp_rows = row_ufunc(RowKernel("logsumexp", _logsumexp_result, cost=0.2), logsumexp)
+
+
+def _reference_logsumexp(x: Any, axis: Axis = -1) -> Any:
+    return np.logaddexp.reduce(x, axis=axis)
+
+
+register_row_op(RowOp(logsumexp, reference=_reference_logsumexp, ulp=1.0))
+
+
+@scalar
+def _sum_alone(m: Scalar, ties: Scalar, rest: Scalar, total: Scalar) -> tuple[Scalar, ...]:
+    T = type(m)
+    return T(total), m, m, m, m, m
+
+
+@scalar
+def _product(grad: Scalar, output: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar) -> Scalar:
+    return grad * output
+
+
+@scalar
+def _softmax_backward_element(
+    grad: Scalar,
+    output: Scalar,
+    product: Scalar,
+    q: Scalar,
+    r: Scalar,
+    s: Scalar,
+    t: Scalar,
+    u: Scalar,
+    cap: Scalar,
+) -> Scalar:
+    return output * (grad - product)
+
+
+def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
+    r"""Gradient of `softmax` with respect to its input.
+
+    Parameters
+    ----------
+    grad : array_like
+        Gradient with respect to the output of `softmax`.
+    output : array_like
+        That output; broadcasts against `grad`.
+    axis : int, tuple of int or None, default -1
+        As it was given to `softmax`.
+    out : ndarray, optional
+        Written to and returned; may be `grad` or `output` itself.
+    **ufunc_arguments
+        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+
+    Returns
+    -------
+    ndarray
+        Of the broadcast shape of the operands and their dtype.
+
+    Raises
+    ------
+    numpy.exceptions.AxisError
+        If `axis` is not an axis of the operands.
+    TypeError
+        For complex, string and object arrays.
+
+    Notes
+    -----
+    .. math:: y_i \left(g_i - \sum_j g_j y_j\right)
+
+    Error: at most 4 ULP of ``output`` times the larger of ``abs(grad)`` and the sum of ``abs(grad * output)``.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.softmax_backward([1.0, 0.0], [0.5, 0.5])
+    array([ 0.25, -0.25])
+    """
+    if type(axis) is int:
+        return _softmax_backward(grad, output, out, axis=axis, **ufunc_arguments)
+    return over_axes(_softmax_backward, (grad, output), axis, out, ufunc_arguments)
+
+
+_softmax_backward = row_ufunc(
+    RowKernel("softmax_backward", _sum_alone, _softmax_backward_element, _product, row_operands=2, exponentials=False),
+    softmax_backward,
+)
+
+
+def _reference_softmax_backward(grad: Any, output: Any, axis: Axis = -1) -> Any:
+    return output * (grad - np.sum(grad * output, axis=axis, keepdims=True))
+
+
+register_row_op(RowOp(softmax_backward, reference=_reference_softmax_backward, ulp=4.0))
+
+
+@scalar
+def _gradient_alone(grad: Scalar, output: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar) -> Scalar:
+    return grad
+
+
+@scalar
+def _log_softmax_backward_element(
+    grad: Scalar,
+    output: Scalar,
+    total: Scalar,
+    q: Scalar,
+    r: Scalar,
+    s: Scalar,
+    t: Scalar,
+    u: Scalar,
+    cap: Scalar,
+) -> Scalar:
+    return fma(-exp(output), total, grad)
+
+
+def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
+    r"""Gradient of `log_softmax` with respect to its input.
+
+    Parameters
+    ----------
+    grad : array_like
+        Gradient with respect to the output of `log_softmax`.
+    output : array_like
+        That output; broadcasts against `grad`.
+    axis : int, tuple of int or None, default -1
+        As it was given to `log_softmax`.
+    out : ndarray, optional
+        Written to and returned; may be `grad` or `output` itself.
+    **ufunc_arguments
+        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+
+    Returns
+    -------
+    ndarray
+        Of the broadcast shape of the operands and their dtype.
+
+    Raises
+    ------
+    numpy.exceptions.AxisError
+        If `axis` is not an axis of the operands.
+    TypeError
+        For complex, string and object arrays.
+
+    Notes
+    -----
+    .. math:: g_i - e^{y_i} \sum_j g_j
+
+    Error: at most 4 ULP of the larger of ``abs(grad)`` and ``exp(output)`` times the sum of ``abs(grad)``.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.log_softmax_backward([1.0, 0.0], fa.log_softmax([0.0, 0.0]))
+    array([ 0.5, -0.5])
+    """
+    if type(axis) is int:
+        return _log_softmax_backward(grad, output, out, axis=axis, **ufunc_arguments)
+    return over_axes(_log_softmax_backward, (grad, output), axis, out, ufunc_arguments)
+
+
+_log_softmax_backward = row_ufunc(
+    RowKernel(
+        "log_softmax_backward",
+        _sum_alone,
+        _log_softmax_backward_element,
+        _gradient_alone,
+        row_operands=2,
+        exponentials=False,
+    ),
+    log_softmax_backward,
+)
+
+
+def _reference_log_softmax_backward(grad: Any, output: Any, axis: Axis = -1) -> Any:
+    return grad - np.exp(output) * np.sum(grad, axis=axis, keepdims=True)
+
+
+register_row_op(RowOp(log_softmax_backward, reference=_reference_log_softmax_backward, ulp=4.0))
