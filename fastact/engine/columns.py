@@ -21,11 +21,14 @@ from fastact.maths.logsumexp import add_exponential, joined, level, reach
 from fastact.scalar import scalar
 from fastact.simd import Scalar, maximum, widen
 
-BLOCK_BYTES = 128
-"""Of each row as it is computed, two cache lines: fewer would waste memory's pages, more the second-level cache."""
+STEP = 32
+"""A block is a multiple of so many columns wide."""
+MOST_STEPS, TILE_ROWS = 8, 1024
+"""Blocks are as wide as lets the elements of one chunk fit into a tile of TILE_ROWS steps: memory is read and written in
+pieces of a block's width, and prefetched well if these are long, while the tile must stay in the second-level cache."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
-SIZE, COMPUTED_SIZE, WIDTH, TWO = 4, 4, 32, False
+SIZE, COMPUTED_SIZE, TWO = 4, 4, False
 ZERO = np.float32(0)
 prepare: Any = None
 finish: Any = None
@@ -38,10 +41,10 @@ row_tile: Any = None
 lane_tile: Any = None
 state_tile: Any = None
 constant_tile: Any = None
-fill_lowest: Any = None
-fill_zero: Any = None
-fill_zero_wide: Any = None
-fill_row: Any = None
+lowest_step: Any = None
+zero_step: Any = None
+zero_wide_step: Any = None
+fill_step: Any = None
 find_larger: Any = None
 copy_larger: Any = None
 find_level: Any = None
@@ -103,76 +106,99 @@ def write_one(
     return formula(prepare(a, cap), b, p, q, r, s, t, u, cap)
 
 
-def row_of(tile: Any, k: Any) -> Any:
-    """Row ``k`` of a tile of computed values."""
-    return advance(tile, k * WIDTH * COMPUTED_SIZE)
+def row_of(tile: Any, k: Any, block: Any) -> Any:
+    """Row ``k`` of a tile of computed values, as wide as the block."""
+    return advance(tile, k * block * COMPUTED_SIZE)
 
 
-def stored_row(tile: Any, k: Any) -> Any:
-    """Row ``k`` of a tile of values as they are stored."""
-    return advance(tile, k * WIDTH * SIZE)
+def stored_row(tile: Any, k: Any, block: Any) -> Any:
+    """Row ``k`` of a tile of values as they are stored, as wide as the block."""
+    return advance(tile, k * block * SIZE)
 
 
-def block_row(x: Any, step: Any, width: Any, tile: Any) -> Any:
+def zero_row(row: Any, block: Any) -> None:
+    """Write zeros to a row of computed values."""
+    for i in range(0, block, STEP):
+        zero_step(advance(row, i * COMPUTED_SIZE))
+
+
+def zero_wide_row(row: Any, block: Any) -> None:
+    """Write zeros to a row of float64."""
+    for i in range(0, block, STEP):
+        zero_wide_step(advance(row, i * 8))
+
+
+def lowest_row(row: Any, block: Any) -> None:
+    """Write -inf to a row of computed values."""
+    for i in range(0, block, STEP):
+        lowest_step(advance(row, i * COMPUTED_SIZE))
+
+
+def block_of(c: Any) -> Any:
+    """How many columns make a block if there are ``c`` classes."""
+    return STEP * max(1, min(MOST_STEPS, TILE_ROWS // max(1, c)))
+
+
+def block_row(x: Any, step: Any, width: Any, block: Any, tile: Any) -> Any:
     """``width`` elements of one row, ``step`` bytes apart, as a full block: in place if they are one, else in ``tile``."""
-    if step == SIZE and width == WIDTH:
+    if step == SIZE and width == block:
         return x
-    if width < WIDTH:
-        fill_row(tile)
+    if width < block:
+        fill_step(advance(tile, (block - STEP) * SIZE))
     gather(tile, x, step, width)
     return tile
 
 
-def tree_of_lanes(sums: Any, used: Any) -> None:
+def tree_of_lanes(sums: Any, used: Any, block: Any) -> None:
     """Add so many lanes into the first, in the order of ``lanes.tree``."""
     half = LANES // 2
     while half > 0:
         for j in range(half, used):
-            add_lanes((row_of(sums, j), row_of(sums, j - half)), WIDTH, ())
+            add_lanes((row_of(sums, j, block), row_of(sums, j - half, block)), block, ())
         used = min(used, half)
         half = half // 2
 
 
-def exponential_states(x: Any, step: Any, core_step: Any, width: Any, c: Any, tile: Any, state: Any, cap: Any) -> None:
+def exponential_states(x: Any, step: Any, core_step: Any, width: Any, block: Any, c: Any, tile: Any, state: Any, cap: Any) -> None:
     """The states of a block of columns' exponentials; leaves the last chunk of ``x`` in ``tile``."""
     own_function_with_wide_vectors()
     sums = lane_tile()
-    best, base, shift, floor = row_of(state, BEST), row_of(state, BASE), row_of(state, SHIFT), row_of(state, FLOOR)
-    tied, m, ties, rest = row_of(state, TIED), row_of(state, M), row_of(state, TIES), row_of(state, REST)
-    fill_lowest(m)
-    fill_zero(ties)
-    fill_zero_wide(rest)
+    best, base, shift, floor = row_of(state, BEST, block), row_of(state, BASE, block), row_of(state, SHIFT, block), row_of(state, FLOOR, block)
+    tied, m, ties, rest = row_of(state, TIED, block), row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block)
+    lowest_row(m, block)
+    zero_row(ties, block)
+    zero_wide_row(rest, block)
     for start in range(0, c, CHUNK):
         count = min(CHUNK, c - start)
-        fill_lowest(best)
+        lowest_row(best, block)
         for k in range(count):
-            place, row = advance(x, (start + k) * core_step), stored_row(tile, k)
-            if step == SIZE and width == WIDTH:
-                copy_larger((place, best, row), WIDTH, (cap,))
+            place, row = advance(x, (start + k) * core_step), stored_row(tile, k, block)
+            if step == SIZE and width == block:
+                copy_larger((place, best, row), block, (cap,))
             else:
-                find_larger((block_row(place, step, width, row), best), WIDTH, (cap,))
-        find_level((m, best, base, shift, floor), WIDTH, ())
+                find_larger((block_row(place, step, width, block, row), best), block, (cap,))
+        find_level((m, best, base, shift, floor), block, ())
         used = min(LANES, count)
         for j in range(used):
-            fill_zero(row_of(sums, j))
-        fill_zero(tied)
+            zero_row(row_of(sums, j, block), block)
+        zero_row(tied, block)
         for k in range(count):
-            lane = row_of(sums, k % LANES)
-            add_exponentials((stored_row(tile, k), best, base, shift, floor, lane, tied), WIDTH, (cap,))
-        tree_of_lanes(sums, used)
-        join_states((best, tied, sums, m, ties, rest), WIDTH, ())
+            lane = row_of(sums, k % LANES, block)
+            add_exponentials((stored_row(tile, k, block), best, base, shift, floor, lane, tied), block, (cap,))
+        tree_of_lanes(sums, used, block)
+        join_states((best, tied, sums, m, ties, rest), block, ())
 
 
-def copied_columns(x: Any, step: Any, core_step: Any, width: Any, c: Any, tile: Any, state: Any, cap: Any) -> None:
+def copied_columns(x: Any, step: Any, core_step: Any, width: Any, block: Any, c: Any, tile: Any, state: Any, cap: Any) -> None:
     """For an op without exponentials: only leaves a first chunk of ``x`` in ``tile``, as later passes expect."""
     own_function_with_wide_vectors()
-    best = row_of(state, BEST)
+    best = row_of(state, BEST, block)
     for k in range(min(c, CHUNK)):
-        place, row = advance(x, k * core_step), stored_row(tile, k)
-        if step == SIZE and width == WIDTH:
-            copy_larger((place, best, row), WIDTH, (cap,))
+        place, row = advance(x, k * core_step), stored_row(tile, k, block)
+        if step == SIZE and width == block:
+            copy_larger((place, best, row), block, (cap,))
         else:
-            block_row(place, step, width, row)
+            block_row(place, step, width, block, row)
 
 
 def sums_of_terms(
@@ -183,6 +209,7 @@ def sums_of_terms(
     b_step: Any,
     b_core: Any,
     width: Any,
+    block: Any,
     c: Any,
     tile: Any,
     state: Any,
@@ -192,20 +219,20 @@ def sums_of_terms(
     """The sums over a block of columns of ``term(a, b, *constants)``; ``tile`` holds ``a`` if that is one chunk."""
     own_function_with_wide_vectors()
     sums, a_row, b_row = lane_tile(), row_tile(), row_tile()
-    p, q, r, s = constants, row_of(constants, 1), row_of(constants, 2), row_of(constants, 3)
+    p, q, r, s = constants, row_of(constants, 1, block), row_of(constants, 2, block), row_of(constants, 3, block)
     for start in range(0, c, CHUNK):
         count = min(CHUNK, c - start)
         used = min(LANES, count)
         for j in range(used):
-            fill_zero(row_of(sums, j))
+            zero_row(row_of(sums, j, block), block)
         for k in range(count):
-            a_place = stored_row(tile, k)
+            a_place = stored_row(tile, k, block)
             if c > CHUNK:
-                a_place = block_row(advance(a, (start + k) * a_core), a_step, width, a_row)
-            b_place = block_row(advance(b, (start + k) * b_core), b_step, width, b_row)
-            add_terms((a_place, b_place, p, q, r, s, row_of(sums, k % LANES)), WIDTH, (cap,))
-        tree_of_lanes(sums, used)
-        add_chunks((sums, row_of(state, TOTAL)), WIDTH, ())
+                a_place = block_row(advance(a, (start + k) * a_core), a_step, width, block, a_row)
+            b_place = block_row(advance(b, (start + k) * b_core), b_step, width, block, b_row)
+            add_terms((a_place, b_place, p, q, r, s, row_of(sums, k % LANES, block)), block, (cap,))
+        tree_of_lanes(sums, used, block)
+        add_chunks((sums, row_of(state, TOTAL, block)), block, ())
 
 
 def no_sums(
@@ -216,6 +243,7 @@ def no_sums(
     b_step: Any,
     b_core: Any,
     width: Any,
+    block: Any,
     c: Any,
     tile: Any,
     state: Any,
@@ -236,6 +264,7 @@ def write_columns(
     y_step: Any,
     y_core: Any,
     width: Any,
+    block: Any,
     c: Any,
     tile: Any,
     constants: Any,
@@ -244,30 +273,30 @@ def write_columns(
     """The results of a block of columns, one element from one of each operand and the column's constants."""
     own_function_with_wide_vectors()
     a_row, b_row, results = row_tile(), row_tile(), row_tile()
-    p, q, r = constants, row_of(constants, 1), row_of(constants, 2)
-    s, t, u = row_of(constants, 3), row_of(constants, 4), row_of(constants, 5)
-    direct = y_step == SIZE and width == WIDTH
+    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
+    s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
+    direct = y_step == SIZE and width == block
     for k in range(c):
-        a_place = stored_row(tile, k)
+        a_place = stored_row(tile, k, block)
         if c > CHUNK:
-            a_place = block_row(advance(a, k * a_core), a_step, width, a_row)
+            a_place = block_row(advance(a, k * a_core), a_step, width, block, a_row)
         b_place = a_place
         if TWO:
-            b_place = block_row(advance(b, k * b_core), b_step, width, b_row)
+            b_place = block_row(advance(b, k * b_core), b_step, width, block, b_row)
         y_place = advance(y, k * y_core)
         if direct:
-            write_elements((a_place, b_place, p, q, r, s, t, u, y_place), WIDTH, (cap,))
+            write_elements((a_place, b_place, p, q, r, s, t, u, y_place), block, (cap,))
         else:
-            write_elements((a_place, b_place, p, q, r, s, t, u, results), WIDTH, (cap,))
+            write_elements((a_place, b_place, p, q, r, s, t, u, results), block, (cap,))
             scatter(y_place, y_step, results, width)
 
 
-def finish_map(state: Any, constants: Any) -> None:
+def finish_map(state: Any, constants: Any, block: Any) -> None:
     """The constants of a block of columns."""
-    p, q, r = constants, row_of(constants, 1), row_of(constants, 2)
-    s, t, u = row_of(constants, 3), row_of(constants, 4), row_of(constants, 5)
-    m, ties, rest, total = row_of(state, M), row_of(state, TIES), row_of(state, REST), row_of(state, TOTAL)
-    finish_rows((m, ties, rest, total, p, q, r, s, t, u), WIDTH, ())
+    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
+    s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
+    m, ties, rest, total = row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block), row_of(state, TOTAL, block)
+    finish_rows((m, ties, rest, total, p, q, r, s, t, u), block, ())
 
 
 def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -279,30 +308,32 @@ def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     tile, state, constants = x_tile(), state_tile(), constant_tile()
     last = 1 + TWO
     core = last + 1
-    for first in range(0, n, WIDTH):
-        width = min(WIDTH, n - first)
+    widest = block_of(c)
+    for first in range(0, n, widest):
+        width = min(widest, n - first)
+        block = (width + STEP - 1) // STEP * STEP
         a, b = advance(args[0], first * steps[0]), advance(args[last - 1], first * steps[last - 1])
         y = advance(args[last], first * steps[last])
         a_core, b_core, y_core = steps[core], steps[core + last - 1], steps[core + last]
         for k in range(CONSTANTS):
-            fill_zero(row_of(constants, k))
-        fill_zero(row_of(state, M))
-        fill_zero(row_of(state, TIES))
-        fill_zero_wide(row_of(state, REST))
-        fill_zero_wide(row_of(state, TOTAL))
-        column_states(a, steps[0], a_core, width, c, tile, state, ZERO)
-        column_sums(a, steps[0], a_core, b, steps[last - 1], b_core, width, c, tile, state, constants, ZERO)
-        finish_map(state, constants)
+            zero_row(row_of(constants, k, block), block)
+        zero_row(row_of(state, M, block), block)
+        zero_row(row_of(state, TIES, block), block)
+        zero_wide_row(row_of(state, REST, block), block)
+        zero_wide_row(row_of(state, TOTAL, block), block)
+        column_states(a, steps[0], a_core, width, block, c, tile, state, ZERO)
+        column_sums(a, steps[0], a_core, b, steps[last - 1], b_core, width, block, c, tile, state, constants, ZERO)
+        finish_map(state, constants, block)
         write_columns(
-            a, steps[0], a_core, b, steps[last - 1], b_core, y, steps[last], y_core, width, c, tile, constants, ZERO
+            a, steps[0], a_core, b, steps[last - 1], b_core, y, steps[last], y_core, width, block, c, tile, constants, ZERO
         )
     clear_fp_flags()
 
 
-def finish_reduction(state: Any, results: Any) -> None:
+def finish_reduction(state: Any, results: Any, block: Any) -> None:
     """The results of a block of columns."""
-    m, ties, rest, total = row_of(state, M), row_of(state, TIES), row_of(state, REST), row_of(state, TOTAL)
-    finish_rows((m, ties, rest, total, results), WIDTH, ())
+    m, ties, rest, total = row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block), row_of(state, TOTAL, block)
+    finish_rows((m, ties, rest, total, results), block, ())
 
 
 def reduce_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -312,11 +343,13 @@ def reduce_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
         call_loop(field(record, ENTRY), args, dims, steps, record)
         return
     tile, state, results = x_tile(), state_tile(), row_tile()
-    for first in range(0, n, WIDTH):
-        width = min(WIDTH, n - first)
-        fill_zero_wide(row_of(state, TOTAL))
-        column_states(advance(args[0], first * steps[0]), steps[0], steps[2], width, c, tile, state, ZERO)
-        finish_reduction(state, results)
+    widest = block_of(c)
+    for first in range(0, n, widest):
+        width = min(widest, n - first)
+        block = (width + STEP - 1) // STEP * STEP
+        zero_wide_row(row_of(state, TOTAL, block), block)
+        column_states(advance(args[0], first * steps[0]), steps[0], steps[2], width, block, c, tile, state, ZERO)
+        finish_reduction(state, results, block)
         scatter(advance(args[1], first * steps[1]), steps[1], results, width)
     clear_fp_flags()
 
@@ -325,12 +358,10 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
     """The globals of a kernel's clones for one dtype: formulas and memory."""
     compute = "float64" if dtype == "float64" else "float32"
     size, computed_size = np.dtype(dtype).itemsize, np.dtype(compute).itemsize
-    width = BLOCK_BYTES // computed_size
-    row = width * computed_size
+    most = MOST_STEPS * STEP
     scope: dict[str, Any] = {
         "SIZE": size,
         "COMPUTED_SIZE": computed_size,
-        "WIDTH": width,
         "TWO": kernel.row_operands > 1,
         "ZERO": np.dtype(compute).type(0),
         "prepare": kernel.prepare,
@@ -338,15 +369,15 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "term": kernel.term,
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),
-        "x_tile": memory.stack_space(CHUNK * width * size),
-        "row_tile": memory.stack_space(row),
-        "lane_tile": memory.stack_space(LANES * row),
-        "state_tile": memory.stack_space(STATE_ROWS * row),
-        "constant_tile": memory.stack_space(CONSTANTS * row),
-        "fill_row": lanes.fill(dtype, 0.0, width),
-        "fill_lowest": lanes.fill(compute, -np.inf, width),
-        "fill_zero": lanes.fill(compute, 0.0, width),
-        "fill_zero_wide": lanes.fill("float64", 0.0, width),
+        "x_tile": memory.stack_space(TILE_ROWS * STEP * size),
+        "row_tile": memory.stack_space(most * computed_size),
+        "lane_tile": memory.stack_space(LANES * most * computed_size),
+        "state_tile": memory.stack_space(STATE_ROWS * most * computed_size),
+        "constant_tile": memory.stack_space(CONSTANTS * most * computed_size),
+        "fill_step": lanes.fill(dtype, 0.0, STEP),
+        "lowest_step": lanes.fill(compute, -np.inf, STEP),
+        "zero_step": lanes.fill(compute, 0.0, STEP),
+        "zero_wide_step": lanes.fill("float64", 0.0, STEP),
     }
     one, wide = [compute], ["float64"]
     results = one * CONSTANTS if kernel.formula else [dtype]
@@ -364,25 +395,15 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
     ):
         formula = template if template is kernel.finish else scalar(clone(template, scope))
         scope[name] = ElementLoop(formula, reads, writes, updates=updates).over_pointers()
-    helpers = (
-        gather,
-        scatter,
-        row_of,
-        stored_row,
-        block_row,
-        tree_of_lanes,
-        write_columns,
-        finish_map,
-        finish_reduction,
-    )
-    for template in helpers:
-        scope[template.__name__] = internal(clone(template, scope))
+    small = (gather, scatter, row_of, stored_row, zero_row, zero_wide_row, lowest_row, block_of, block_row)
+    for helper in (*small, tree_of_lanes, write_columns, finish_map, finish_reduction):
+        scope[helper.__name__] = internal(clone(helper, scope))
     passes = {
         "column_states": exponential_states if kernel.exponentials else copied_columns,
         "column_sums": sums_of_terms if kernel.term else no_sums,
     }
-    for name, template in passes.items():
-        scope[name] = internal(clone(template, scope))
+    for name, chosen in passes.items():
+        scope[name] = internal(clone(chosen, scope))
     return scope
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import columns, lanes, memory, rows
-from fastact.engine.columns import CONSTANTS, M, REST, STATE_ROWS, TIES, TOTAL
+from fastact.engine.columns import CONSTANTS, M, MOST_STEPS, REST, STATE_ROWS, STEP, TIES, TOTAL
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.memory import advance, call_loop, clear_fp_flags, field, own_function_with_wide_vectors
@@ -32,7 +32,7 @@ X, LABELS, WEIGHTS, DENSE, IGNORED, OPTIONS, RESULTS, GRAD = range(8)
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
 HAS_LABEL, HAS_DENSE, HAS_GRAD = True, False, False
-SIZE, COMPUTED_SIZE, WIDTH, CORE = 4, 4, 32, 7
+SIZE, COMPUTED_SIZE, CORE = 4, 4, 7
 T: Any = np.float32
 NAN = np.float32(np.nan)
 ZERO = np.float32(0)
@@ -93,7 +93,7 @@ def first_match(x: Any, step: Any, c: Any, m: Any, cap: Any) -> Any:
     return 0
 
 
-def zero_row(y: Any, step: Any, c: Any) -> None:
+def no_gradient(y: Any, step: Any, c: Any) -> None:
     """A row without a gradient."""
     for k in range(c):
         store_x(advance(y, k * step), ZERO)
@@ -121,7 +121,7 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
                 for k in range(4):
                     put(args, steps, i, k, nothing)
                 if HAS_GRAD and ignored:
-                    zero_row(advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5], c)
+                    no_gradient(advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5], c)
                 continue
             x_label = prepare(load_x(advance(x, label * x_core)), cap)
             weight = load_weight(advance(args[WEIGHTS], i * steps[WEIGHTS] + label * w_core))
@@ -181,7 +181,9 @@ result_tile: Any = None
 row_of: Any = None
 stored_row: Any = None
 block_row: Any = None
-fill_zero_wide: Any = None
+zero_row: Any = None
+zero_wide_row: Any = None
+block_of: Any = None
 start_constants: Any = None
 finish_rows: Any = None
 find_last: Any = None
@@ -203,7 +205,7 @@ def last_one(x: Scalar, m: Scalar, rest: Scalar, index: Scalar, k: Scalar, cap: 
     return select(hit, k, index)
 
 
-def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, c: Any) -> None:
+def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any) -> None:
     """The losses of a block of columns, and their gradients."""
     tile, state, constants, results, row = x_tile(), state_tile(), constant_tile(), result_tile(), row_tile()
     x, dense = advance(args[X], first * steps[X]), advance(args[DENSE], first * steps[DENSE])
@@ -214,58 +216,58 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, c:
         T(option(args, steps, 0, OFFSET)),
     )
     for k in range(CONSTANTS + 5):
-        fill_zero(row_of(constants, k))
-    fill_zero_wide(row_of(state, TOTAL))
-    fill_zero_wide(row_of(results, WEIGHT_SUMS))
+        zero_row(row_of(constants, k, block), block)
+    zero_wide_row(row_of(state, TOTAL, block), block)
+    zero_wide_row(row_of(results, WEIGHT_SUMS, block), block)
     if HAS_LABEL:
         for j in range(width):
             label = load_label(advance(args[LABELS], (first + j) * steps[LABELS]), field(record, LABEL))
             if 0 <= label and label < c:
                 value = prepare(load_x(advance(x, j * steps[X] + label * x_core)), cap)
-                store_value(advance(row_of(constants, X_LABEL), j * COMPUTED_SIZE), value)
+                store_value(advance(row_of(constants, X_LABEL, block), j * COMPUTED_SIZE), value)
                 place = advance(args[WEIGHTS], (first + j) * steps[WEIGHTS] + label * w_core)
-                store_value(advance(row_of(constants, WEIGHT_LABEL), j * COMPUTED_SIZE), load_weight(place))
+                store_value(advance(row_of(constants, WEIGHT_LABEL, block), j * COMPUTED_SIZE), load_weight(place))
                 if HAS_DENSE:
                     value = load_x(advance(dense, j * steps[DENSE] + label * d_core))
-                    store_value(advance(row_of(constants, D_LABEL), j * COMPUTED_SIZE), value)
-    column_states(x, steps[X], x_core, width, c, tile, state, cap)
-    m, ties, rest = row_of(state, M), row_of(state, TIES), row_of(state, REST)
-    p, q, r = constants, row_of(constants, 1), row_of(constants, 2)
-    s, t, u = row_of(constants, 3), row_of(constants, 4), row_of(constants, 5)
+                    store_value(advance(row_of(constants, D_LABEL, block), j * COMPUTED_SIZE), value)
+    column_states(x, steps[X], x_core, width, block, c, tile, state, cap)
+    m, ties, rest = row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block)
+    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
+    s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
     if HAS_DENSE:
-        start_constants((m, ties, rest, p, q, r, s), WIDTH, (slope, offset))
-        column_sums(x, steps[X], x_core, dense, steps[DENSE], d_core, width, c, tile, state, constants, cap)
+        start_constants((m, ties, rest, p, q, r, s), block, (slope, offset))
+        column_sums(x, steps[X], x_core, dense, steps[DENSE], d_core, width, block, c, tile, state, constants, cap)
         if HAS_GRAD:
             column_weight_sums(
-                x, steps[X], x_core, dense, steps[DENSE], d_core, width, c, tile, results, constants, cap
+                x, steps[X], x_core, dense, steps[DENSE], d_core, width, block, c, tile, results, constants, cap
             )
     if option(args, steps, 0, WANT_ARGMAX) != 0:
         for k in range(c - 1, -1, -1):
-            place = stored_row(tile, k)
+            place = stored_row(tile, k, block)
             if c > CHUNK:
-                place = block_row(advance(x, k * x_core), steps[X], width, row)
-            find_last((place, m, rest, row_of(constants, INDEX)), WIDTH, (T(k), cap))
+                place = block_row(advance(x, k * x_core), steps[X], width, block, row)
+            find_last((place, m, rest, row_of(constants, INDEX, block)), block, (T(k), cap))
     finish_rows(
         (
             m,
             ties,
             rest,
-            row_of(state, TOTAL),
-            row_of(results, WEIGHT_SUMS),
-            row_of(constants, X_LABEL),
-            row_of(constants, WEIGHT_LABEL),
-            row_of(constants, D_LABEL),
-            row_of(results, LOSSES),
-            row_of(results, LSES),
+            row_of(state, TOTAL, block),
+            row_of(results, WEIGHT_SUMS, block),
+            row_of(constants, X_LABEL, block),
+            row_of(constants, WEIGHT_LABEL, block),
+            row_of(constants, D_LABEL, block),
+            row_of(results, LOSSES, block),
+            row_of(results, LSES, block),
             p,
             q,
             r,
             s,
             t,
             u,
-            row_of(constants, AT_LABEL),
+            row_of(constants, AT_LABEL, block),
         ),
-        WIDTH,
+        block,
         (
             T(option(args, steps, 0, KEEP)),
             slope,
@@ -278,20 +280,20 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, c:
     if HAS_GRAD:
         y, y_step, y_core = advance(args[GRAD], first * steps[GRAD]), steps[GRAD], steps[CORE + 5]
         write_columns(
-            x, steps[X], x_core, dense, steps[DENSE], d_core, y, y_step, y_core, width, c, tile, constants, cap
+            x, steps[X], x_core, dense, steps[DENSE], d_core, y, y_step, y_core, width, block, c, tile, constants, cap
         )
-    put_block(args, steps, record, first, width, c, constants, results)
+    put_block(args, steps, record, first, width, block, c, constants, results)
 
 
-def put_block(args: Any, steps: Any, record: Any, first: Any, width: Any, c: Any, constants: Any, results: Any) -> None:
+def put_block(args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, constants: Any, results: Any) -> None:
     """Write the results of a block of columns, and what differs from its neighbours in each column's gradient."""
     for j in range(width):
         i = first + j
-        loss = load_wide(advance(row_of(results, LOSSES), j * 8))
-        lse = load_wide(advance(row_of(results, LSES), j * 8))
-        weight, index = widen(T(1)), widen(load_value(advance(row_of(constants, INDEX), j * COMPUTED_SIZE)))
+        loss = load_wide(advance(row_of(results, LOSSES, block), j * 8))
+        lse = load_wide(advance(row_of(results, LSES, block), j * 8))
+        weight, index = widen(T(1)), widen(load_value(advance(row_of(constants, INDEX, block), j * COMPUTED_SIZE)))
         if HAS_LABEL:
-            weight = widen(load_value(advance(row_of(constants, WEIGHT_LABEL), j * COMPUTED_SIZE)))
+            weight = widen(load_value(advance(row_of(constants, WEIGHT_LABEL, block), j * COMPUTED_SIZE)))
             label = load_label(advance(args[LABELS], i * steps[LABELS]), field(record, LABEL))
             ignored = label == load_label(advance(args[IGNORED], i * steps[IGNORED]), INT64)
             if ignored or label < 0 or label >= c:
@@ -300,9 +302,9 @@ def put_block(args: Any, steps: Any, record: Any, first: Any, width: Any, c: Any
             if HAS_GRAD:
                 y, y_core = advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5]
                 if ignored:
-                    zero_row(y, y_core, c)
+                    no_gradient(y, y_core, c)
                 elif 0 <= label and label < c:
-                    value = load_value(advance(row_of(constants, AT_LABEL), j * COMPUTED_SIZE))
+                    value = load_value(advance(row_of(constants, AT_LABEL, block), j * COMPUTED_SIZE))
                     store_x(advance(y, label * y_core), value)
         put(args, steps, i, LOSS, loss)
         put(args, steps, i, WEIGHT, weight)
@@ -317,8 +319,10 @@ def entropy_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     if n * c >= field(record, PARALLEL_FROM):
         call_loop(field(record, ENTRY), args, dims, steps, record)
         return
-    for first in range(0, n, WIDTH):
-        entropy_block(args, steps, record, first, min(WIDTH, n - first), c)
+    widest = block_of(c)
+    for first in range(0, n, widest):
+        width = min(widest, n - first)
+        entropy_block(args, steps, record, first, width, (width + STEP - 1) // STEP * STEP, c)
     clear_fp_flags()
 
 
@@ -361,7 +365,7 @@ def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
     if kernel.dense and kernel.grad:
         weights = rows.scope_of(kernel.of_weights(), dtype)
         scope["row_weight_sum"] = weights["row_sum"]
-    for template in (option, put, zero_row, first_match):
+    for template in (option, put, no_gradient, first_match):
         scope[template.__name__] = internal(clone(template, scope))
     return clone(entropy_rows, scope)
 
@@ -370,7 +374,7 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     """Clone the kernel of columns, and what it calls, for one dtype."""
     compute = "float64" if dtype == "float64" else "float32"
     scope = scope_of(kernel, dtype, columns.scope_of(kernel, dtype))
-    row = scope["WIDTH"] * scope["COMPUTED_SIZE"]
+    row = MOST_STEPS * STEP * scope["COMPUTED_SIZE"]
     scope["constant_tile"] = memory.stack_space((CONSTANTS + 5) * row)
     scope["result_tile"] = memory.stack_space(STATE_ROWS * row)
     one, wide = [compute], ["float64"]
@@ -385,6 +389,6 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     if kernel.dense and kernel.grad:
         weights = columns.scope_of(kernel.of_weights(), dtype)
         scope["column_weight_sums"] = weights["column_sums"]
-    for template in (option, put, zero_row, put_block, entropy_block):
-        scope[template.__name__] = internal(clone(template, scope))
+    for helper in (option, put, no_gradient, put_block, entropy_block):
+        scope[helper.__name__] = internal(clone(helper, scope))
     return clone(entropy_columns, scope)

@@ -273,10 +273,10 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "row_state": exponential_state if kernel.exponentials else no_state,
         "row_sum": sum_of_terms if kernel.term else no_sum,
     }
-    for template in (gather, scatter, contiguous, beside, write_row):
-        scope[template.__name__] = internal(clone(template, scope))
-    for name, template in passes.items():
-        scope[name] = internal(clone(template, scope))
+    for helper in (gather, scatter, contiguous, beside, write_row):
+        scope[helper.__name__] = internal(clone(helper, scope))
+    for name, chosen in passes.items():
+        scope[name] = internal(clone(chosen, scope))
     return scope
 
 
