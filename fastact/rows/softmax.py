@@ -350,7 +350,7 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
     -----
     .. math:: y_i \left(g_i - \sum_j g_j y_j\right)
 
-    Error: at most 4 ULP of ``output`` times the larger of ``abs(grad)`` and the sum of ``abs(grad * output)``.
+    Error: at most 4 ULP of ``output * (abs(grad) + sum(abs(grad * output)))``.
 
     Examples
     --------
@@ -428,7 +428,7 @@ def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = Non
     -----
     .. math:: g_i - e^{y_i} \sum_j g_j
 
-    Error: at most 4 ULP of the larger of ``abs(grad)`` and ``exp(output)`` times the sum of ``abs(grad)``.
+    Error: at most 4 ULP of ``abs(grad) + exp(output) * sum(abs(grad))``.
 
     Examples
     --------
