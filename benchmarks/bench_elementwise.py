@@ -8,7 +8,7 @@ import os
 
 from benchmarks.cases import Case, Contender, contenders
 from benchmarks.idioms import IDIOMS
-from benchmarks.tracked import Pair, Samples, function_of, unit
+from benchmarks.tracked import Measured, Tracked, function_of, measure_all
 
 ONE_OF_EACH_KIND = (
     "relu",
@@ -26,47 +26,35 @@ ONE_OF_EACH_KIND = (
 OPS = tuple(IDIOMS) if os.environ.get("FASTACT_BENCH_ALL") else ONE_OF_EACH_KIND
 
 
+class Elementwise(Tracked):
+    """One call into ``out``, float32."""
+
+    version = "2"
+    params = (OPS, ("forward", "backward"), (10_000, 1_000_000))
+    param_names = ("op", "direction", "size")
+
+    def setup_cache(self) -> Measured:
+        return measure_all(self.params, _contenders)
+
+
+class Overhead(Tracked):
+    """A call on ten elements: what is not computation."""
+
+    version = "2"
+    params = (("relu", "leaky_relu", "relu_backward"),)
+    param_names = ("function",)
+    unit = "ns/call"
+
+    def setup_cache(self) -> Measured:
+        return measure_all(self.params, _ten_elements, per_call=True)
+
+
 def _contenders(op: str, direction: str, size: int) -> dict[str, Contender]:
     case = Case(op, direction, "float32", size)
     function_of(case.name)
     return contenders(case, peers=("numpy",))
 
 
-class Elementwise:
-    """One call into ``out``, float32."""
-
-    version = "2"
-    timeout = 120
-    params = (OPS, ("forward", "backward"), (10_000, 1_000_000))
-    param_names = ("op", "direction", "size")
-
-    def setup(self, op: str, direction: str, size: int) -> None:
-        self.pair = Pair(_contenders(op, direction, size), size)
-
-    @unit("ns/element")
-    def track_nanoseconds(self, *_: object) -> Samples:
-        return self.pair.nanoseconds()
-
-    @unit("fastact's time / NumPy's")
-    def track_ratio(self, *_: object) -> Samples:
-        return self.pair.ratio()
-
-
-class Overhead:
-    """A call on ten elements: what is not computation."""
-
-    version = "2"
-    params = (("relu", "leaky_relu", "relu_backward"),)
-    param_names = ("function",)
-
-    def setup(self, function: str) -> None:
-        op = function.removesuffix("_backward")
-        self.pair = Pair(_contenders(op, "forward" if op == function else "backward", 10), elements=1)
-
-    @unit("ns/call")
-    def track_nanoseconds(self, *_: object) -> Samples:
-        return self.pair.nanoseconds()
-
-    @unit("fastact's time / NumPy's")
-    def track_ratio(self, *_: object) -> Samples:
-        return self.pair.ratio()
+def _ten_elements(function: str) -> dict[str, Contender]:
+    op = function.removesuffix("_backward")
+    return _contenders(op, "forward" if op == function else "backward", 10)

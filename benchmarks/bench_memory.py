@@ -1,6 +1,6 @@
 """The asv suite of memory: how large a process gets while cross-entropy runs; n/a for a commit without the function.
 
-What a process holds anyway (the interpreter, NumPy, Numba, the kernel, the inputs) is the benchmark's "inputs alone".
+What a process holds anyway (the interpreter, NumPy, the kernel, the inputs) is the benchmark's "inputs alone".
 """
 
 import contextlib
@@ -22,7 +22,6 @@ class CrossEntropy:
     """1024 rows of 32000 classes, float32: the logits alone are 131 MB."""
 
     version = "1"
-    timeout = 120
     params = (FUNCTIONS, ("fastact", "numpy", "inputs alone"))
     param_names = ("function", "who")
 

@@ -38,7 +38,7 @@ class FirstCall:
         fastact.gelu(np.ones(10, np.float32))
 
     def timeraw_warm_cache(self) -> tuple[str, str]:
-        """Loads Numba and the kernel."""
+        """Loads the kernel."""
         return "fastact.gelu(x)", READY
 
     def timeraw_cold_cache(self) -> tuple[str, str]:

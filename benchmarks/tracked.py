@@ -1,14 +1,14 @@
 """What the asv suite tracks: nanoseconds per element, and fastact's time over NumPy's in the same run. Lower is better.
 
 These are ``track_`` benchmarks that take the time themselves. asv runs ``setup`` before each call that a ``time_``
-benchmark makes, and so times a single call: for ten elements that is the clock and a cold cache. ``Pair`` computes each
-result once before the clock starts, so that no compilation is timed.
+benchmark makes, and so times a single call: for ten elements that is the clock and a cold cache. Here one process, asv's
+``setup_cache``, measures all combinations of a class's parameters, and the ``track_`` methods read the result.
 """
 
-from collections.abc import Callable, Mapping
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from benchmarks.cases import Contender
 from benchmarks.measure import take_turns
@@ -18,37 +18,35 @@ ROUNDS = 9
 Samples = dict[str, Any]
 """As asv's own ``time_`` benchmarks return it: asv then keeps the median with its spread, and compares by both."""
 
+Times = dict[str, list[float]]
+Measured = dict[tuple[Any, ...], Times | Exception]
 
-class Pair:
-    """fastact and the NumPy idiom, compiled and ready to take turns.
 
-    Parameters
-    ----------
-    contenders : mapping of str to Contender
-        "fastact" and "numpy"; others are left out.
-    elements : int
-        What to divide by: 1 for the time of a call.
+def measure_all(
+    params: Sequence[Sequence[Any]], contenders: Callable[..., Mapping[str, Contender]], per_call: bool = False
+) -> Measured:
+    """Nanoseconds per element of ``x``, or per call, round by round for every combination of parameters.
+
+    In their place stands what prevented a measurement. Each result is computed once before the clock starts: no
+    compilation is timed.
     """
-
-    def __init__(self, contenders: Mapping[str, Contender], elements: int) -> None:
-        self._contenders = {name: contenders[name] for name in ("fastact", "numpy")}
-        self._elements = elements
-        for contender in self._contenders.values():
-            contender.result()
-
-    def nanoseconds(self) -> Samples:
-        """Nanoseconds per element."""
-        times = take_turns({"fastact": self._contenders["fastact"]}, ROUNDS)["fastact"]
-        return _samples(1e9 * np.array(times) / self._elements)
-
-    def ratio(self) -> Samples:
-        """The ratio of fastact's time to NumPy's, round by round: machines differ less in it than in nanoseconds."""
-        times = take_turns(self._contenders, ROUNDS)
-        return _samples(np.array(times["fastact"]) / np.array(times["numpy"]))
+    measured: Measured = {}
+    for combination in itertools.product(*params):
+        try:
+            found = contenders(*combination)
+            pair = {name: found[name] for name in ("fastact", "numpy")}
+            for contender in pair.values():
+                contender.result()
+            scale = 1e9 / (1 if per_call else found["fastact"].names["x"].size)
+            times = take_turns(pair, ROUNDS)
+            measured[combination] = {name: [scale * seconds for seconds in times[name]] for name in pair}
+        except Exception as error:  # the other combinations are measured all the same
+            measured[combination] = error
+    return measured
 
 
 def function_of(name: str) -> Any:
-    """A public function; asv reports n/a for the benchmarks of a commit that lacks it."""
+    """A public function; ``NotImplementedError`` if this commit lacks it."""
     import fastact
 
     if not hasattr(fastact, name):
@@ -56,15 +54,30 @@ def function_of(name: str) -> Any:
     return getattr(fastact, name)
 
 
-def unit(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a benchmark with the unit of what it returns."""
+class Tracked(ABC):
+    """Both figures for every combination of ``params``. It is abstract, or asv would run it."""
 
-    def mark(benchmark: Any) -> Callable[..., Any]:
-        benchmark.unit = name
-        return benchmark  # type: ignore[no-any-return]
+    unit = "ns/element"
 
-    return mark
+    @abstractmethod
+    def setup_cache(self) -> Measured:
+        """Call ``measure_all``. Each class has its own: asv tells them apart by file and line."""
 
+    def setup(self, measured: Measured, *combination: Any) -> None:
+        """Raise what prevented a measurement: asv reports n/a for ``NotImplementedError``, a failure for all else."""
+        times = measured[combination]
+        if isinstance(times, Exception):
+            raise times
 
-def _samples(values: Any) -> Samples:
-    return {"samples": values.tolist(), "number": 1}
+    def track_nanoseconds(self, measured: Any, *combination: Any) -> Samples:
+        return {"samples": measured[combination]["fastact"], "number": 1}
+
+    def track_ratio(self, measured: Any, *combination: Any) -> Samples:
+        """Machines differ less in it than in nanoseconds."""
+        times = measured[combination]
+        return {
+            "samples": [ours / numpys for ours, numpys in zip(times["fastact"], times["numpy"], strict=True)],
+            "number": 1,
+        }
+
+    track_ratio.unit = "fastact's time / NumPy's"  # type: ignore[attr-defined]
