@@ -166,7 +166,8 @@ def npm_pack(packages: Collection[str], folder: Path) -> dict[str, Path]:
     npm = shutil.which("npm")
     if npm is None:
         raise NpmError("npm is not installed")
-    command = [npm, "pack", "--silent", "--prefer-offline", *packages]
+    command = [npm, "pack", "--loglevel=error", "--prefer-offline", "--fetch-retries=1", *packages]
+    print(f"npm pack {' '.join(packages)}", flush=True)
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=NPM_SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -174,7 +175,8 @@ def npm_pack(packages: Collection[str], folder: Path) -> dict[str, Path]:
     archives = {package: folder / f"{package.replace('@', '-')}.tgz" for package in packages}
     missing = [package for package, archive in archives.items() if not archive.is_file()]
     if done.returncode or missing:
-        raise NpmError(f"npm could not fetch {', '.join(missing or archives)}")
+        reason = next((line for line in done.stderr.splitlines() if "code" in line), f"exit status {done.returncode}")
+        raise NpmError(f"npm could not fetch {', '.join(missing or archives)} ({reason})")
     return archives
 
 
