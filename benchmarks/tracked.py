@@ -7,7 +7,7 @@ benchmark makes, and so times a single call: for ten elements that is the clock 
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.cases import Contender
@@ -70,14 +70,15 @@ class Tracked(ABC):
             raise times
 
     def track_nanoseconds(self, measured: Any, *combination: Any) -> Samples:
-        return {"samples": measured[combination]["fastact"], "number": 1}
+        return _samples(measured[combination]["fastact"])
 
     def track_ratio(self, measured: Any, *combination: Any) -> Samples:
         """Machines differ less in it than in nanoseconds."""
         times = measured[combination]
-        return {
-            "samples": [ours / numpys for ours, numpys in zip(times["fastact"], times["numpy"], strict=True)],
-            "number": 1,
-        }
+        return _samples(ours / numpys for ours, numpys in zip(times["fastact"], times["numpy"], strict=True))
 
     track_ratio.unit = "fastact's time / NumPy's"  # type: ignore[attr-defined]
+
+
+def _samples(values: Iterable[float]) -> Samples:
+    return {"samples": [float(f"{value:.4g}") for value in values], "number": 1}  # asv prints every digit
