@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test lint demo smoke clean
+.PHONY: test lint demo smoke dashboard bench-commits clean
 
 # A virtual environment with the package and all that the tests need; made anew when pyproject.toml changes.
 $(VENV)/ready: pyproject.toml
@@ -31,6 +31,33 @@ smoke: $(VENV)/ready
 	$(BIN)/python -m benchmarks.startup --quick
 	$(BIN)/asv machine --yes
 	$(BIN)/asv check --python=same
+
+# Throughput across the last commits that changed the package, as pages. Another run adds what is new.
+# COMMITS=10 takes more of them; BENCH=Overhead takes only the benchmarks whose name holds that, here and below.
+COMMITS ?= 3
+BENCH ?= .
+# asv's exit status is 2 where a benchmark failed at some commit; the pages and the table show which.
+OR_SOME_FAILED = || test $$? -eq 2
+
+dashboard: .asv/machine
+	git log --first-parent -$(COMMITS) --format=%H -- fastact > .asv/commits
+	$(BIN)/asv run --quick --bench "$(BENCH)" --skip-existing HASHFILE:.asv/commits $(OR_SOME_FAILED)
+	$(BIN)/asv publish
+	$(BIN)/python tools/offline_dashboard.py .asv/html
+	@echo "To open the dashboard: $(BIN)/asv preview --browser"
+
+# Two commits, measured with care: make bench-commits A=main B=HEAD
+A ?= HEAD~1
+B ?= HEAD
+
+bench-commits: .asv/machine
+	$(BIN)/asv run --bench "$(BENCH)" "$(A)^!" $(OR_SOME_FAILED)
+	$(BIN)/asv run --bench "$(BENCH)" "$(B)^!" $(OR_SOME_FAILED)
+	$(BIN)/asv compare --split --factor 1.1 "$(A)" "$(B)"
+
+.asv/machine: $(VENV)/ready
+	$(BIN)/asv machine --yes
+	mkdir -p .asv && touch $@
 
 clean:
 	rm -rf $(VENV) .asv .pytest_cache .mypy_cache .ruff_cache

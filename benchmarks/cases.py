@@ -134,8 +134,7 @@ def contenders(case: Case, peers: Sequence[str] = PEERS) -> dict[str, Contender]
     found = {"fastact": Contender(into if case.variant == "out" else alone, names)}
     if "numpy" in peers:
         found["numpy"] = _numpy(case, record, names)
-    statement = _torch_statement(IDIOMS.get(case.op), case)
-    if "torch" in peers and statement:
+    if "torch" in peers and (statement := _torch_statement(IDIOMS.get(case.op), case)):
         found["torch"] = Contender(statement, _tensors(names, IDIOMS[case.op].saved))
     if case.size >= ROOF_FROM and "relu" not in case.name:
         relu = getattr(fastact, case.name.replace(case.op, "relu"))

@@ -45,12 +45,7 @@ def measure(case: Case, contenders: Mapping[str, Contender], rounds: int, turn: 
         Seconds that a turn takes; at least one repetition.
     """
     present = {name: contender for name, contender in contenders.items() if name == "fastact" or _works(contender)}
-    clocks = {name: _Clock(contender, turn) for name, contender in present.items()}
-    times: dict[str, list[float]] = {name: [] for name in clocks}
-    order = list(clocks)
-    for i in range(rounds):
-        for name in order[i % len(order) :] + order[: i % len(order)]:
-            times[name].append(clocks[name].turn())
+    times = take_turns(present, rounds, turn)
     fastact = np.array(times["fastact"])
     return {
         **vars(case),
@@ -62,6 +57,17 @@ def measure(case: Case, contenders: Mapping[str, Contender], rounds: int, turn: 
         },
         "allocates": [name for name, contender in present.items() if allocates(case, contender)],
     }
+
+
+def take_turns(contenders: Mapping[str, Contender], rounds: int, turn: float = 0.003) -> dict[str, list[float]]:
+    """Seconds per repetition of every contender, round by round."""
+    clocks = {name: _Clock(contender, turn) for name, contender in contenders.items()}
+    times: dict[str, list[float]] = {name: [] for name in clocks}
+    order = list(clocks)
+    for i in range(rounds):
+        for name in order[i % len(order) :] + order[: i % len(order)]:
+            times[name].append(clocks[name].turn())
+    return times
 
 
 class _Clock:

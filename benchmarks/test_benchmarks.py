@@ -3,11 +3,13 @@
 A group holds the contenders of one case. The test proper: whoever takes part computes the same.
 """
 
+import contextlib
+import itertools
 from typing import Any
 
 import numpy as np
 
-from benchmarks import idioms, targets
+from benchmarks import bench_elementwise, bench_memory, bench_rows, idioms, rows, targets
 from benchmarks.cases import DIRECTIONS, Case, contenders, every_case, op_names
 from benchmarks.measure import equal_terms, measure
 
@@ -73,3 +75,79 @@ def test_targets_judge_cells() -> None:
     met, missed = ({**cell, "ratio": {"torch": [ratio] * 5}} for ratio in (4.0, 2.0))
     assert "missed" not in targets.report([met])
     assert "missed in 1" in targets.report([met, missed])
+
+
+def test_row_functions_compute_the_same() -> None:
+    arrays = rows.row_arrays(6, 12) | rows.hidden_arrays(6, 5, 12)
+    for name in (*rows.ROWS, *rows.MAXOUT, *rows.LINEAR):
+        with contextlib.suppress(NotImplementedError):  # it comes with a later commit
+            found = rows.row_contenders(name, arrays)
+            ours, numpys = (_arrays(found[who].result()) for who in ("fastact", "numpy"))
+            for got, wanted in zip(ours, numpys, strict=True):
+                np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-6, err_msg=name)
+
+
+def test_numpy_gradients_of_rows() -> None:
+    rng = np.random.default_rng(2)
+    hidden, weight, grad = rng.normal(size=(6, 5)), rng.normal(size=(12, 5)), rng.normal(size=(6, 12))
+    target = rng.integers(0, 12, 6)
+    x, h = hidden @ weight.T, 1e-6
+
+    def slope(function: Any, at: Any, step: Any) -> Any:
+        return np.sum(function(at + h * step) - function(at - h * step)) / (2 * h)
+
+    step = rng.normal(size=x.shape)
+    for function, backward in ((rows.softmax, rows.softmax_backward), (rows.log_softmax, rows.log_softmax_backward)):
+        expected = slope(lambda x, function=function: grad * function(x), x, step)
+        np.testing.assert_allclose(np.sum(backward(grad, function(x)) * step), expected, rtol=1e-6)
+    loss, grad_x = rows.cross_entropy_with_grad(x, target)
+    np.testing.assert_allclose(loss, rows.cross_entropy(x, target))
+    np.testing.assert_allclose(
+        np.sum(grad_x * step), slope(lambda x: rows.cross_entropy(x, target), x, step), rtol=1e-6
+    )
+    _, grad_hidden, grad_weight = rows.linear_cross_entropy_with_grad(hidden, weight, target)
+    along_hidden = slope(lambda hidden: rows.linear_cross_entropy(hidden, weight, target), hidden, hidden)
+    np.testing.assert_allclose(np.sum(grad_hidden * hidden), along_hidden, rtol=1e-6)
+    along_weight = slope(lambda weight: rows.linear_cross_entropy(hidden, weight, target), weight, weight)
+    np.testing.assert_allclose(np.sum(grad_weight * weight), along_weight, rtol=1e-6)
+    which = rows.maxout_with_index(x, rows.PIECES)[1]
+    routed = rows.maxout_backward(grad[:, :3], which, rows.PIECES)
+    expected = slope(lambda x: grad[:, :3] * rows.maxout(x, rows.PIECES), x, step)
+    np.testing.assert_allclose(np.sum(routed * step), expected, rtol=1e-6)
+
+
+def test_asv_benchmarks_return_samples(monkeypatch: Any) -> None:
+    import fastact
+
+    monkeypatch.setattr(bench_elementwise.Elementwise, "params", (("gelu", "exp"), DIRECTIONS, (100,)))
+    monkeypatch.setattr(bench_rows, "SHAPES", dict.fromkeys(bench_rows.SHAPES, (4, 8)))
+    monkeypatch.setattr(bench_memory, "ROWS", 2)
+    monkeypatch.setattr(bench_memory, "CLASSES", 12)
+    for name, op in {**rows.ROWS, **rows.MAXOUT, **rows.LINEAR}.items():  # as if this commit had them all
+        if name not in fastact.__all__:
+            monkeypatch.setattr(fastact, name, op.numpy, raising=False)
+    suite = (bench_elementwise.Elementwise, bench_elementwise.Overhead, bench_rows.Rows, bench_rows.Maxout)
+    for benchmark in (benchmark() for benchmark in suite):
+        measured = benchmark.setup_cache()
+        for combination in itertools.product(*benchmark.params):
+            if combination[:2] != ("exp", "backward"):
+                benchmark.setup(measured, *combination)
+                for track in (benchmark.track_nanoseconds, benchmark.track_ratio):
+                    assert min(track(measured, *combination)["samples"]) > 0
+    memory = bench_memory.CrossEntropy()
+    memory.setup_cache()
+    for function, who in itertools.product(*memory.params):
+        memory.setup(function, who)
+        memory.peakmem_cross_entropy(function, who)
+
+
+def test_asv_benchmarks_of_a_commit_without_the_function(monkeypatch: Any) -> None:
+    import pytest
+
+    monkeypatch.setitem(rows.ROWS, "not_yet", rows.RowOp("x", rows.softmax))
+    monkeypatch.setattr(bench_elementwise.Elementwise, "params", (("exp",), ("backward",), (10,)))
+    monkeypatch.setattr(bench_rows.Rows, "params", (("not_yet",), ("1000 x 1000",)))
+    for benchmark in (bench_elementwise.Elementwise(), bench_rows.Rows()):
+        (combination,) = itertools.product(*benchmark.params)
+        with pytest.raises(NotImplementedError, match="this commit has no"):
+            benchmark.setup(benchmark.setup_cache(), *combination)
