@@ -66,10 +66,12 @@ CONSTANTS = 6
 
 
 def copy_one(x: Scalar, best: Scalar, cap: Scalar) -> tuple[Scalar, Scalar]:
+    """Keep an element, and the larger of it and the column's best."""
     return maximum(best, prepare(x, cap)), x
 
 
 def level_one(m: Scalar, best: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+    """The largest so far, and its level."""
     largest = maximum(m, best)
     base, n = level(largest)
     shift, floor = reach(n)
@@ -79,30 +81,36 @@ def level_one(m: Scalar, best: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
 def add_one(
     x: Scalar, m: Scalar, base: Scalar, shift: Scalar, floor: Scalar, rest: Scalar, ties: Scalar, cap: Scalar
 ) -> tuple[Scalar, Scalar]:
+    """Add an element to its column's sum."""
     return add_exponential(prepare(x, cap), rest, ties, m, base, shift, floor)
 
 
 def add_term(a: Scalar, b: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, total: Scalar, cap: Scalar) -> Scalar:
+    """Add an element's term to its column's sum."""
     return total + term(prepare(a, cap), b, p, q, r, s)
 
 
 def add_lane(other: Scalar, lane: Scalar) -> Scalar:
+    """Add two lanes."""
     return lane + other
 
 
 def add_chunk(part: Scalar, total: Scalar) -> Scalar:
+    """Add a chunk's sum to the column's."""
     return total + widen(part)
 
 
 def join_one(
     largest: Scalar, part_ties: Scalar, part_rest: Scalar, m: Scalar, ties: Scalar, rest: Scalar
 ) -> tuple[Scalar, Scalar, Scalar]:
+    """Join a chunk's state to the column's."""
     return joined(m, ties, rest, largest, part_ties, widen(part_rest))
 
 
 def write_one(
     a: Scalar, b: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, t: Scalar, u: Scalar, cap: Scalar
 ) -> Scalar:
+    """One result."""
     return formula(prepare(a, cap), b, p, q, r, s, t, u, cap)
 
 
@@ -159,12 +167,24 @@ def tree_of_lanes(sums: Any, used: Any, block: Any) -> None:
         half = half // 2
 
 
-def exponential_states(x: Any, step: Any, core_step: Any, width: Any, block: Any, c: Any, tile: Any, state: Any, cap: Any) -> None:
+def exponential_states(
+    x: Any, step: Any, core_step: Any, width: Any, block: Any, c: Any, tile: Any, state: Any, cap: Any
+) -> None:
     """The states of a block of columns' exponentials; leaves the last chunk of ``x`` in ``tile``."""
     own_function_with_wide_vectors()
     sums = lane_tile()
-    best, base, shift, floor = row_of(state, BEST, block), row_of(state, BASE, block), row_of(state, SHIFT, block), row_of(state, FLOOR, block)
-    tied, m, ties, rest = row_of(state, TIED, block), row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block)
+    best, base, shift, floor = (
+        row_of(state, BEST, block),
+        row_of(state, BASE, block),
+        row_of(state, SHIFT, block),
+        row_of(state, FLOOR, block),
+    )
+    tied, m, ties, rest = (
+        row_of(state, TIED, block),
+        row_of(state, M, block),
+        row_of(state, TIES, block),
+        row_of(state, REST, block),
+    )
     lowest_row(m, block)
     zero_row(ties, block)
     zero_wide_row(rest, block)
@@ -189,7 +209,9 @@ def exponential_states(x: Any, step: Any, core_step: Any, width: Any, block: Any
         join_states((best, tied, sums, m, ties, rest), block, ())
 
 
-def copied_columns(x: Any, step: Any, core_step: Any, width: Any, block: Any, c: Any, tile: Any, state: Any, cap: Any) -> None:
+def copied_columns(
+    x: Any, step: Any, core_step: Any, width: Any, block: Any, c: Any, tile: Any, state: Any, cap: Any
+) -> None:
     """For an op without exponentials: only leaves a first chunk of ``x`` in ``tile``, as later passes expect."""
     own_function_with_wide_vectors()
     best = row_of(state, BEST, block)
@@ -295,7 +317,12 @@ def finish_map(state: Any, constants: Any, block: Any) -> None:
     """The constants of a block of columns."""
     p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
     s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
-    m, ties, rest, total = row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block), row_of(state, TOTAL, block)
+    m, ties, rest, total = (
+        row_of(state, M, block),
+        row_of(state, TIES, block),
+        row_of(state, REST, block),
+        row_of(state, TOTAL, block),
+    )
     finish_rows((m, ties, rest, total, p, q, r, s, t, u), block, ())
 
 
@@ -325,14 +352,33 @@ def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
         column_sums(a, steps[0], a_core, b, steps[last - 1], b_core, width, block, c, tile, state, constants, ZERO)
         finish_map(state, constants, block)
         write_columns(
-            a, steps[0], a_core, b, steps[last - 1], b_core, y, steps[last], y_core, width, block, c, tile, constants, ZERO
+            a,
+            steps[0],
+            a_core,
+            b,
+            steps[last - 1],
+            b_core,
+            y,
+            steps[last],
+            y_core,
+            width,
+            block,
+            c,
+            tile,
+            constants,
+            ZERO,
         )
     clear_fp_flags()
 
 
 def finish_reduction(state: Any, results: Any, block: Any) -> None:
     """The results of a block of columns."""
-    m, ties, rest, total = row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block), row_of(state, TOTAL, block)
+    m, ties, rest, total = (
+        row_of(state, M, block),
+        row_of(state, TIES, block),
+        row_of(state, REST, block),
+        row_of(state, TOTAL, block),
+    )
     finish_rows((m, ties, rest, total, results), block, ())
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import columns, lanes, memory, rows
-from fastact.engine.columns import CONSTANTS, M, MOST_STEPS, REST, STATE_ROWS, STEP, TIES, TOTAL
+from fastact.engine.columns import CONSTANTS, MOST_STEPS, REST, STATE_ROWS, STEP, TIES, TOTAL, M
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.memory import advance, call_loop, clear_fp_flags, field, own_function_with_wide_vectors
@@ -222,7 +222,7 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
     if HAS_LABEL:
         for j in range(width):
             label = load_label(advance(args[LABELS], (first + j) * steps[LABELS]), field(record, LABEL))
-            if 0 <= label and label < c:
+            if label >= 0 and label < c:
                 value = prepare(load_x(advance(x, j * steps[X] + label * x_core)), cap)
                 store_value(advance(row_of(constants, X_LABEL, block), j * COMPUTED_SIZE), value)
                 place = advance(args[WEIGHTS], (first + j) * steps[WEIGHTS] + label * w_core)
@@ -285,7 +285,9 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
     put_block(args, steps, record, first, width, block, c, constants, results)
 
 
-def put_block(args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, constants: Any, results: Any) -> None:
+def put_block(
+    args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, constants: Any, results: Any
+) -> None:
     """Write the results of a block of columns, and what differs from its neighbours in each column's gradient."""
     for j in range(width):
         i = first + j
@@ -303,7 +305,7 @@ def put_block(args: Any, steps: Any, record: Any, first: Any, width: Any, block:
                 y, y_core = advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5]
                 if ignored:
                     no_gradient(y, y_core, c)
-                elif 0 <= label and label < c:
+                elif label >= 0 and label < c:
                     value = load_value(advance(row_of(constants, AT_LABEL, block), j * COMPUTED_SIZE))
                     store_x(advance(y, label * y_core), value)
         put(args, steps, i, LOSS, loss)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import memory
-from fastact.engine.jit import internal
 from fastact.engine.elementloop import INTERLEAVE, ElementLoop
+from fastact.engine.jit import internal
 from fastact.engine.memory import (
     advance,
     as_address,

@@ -71,16 +71,19 @@ def larger(x: Scalar, best: Scalar, cap: Scalar) -> Scalar:
 def add_one(
     x: Scalar, rest: Scalar, ties: Scalar, m: Scalar, base: Scalar, shift: Scalar, floor: Scalar, cap: Scalar
 ) -> tuple[Scalar, Scalar]:
+    """Add an element to the sums."""
     return add_exponential(prepare(x, cap), rest, ties, m, base, shift, floor)
 
 
 def add_term(a: Scalar, b: Scalar, total: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, cap: Scalar) -> Scalar:
+    """Add an element's term to the sum."""
     return total + term(prepare(a, cap), b, p, q, r, s)
 
 
 def write_one(
     a: Scalar, b: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, t: Scalar, u: Scalar, cap: Scalar
 ) -> Scalar:
+    """One result."""
     return formula(prepare(a, cap), b, p, q, r, s, t, u, cap)
 
 

@@ -18,7 +18,9 @@ class RowOp:
     reference: Callable[..., Any]
     """The same in plain NumPy on float64 arrays, by a different and obviously right formula."""
     ulp: float
-    """The promised largest error, in units in the last place of what the docstring says."""
+    """The promised largest error in float32, in units in the last place of what the docstring says."""
+    double_ulp: float
+    """The same in float64."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,329 @@
+"""Cross-entropy: every combination of its options against the reference, PyTorch, central differences; edges and errors."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import fastact as fa
+from fastact.rows import reference
+
+OPTIONS = [
+    {
+        "weight": weight,
+        "ignore_index": ignore_index,
+        "label_smoothing": smoothing,
+        "z_loss": z_loss,
+        "softcap": softcap,
+        "reduction": reduction,
+        "target": target,
+    }
+    for weight, ignore_index, smoothing, z_loss, softcap, reduction, target in itertools.product(
+        (False, True),
+        (-100, 3),
+        (0.0, 0.1, 1.0),
+        (0.0, 0.01),
+        (None, 5.0),
+        ("mean", "sum", "none"),
+        ("labels", "probabilities"),
+    )
+    if target == "labels" or ignore_index < 0
+]
+SHAPES = [(5, 1000), (40, 11), (3, 2100)]
+
+
+def problem(options, shape, dtype="float32", seed=0):
+    """Logits, target and arguments of one combination; some labels are ignored."""
+    rng = np.random.default_rng(seed)
+    rows, classes = shape
+    logits = (4 * rng.normal(size=shape)).astype(dtype)
+    arguments = dict(options)
+    if arguments.pop("target") == "labels":
+        target = rng.integers(0, classes, rows)
+        target[rng.random(rows) < 0.3] = options["ignore_index"]
+    else:
+        target = rng.dirichlet(np.ones(classes), rows).astype(dtype)
+    arguments["weight"] = rng.uniform(0.5, 2, classes).astype(dtype) if options["weight"] else None
+    return logits, target, arguments
+
+
+def label(options):
+    return "-".join(f"{value}" for value in options.values())
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=label)
+def test_every_combination(options, same_bits):
+    for shape in SHAPES:
+        logits, target, arguments = problem(options, shape)
+        loss, grad = fa.cross_entropy_with_grad(logits, target, **arguments)
+        same_bits(fa.cross_entropy(logits, target, **arguments), loss)
+        expected, expected_grad = reference.cross_entropy_with_grad(logits, target, **arguments)
+        largest = reference.largest_terms(logits, target, **arguments)
+        # tanh leaves a capped logit with half a unit in its last place, which the exponential turns into so many.
+        allowed = 4 + (arguments["softcap"] or 0)
+        assert np.all(abs(loss - expected) <= 4 * np.spacing(np.float32(abs(expected))))
+        assert np.all(abs(grad - expected_grad) <= allowed * np.spacing(largest.astype(np.float32)))
+        flipped = target if target.ndim == 1 else np.ascontiguousarray(target.T)
+        other = fa.cross_entropy_with_grad(np.ascontiguousarray(logits.T), flipped, axis=0, **arguments)
+        same_bits(other, (loss, grad.T))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=label)
+def test_like_pytorch(options):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    if options["z_loss"] or options["softcap"]:
+        pytest.skip("PyTorch has no such option")
+    logits, target, arguments = problem(options, (40, 11), "float64")
+    leaf = torch.tensor(logits, requires_grad=True)
+    names = ("ignore_index", "label_smoothing", "reduction")
+    weight = None if arguments["weight"] is None else torch.tensor(arguments["weight"])
+    expected = torch.nn.functional.cross_entropy(
+        leaf, torch.tensor(target), weight=weight, **{name: arguments[name] for name in names}
+    )
+    expected.sum().backward()
+    loss, grad = fa.cross_entropy_with_grad(logits, target, **arguments)
+    assert np.allclose(loss, expected.detach().numpy(), rtol=1e-13)
+    assert np.allclose(grad, leaf.grad.numpy(), rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("options", OPTIONS[::7], ids=label)
+def test_gradient_against_differences(options):
+    logits, target, arguments = problem(options, (4, 7), "float64", seed=3)
+    grad = fa.cross_entropy_with_grad(logits, target, **arguments)[1]
+    for i, k in np.ndindex(logits.shape):
+        step = np.zeros_like(logits)
+        step[i, k] = 1e-5
+        high, low = (np.sum(fa.cross_entropy(logits + s, target, **arguments)) for s in (step, -step))
+        assert abs(grad[i, k] - (high - low) / 2e-5) < 1e-8
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("labels", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])
+def test_dtypes(kind, labels, same_bits):
+    rng = np.random.default_rng(0)
+    for shape in ((30, 100), (3, 100)):
+        logits = (4 * rng.normal(size=shape)).astype(kind)
+        target = rng.integers(0, 100, shape[0])
+        if not labels.startswith("u"):
+            target[1] = -100
+        expected = fa.cross_entropy_with_grad(logits, target, reduction="none")
+        same_bits(fa.cross_entropy_with_grad(logits, target.astype(labels), reduction="none"), expected)
+        assert expected[0].dtype == expected[1].dtype == np.dtype(kind)
+        loss, grad = reference.cross_entropy_with_grad(logits, target, reduction="none")
+        assert np.allclose(expected[0], loss, rtol=4 * float(np.finfo(kind).eps), atol=1e-7)
+        assert np.allclose(expected[1], grad, rtol=4 * float(np.finfo(kind).eps), atol=1e-7)
+
+
+def test_labels_are_not_copied():
+    import tracemalloc
+
+    logits, target = np.zeros((200_000, 2), np.float32), np.zeros(200_000, np.uint8)
+    fa.cross_entropy(logits, target)
+    tracemalloc.start()
+    try:
+        fa.cross_entropy(logits, target)
+        assert tracemalloc.get_traced_memory()[1] < 60 * len(target)  # four results of eight bytes a row; no matrix
+    finally:
+        tracemalloc.stop()
+
+
+def test_several_dimensions(same_bits):
+    rng = np.random.default_rng(0)
+    logits, target = rng.normal(size=(2, 5, 3, 4)).astype(np.float32), rng.integers(0, 5, (2, 3, 4))
+    loss, grad = fa.cross_entropy_with_grad(logits, target, axis=1, reduction="none")
+    assert loss.shape == target.shape
+    flat = np.moveaxis(logits, 1, -1).reshape(-1, 5)
+    expected = fa.cross_entropy_with_grad(flat, target.reshape(-1), reduction="none")
+    same_bits(loss.reshape(-1), expected[0])
+    same_bits(np.moveaxis(grad, 1, -1).reshape(-1, 5), expected[1])
+    same_bits(fa.cross_entropy(logits[0, :, 0, 0], target[0, 0, 0]), loss[0, 0, 0])
+
+
+def test_in_place_extras_and_threads(same_bits, threads):
+    rng = np.random.default_rng(0)
+    for shape, axis in (((300, 1100), -1), ((9, 1100), 0), ((5000, 9), -1)):
+        logits = rng.normal(size=shape).astype(np.float32)
+        target = rng.integers(0, shape[axis], shape[1 + axis if axis == 0 else 0])
+        with threads(1):
+            expected = fa.cross_entropy_with_grad(logits, target, axis=axis, return_lse=True, return_argmax=True)
+        same_bits(expected[2], fa.logsumexp(logits, axis=axis))
+        assert np.array_equal(expected[3], np.argmax(logits, axis=axis))
+        for n in (2, 3):
+            with threads(n):
+                got = fa.cross_entropy_with_grad(logits, target, axis=axis, return_lse=True, return_argmax=True)
+            same_bits(got, expected)
+        loss, grad = fa.cross_entropy_with_grad(logits, target, axis=axis, out=logits)
+        assert grad is logits
+        same_bits((loss, grad), expected[:2])
+
+
+def test_in_place_allocates_rows_only():
+    import tracemalloc
+
+    logits, target = np.zeros((100, 4000), np.float32), np.zeros(100, int)
+    fa.cross_entropy_with_grad(logits, target, out=logits)
+    tracemalloc.start()
+    try:
+        fa.cross_entropy_with_grad(logits, target, out=logits)
+        assert tracemalloc.get_traced_memory()[1] < 100 * 200
+    finally:
+        tracemalloc.stop()
+
+
+def test_argmax_is_the_first_and_nan_counts():
+    for rows in (1, 40):
+        logits = np.zeros((rows, 90), np.float32)
+        logits[:, [7, 70]] = 1.0
+        logits[0, [40, 50]] = np.nan
+        argmax = fa.cross_entropy_with_grad(logits, np.zeros(rows, int), return_argmax=True)[2]
+        assert np.array_equal(argmax, np.argmax(logits, axis=-1))
+
+
+def test_a_small_loss_is_precise():
+    logits = np.float32([[20, 0, 0]])
+    loss, grad = fa.cross_entropy_with_grad(logits, [0])
+    exact = np.log1p(2 * np.exp(-20.0))
+    assert abs(loss - exact) <= np.spacing(np.float32(exact))
+    assert abs(grad[0, 0] - np.expm1(-exact)) <= np.spacing(np.float32(exact))
+    assert fa.cross_entropy(logits + np.float32(1e4), [0]) == loss
+
+
+@pytest.mark.parametrize("rows", [1, 40])
+def test_rows_that_are_not_finite(rows):
+    for row in ([np.inf, 0, 1], [-np.inf] * 3, [np.nan, 0, 1], [np.nan, np.inf, 0]):
+        logits = np.tile(np.float32(row), (rows, 1))
+        loss, grad = fa.cross_entropy_with_grad(logits, np.zeros(rows, int), reduction="none")
+        assert np.isnan(loss).all()
+        assert np.isnan(grad).all()
+    logits = np.tile(np.float32([-np.inf, 0, 0]), (rows, 1))
+    assert np.isinf(fa.cross_entropy(logits, np.zeros(rows, int)))
+    assert np.allclose(fa.cross_entropy(logits, np.ones(rows, int)), np.log(2))
+    # A masked class that has nothing of the target adds nothing.
+    target = np.tile(np.float32([0, 0.5, 0.5]), (rows, 1))
+    assert np.allclose(fa.cross_entropy(logits, target), np.log(2))
+
+
+@pytest.mark.parametrize("rows", [2, 40])
+def test_ignored_rows(rows):
+    logits = np.full((rows, 4), np.nan, np.float32)
+    target = np.full(rows, -100)
+    loss, grad = fa.cross_entropy_with_grad(logits, target)
+    assert np.isnan(loss)
+    assert not grad.any()
+    assert fa.cross_entropy(logits, target, empty=0.0) == 0
+    assert fa.cross_entropy(logits, target, reduction="sum") == 0
+    logits[0], target[0] = 0, 2
+    loss, grad = fa.cross_entropy_with_grad(logits, target)
+    assert np.allclose(loss, np.log(4))
+    assert np.allclose(grad[0], [0.25, 0.25, -0.75, 0.25])
+    assert not grad[1:].any()
+
+
+@pytest.mark.parametrize("rows", [3, 40])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_a_label_out_of_range_raises_before_anything_is_written(rows, reduction):
+    logits, target = np.ones((rows, 4), np.float32), np.zeros(rows, int)
+    for bad in (4, -1, -101, 10**9):
+        target[2] = bad
+        out = np.full_like(logits, 7)
+        with pytest.raises(IndexError, match=rf"label {bad} at position 2 is out of range for 4 classes.*0 to 3"):
+            fa.cross_entropy(logits, target, reduction=reduction)
+        with pytest.raises(IndexError, match=rf"label {bad} at position 2"):
+            fa.cross_entropy_with_grad(logits, target, reduction=reduction, out=out)
+        assert (out == 7).all()
+    with pytest.raises(IndexError, match=r"position \(1, 0\)"):
+        fa.cross_entropy(np.ones((2, 3, 4)), [[0, 0, 0], [9, 0, 0]], reduction=reduction)
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "arguments"),
+    [
+        (ValueError, "target of class indices must have shape", {"target": [0, 1]}),
+        (ValueError, "target of class probabilities must have shape", {"target": np.ones((3, 5))}),
+        (TypeError, "target must hold integers", {"target": ["a", "b", "c"]}),
+        (TypeError, "target must hold integers", {"target": [True, False, True]}),
+        (TypeError, "logits must be float", {"logits": np.ones((3, 4), complex)}),
+        (ValueError, "axis of classes", {"logits": 1.0, "target": 0}),
+        (ValueError, "weight must have one element", {"weight": np.ones(3)}),
+        (TypeError, "weight must hold real", {"weight": ["a"] * 4}),
+        (ValueError, "label_smoothing must be between 0 and 1, got 1.5", {"label_smoothing": 1.5}),
+        (ValueError, "label_smoothing must be between", {"label_smoothing": np.nan}),
+        (ValueError, "reduction must be one of 'mean', 'sum', 'none', got 'avg'", {"reduction": "avg"}),
+        (ValueError, "softcap must be", {"softcap": 0.0}),
+        (ValueError, "z_loss must be finite", {"z_loss": np.inf}),
+        (ValueError, "ignore_index must be negative", {"target": np.ones((3, 4)), "ignore_index": 1}),
+        (np.exceptions.AxisError, "axis 2", {"axis": 2}),
+    ],
+)
+def test_errors_name_the_argument(error, text, arguments):
+    given = {"logits": np.ones((3, 4)), "target": [0, 1, 2]} | arguments
+    for function in (fa.cross_entropy, fa.cross_entropy_with_grad):
+        with pytest.raises(error, match=text):
+            function(
+                given["logits"],
+                given["target"],
+                **{k: v for k, v in arguments.items() if k not in ("logits", "target")},
+            )
+
+
+def test_bad_out():
+    logits = np.ones((3, 4), np.float32)
+    for error, out in (
+        (TypeError, np.ones((3, 4))),
+        (TypeError, [1.0]),
+        (ValueError, np.ones((4, 3), np.float32)),
+        (ValueError, np.broadcast_to(np.float32(1), (3, 4))),
+    ):
+        with pytest.raises(error, match="out"):
+            fa.cross_entropy_with_grad(logits, [0, 1, 2], out=out)
+
+
+def test_empty():
+    assert np.isnan(fa.cross_entropy(np.ones((0, 4)), np.ones(0, int)))
+    assert fa.cross_entropy(np.ones((0, 4)), np.ones(0, int), reduction="none").shape == (0,)
+    assert fa.cross_entropy_with_grad(np.ones((0, 4)), np.ones(0, int))[1].shape == (0, 4)
+    assert fa.cross_entropy(np.ones((3, 1)), np.zeros(3, int)) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_linear(dtype, reduction, smoothing):
+    rng = np.random.default_rng(0)
+    hidden, weight = rng.normal(size=(7, 9, 6)).astype(dtype), rng.normal(size=(50, 6)).astype(dtype)
+    target, bias = rng.integers(0, 50, (7, 9)).astype(np.uint8), rng.normal(size=50).astype(dtype)
+    options = {"reduction": reduction, "label_smoothing": smoothing, "ignore_index": 3}
+    options["class_weight"] = rng.uniform(0.5, 2, 50)
+    for extra in ({}, {"bias": bias}):
+        got = fa.linear_cross_entropy_with_grad(hidden, weight, target, **options, **extra)
+        expected = reference.linear_cross_entropy_with_grad(hidden, weight, target, **options, **extra)
+        assert np.array_equal(fa.linear_cross_entropy(hidden, weight, target, **options, **extra), got[0])
+        assert len(got) == len(expected)
+        for g, e in zip(got, expected, strict=True):
+            assert g.dtype == np.dtype(dtype)
+            assert np.max(abs(g - e)) <= 40 * np.finfo(dtype).eps * np.max(abs(e))
+
+
+def test_linear_errors_and_memory():
+    import tracemalloc
+
+    hidden, weight, target = np.ones((64, 8), np.float32), np.ones((3000, 8), np.float32), np.zeros(64, int)
+    for error, text, arguments in (
+        (ValueError, "weight must have shape", (hidden, weight.T, target)),
+        (ValueError, "target must have shape", (hidden, weight, target[1:])),
+        (TypeError, "target must hold integers", (hidden, weight, target * 1.0)),
+        (TypeError, "hidden must be float", (hidden.astype(int), weight, target)),
+        (IndexError, "label 3000 at position 0", (hidden, weight, target + 3000)),
+    ):
+        with pytest.raises(error, match=text):
+            fa.linear_cross_entropy_with_grad(*arguments)
+    with pytest.raises(ValueError, match="bias must have shape"):
+        fa.linear_cross_entropy(hidden, weight, target, bias=np.ones(4))
+    fa.linear_cross_entropy_with_grad(hidden, weight, target)
+    tracemalloc.start()
+    try:
+        results = fa.linear_cross_entropy_with_grad(hidden, weight, target)
+        extra = tracemalloc.get_traced_memory()[1] - sum(np.asarray(r).nbytes for r in results)
+        assert extra < 0.25 * 64 * 3000 * 4  # a sixteenth for the block, and the slice of a product
+    finally:
+        tracemalloc.stop()
