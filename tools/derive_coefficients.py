@@ -185,47 +185,45 @@ def tail_ratio(t: Real) -> Real:
     return mp.exp(t * t / 2) * mp.erfc(t / mp.sqrt(2)) / 2
 
 
-@functools.cache
-def tail_denominator() -> tuple[Real, ...]:
-    """Find the denominator of a quotient of degrees 4 and 5 that is nearly ``tail_ratio`` on [0, 14.6].
-
-    Least squares of ``numerator - ratio * denominator``, made relative with the previous round's denominator. It need
-    not be the best, as the numerator is fitted once more, to ``tail_ratio`` times this.
-    """
-    count = 60
-    points = [TAIL_END_FLOAT32 * (1 - mp.cos(mp.pi * (i + mpf("0.5")) / count)) ** 2 / 4 for i in range(count)]
-    values = [tail_ratio(t) for t in points]
-    columns = [[t**j for t in points] for j in range(5)]
-    columns += [[-r * t**j for r, t in zip(values, points, strict=True)] for j in range(1, 6)]
-    denominators = [(1 + t) ** 5 for t in points]
-    coefficients: tuple[Real, ...] = ()
-    for _ in range(12):
-        weights = [1 / (r * d) for r, d in zip(values, denominators, strict=True)]
-        coefficients = (mpf(1), *lawson(columns, values, weights, 1)[5:])
-        denominators = [mp.polyval(coefficients[::-1], t) for t in points]
-    return coefficients
+TAIL_OFFSET_FLOAT32, TAIL_OFFSET_FLOAT64 = mpf(7) / 32, mpf(9) / 64
+TAIL_END_FLOAT32 = mpf("14.4")
+SUBNORMAL_FLOAT32 = mpf("13.15")
+"""From here on ``t * Phi(-t)`` is subnormal in float32."""
 
 
-def tail_numerator(t: Real) -> Real:
-    return tail_ratio(t) * mp.polyval([nearest(c, np.float64) for c in reversed(tail_denominator())], t)
+def tail_float32(v: Real) -> Real:
+    """``p`` in ``tail_ratio(t) = (1 + p(v)) * q / 2`` with ``q = 1.25 / (t + 2.5)``, ``v = q - 7/32``."""
+    q = v + TAIL_OFFSET_FLOAT32
+    return 2 * tail_ratio(mpf("1.25") / q - mpf("2.5")) / q - 1
 
 
-TAIL_END_FLOAT32 = mpf("14.6")
-TAIL_OFFSET = mpf(9) / 64
-
-
-def tail_of_quotient(v: Real) -> Real:
+def tail_float64(v: Real) -> Real:
     """``p`` in ``tail_ratio(t) = (1 + p(v)) * q / 2`` with ``q = 1 / (t + 3)``, ``v = q - 9/64``."""
-    q = v + TAIL_OFFSET
+    q = v + TAIL_OFFSET_FLOAT64
     return 2 * tail_ratio(1 / q - 3) / q - 1
 
 
-def tail_remainder(v: Real) -> Real:
-    return (tail_of_quotient(v) - nearest(tail_of_quotient(mpf(0)), np.float64)) / v
+def tail_remainder_float32(v: Real) -> Real:
+    return (tail_float32(v) - nearest(tail_float32(mpf(0)), np.float32)) / v
 
 
-def tail_weight(v: Real) -> Real:
-    return v / (1 + tail_of_quotient(v))
+def tail_remainder_float64(v: Real) -> Real:
+    return (tail_float64(v) - nearest(tail_float64(mpf(0)), np.float64)) / v
+
+
+def tail_weight_float32(v: Real) -> Real:
+    """Give what an error means relative to ``t * Phi(-t)``, or to the smallest normal float32 if that is larger."""
+    t = mpf("1.25") / (v + TAIL_OFFSET_FLOAT32) - mpf("2.5")
+    return v / (1 + tail_float32(v)) * min(1, mp.exp((SUBNORMAL_FLOAT32**2 - t**2) / 2))
+
+
+def tail_weight_float64(v: Real) -> Real:
+    return v / (1 + tail_float64(v))
+
+
+def half_expm1_quotient(v: Real) -> Real:
+    """``p`` in ``expm1(-v / 2) = v * p(v)``."""
+    return mp.expm1(-v / 2) / v
 
 
 def half_expm1_remainder(v: Real) -> Real:
@@ -299,7 +297,16 @@ def erf_derivations() -> list[Derivation]:
             weight=lambda s: mpf(1),
             exact=erfc_eighth_root,
         ),
-        Derivation("erf", "_HALF_EXP_NARROW", lambda v: mp.exp(-v / 2), (-LN2, LN2), 6, double, leading=(1,)),
+        Derivation(
+            "erf",
+            "_HALF_EXPM1_FLOAT32",
+            half_expm1_quotient,
+            (-LN2, LN2),
+            5,
+            single,
+            weight=lambda v: v * mp.exp(v / 2),
+            leading=(-0.5,),
+        ),
         Derivation(
             "erf",
             "_HALF_EXPM1_FLOAT64",
@@ -309,24 +316,23 @@ def erf_derivations() -> list[Derivation]:
             double,
             weight=lambda v: v * v * mp.exp(v / 2),
         ),
-        Derivation("erf", "_TAIL_NUMERATOR_NARROW", tail_numerator, (0, TAIL_END_FLOAT32), 4, double),
         Derivation(
             "erf",
-            "_TAIL_DENOMINATOR_NARROW",
-            lambda t: mp.polyval(tail_denominator()[::-1], t),
-            (0, TAIL_END_FLOAT32),
-            5,
-            double,
-            exact=tail_denominator,
+            "_TAIL_FLOAT32",
+            tail_remainder_float32,
+            (mpf("1.25") / (TAIL_END_FLOAT32 + mpf("2.5")) - TAIL_OFFSET_FLOAT32, mpf("0.5") - TAIL_OFFSET_FLOAT32),
+            8,
+            single,
+            weight=tail_weight_float32,
         ),
         Derivation(
             "erf",
             "_TAIL_FLOAT64",
-            tail_remainder,
-            (1 / mpf(42) - TAIL_OFFSET, 1 / mpf("3.75") - TAIL_OFFSET),
+            tail_remainder_float64,
+            (1 / mpf(42) - TAIL_OFFSET_FLOAT64, 1 / mpf("3.75") - TAIL_OFFSET_FLOAT64),
             21,
             double,
-            weight=tail_weight,
+            weight=tail_weight_float64,
         ),
         Derivation("erf", "_CENTRE_FLOAT64", centre, (0, mpf("0.5625")), 9, double),
         Derivation("erf", "_CENTRE_DERIVATIVE_FLOAT64", centre_derivative, (0, mpf("0.5625")), 9, double),
