@@ -41,7 +41,7 @@ finish: Any = None
 beside: Any = None
 row_state: Any = None
 row_sum: Any = None
-row_weight_sum: Any = None
+row_dense_sum: Any = None
 write_row: Any = None
 log_excess: Any = None
 load_x: Any = None
@@ -129,26 +129,27 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
                 d_label = load_x(advance(dense, label * d_core))
         slope, offset = T(option(args, steps, i, SLOPE)), T(option(args, steps, i, OFFSET))
         m, ties, rest = row_state(x, x_core, c, cap)
-        terms, weights = widen(ZERO), widen(ZERO)
+        terms, dense_sum = widen(ZERO), widen(ZERO)
         if HAS_DENSE:
             constants = (m, T(log_excess(m, ties, rest)), slope, offset)
             terms = row_sum(x, x_core, dense, d_core, c, constants, cap)
             if HAS_GRAD:
-                weights = row_weight_sum(x, x_core, dense, d_core, c, constants, cap)
+                dense_sum = row_dense_sum(x, x_core, dense, d_core, c, constants, cap)
         loss, lse, p, q, r, s, t, u, at_label = finish(
             m,
             ties,
             rest,
             terms,
-            weights,
+            dense_sum,
             x_label,
             weight,
             d_label,
-            T(option(args, steps, i, KEEP)),
-            slope,
-            offset,
+            option(args, steps, i, KEEP),
+            option(args, steps, i, SLOPE),
+            option(args, steps, i, OFFSET),
             option(args, steps, i, Z_LOSS),
             option(args, steps, i, SCALE),
+            c * 1.0,
             cap,
         )
         put(args, steps, i, LOSS, loss)
@@ -166,12 +167,12 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
 
 X_LABEL, WEIGHT_LABEL, D_LABEL, AT_LABEL, INDEX = range(CONSTANTS, CONSTANTS + 5)
 """Further rows of a block's constants."""
-LOSSES, LSES, WEIGHT_SUMS = 0, 2, TOTAL
+LOSSES, LSES, DENSE_SUMS = 0, 2, TOTAL
 """Rows of a block's results, of float64, which may take two; the last is where a sum of terms is left."""
 
 column_states: Any = None
 column_sums: Any = None
-column_weight_sums: Any = None
+column_dense_sums: Any = None
 write_columns: Any = None
 x_tile: Any = None
 row_tile: Any = None
@@ -218,7 +219,7 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
     for k in range(CONSTANTS + 5):
         zero_row(row_of(constants, k, block), block)
     zero_wide_row(row_of(state, TOTAL, block), block)
-    zero_wide_row(row_of(results, WEIGHT_SUMS, block), block)
+    zero_wide_row(row_of(results, DENSE_SUMS, block), block)
     if HAS_LABEL:
         for j in range(width):
             label = load_label(advance(args[LABELS], (first + j) * steps[LABELS]), field(record, LABEL))
@@ -238,7 +239,7 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
         start_constants((m, ties, rest, p, q, r, s), block, (slope, offset))
         column_sums(x, steps[X], x_core, dense, steps[DENSE], d_core, width, block, c, tile, state, constants, cap)
         if HAS_GRAD:
-            column_weight_sums(
+            column_dense_sums(
                 x, steps[X], x_core, dense, steps[DENSE], d_core, width, block, c, tile, results, constants, cap
             )
     if option(args, steps, 0, WANT_ARGMAX) != 0:
@@ -253,7 +254,7 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
             ties,
             rest,
             row_of(state, TOTAL, block),
-            row_of(results, WEIGHT_SUMS, block),
+            row_of(results, DENSE_SUMS, block),
             row_of(constants, X_LABEL, block),
             row_of(constants, WEIGHT_LABEL, block),
             row_of(constants, D_LABEL, block),
@@ -269,11 +270,12 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
         ),
         block,
         (
-            T(option(args, steps, 0, KEEP)),
-            slope,
-            offset,
+            option(args, steps, 0, KEEP),
+            option(args, steps, 0, SLOPE),
+            option(args, steps, 0, OFFSET),
             option(args, steps, 0, Z_LOSS),
             option(args, steps, 0, SCALE),
+            c * 1.0,
             cap,
         ),
     )
@@ -366,7 +368,7 @@ def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
     ).over_pointers()
     if kernel.dense and kernel.grad:
         weights = rows.scope_of(kernel.of_weights(), dtype)
-        scope["row_weight_sum"] = weights["row_sum"]
+        scope["row_dense_sum"] = weights["row_sum"]
     for template in (option, put, no_gradient, first_match):
         scope[template.__name__] = internal(clone(template, scope))
     return clone(entropy_rows, scope)
@@ -390,7 +392,7 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     scope["finish_rows"] = ElementLoop(kernel.finish, reads, writes).over_pointers()
     if kernel.dense and kernel.grad:
         weights = columns.scope_of(kernel.of_weights(), dtype)
-        scope["column_weight_sums"] = weights["column_sums"]
+        scope["column_dense_sums"] = weights["column_sums"]
     for helper in (option, put, no_gradient, put_block, entropy_block):
         scope[helper.__name__] = internal(clone(helper, scope))
     return clone(entropy_columns, scope)

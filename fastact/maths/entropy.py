@@ -38,8 +38,8 @@ def dense_term(x: Scalar, d: Scalar, m: Scalar, excess: Scalar, slope: Scalar, o
 
 @scalar
 def dense_weight(x: Scalar, d: Scalar, m: Scalar, excess: Scalar, slope: Scalar, offset: Scalar) -> Scalar:
-    """One class's part of the target."""
-    return fma(slope, d, offset)
+    """What is summed for the target's dense part, ``slope * sum(d) + offset * classes``: unrounded if all weights are 1."""
+    return d
 
 
 @scalar
@@ -48,7 +48,7 @@ def row_loss(
     ties: Scalar,
     rest: Scalar,
     terms: Scalar,
-    weights: Scalar,
+    dense_sum: Scalar,
     x_label: Scalar,
     w_label: Scalar,
     d_label: Scalar,
@@ -57,24 +57,25 @@ def row_loss(
     offset: Scalar,
     z_loss: Scalar,
     scale: Scalar,
+    classes: Scalar,
     cap: Scalar,
 ) -> tuple[Any, ...]:
-    """A row's loss and logsumexp, six constants for its gradient, and the gradient at the label."""
+    """A row's loss and logsumexp, six constants for its gradient, and the gradient at the label; the options are float64."""
     T = type(m)
     base, n = level(m)
     shift, floor = reach(n)
-    q_label = widen(keep) * widen(w_label)
+    q_label = keep * widen(w_label)
     lse = logsumexp(m, ties, rest)
     nll = (widen(m) - widen(x_label)) + log_excess(m, ties, rest)
     loss = terms + select(q_label == widen(0.0), widen(0.0), q_label * nll) + z_loss * lse * lse
     loss = loss + select(rest == rest, widen(0.0), widen(NAN))
     # The gradient is scale * ((sum of q + 2 * z_loss * lse) * p - q). At the label p is nearly 1 when the loss is small: the
     # difference is taken before the exponential.
-    other = weights + widen(2.0) * z_loss * lse
+    other = fma(slope, dense_sum, offset * classes) + widen(2.0) * z_loss * lse
     slope_of_p = T(scale * (q_label + other) / total(m, ties, rest))
-    dense_label = fma(widen(slope), widen(d_label), widen(offset))
+    dense_label = fma(slope, widen(d_label), offset)
     at_label = scale * (q_label * expm1(-nll) + (other * exp(-nll) - dense_label))
-    return loss, lse, base, shift, floor, slope_of_p, T(scale) * slope, T(scale) * offset, T(at_label)
+    return loss, lse, base, shift, floor, slope_of_p, T(scale * slope), T(scale * offset), T(at_label)
 
 
 @scalar
@@ -83,7 +84,7 @@ def row_loss_capped(
     ties: Scalar,
     rest: Scalar,
     terms: Scalar,
-    weights: Scalar,
+    dense_sum: Scalar,
     x_label: Scalar,
     w_label: Scalar,
     d_label: Scalar,
@@ -92,12 +93,13 @@ def row_loss_capped(
     offset: Scalar,
     z_loss: Scalar,
     scale: Scalar,
+    classes: Scalar,
     cap: Scalar,
 ) -> tuple[Any, ...]:
     """The same for capped logits."""
     T = type(m)
     loss, lse, base, shift, floor, p, t, u, at_label = row_loss(
-        m, ties, rest, terms, weights, x_label, w_label, d_label, keep, slope, offset, z_loss, scale, cap
+        m, ties, rest, terms, dense_sum, x_label, w_label, d_label, keep, slope, offset, z_loss, scale, classes, cap
     )
     ratio = x_label / cap
     return loss, lse, base, shift, floor, p, t, u, at_label * fma(-ratio, ratio, T(1.0))
