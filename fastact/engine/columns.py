@@ -52,6 +52,7 @@ add_exponentials: Any = None
 add_terms: Any = None
 add_lanes: Any = None
 add_chunks: Any = None
+first_states: Any = None
 join_states: Any = None
 finish_rows: Any = None
 write_elements: Any = None
@@ -98,6 +99,11 @@ def add_lane(other: Scalar, lane: Scalar) -> Scalar:
 def add_chunk(part: Scalar, total: Scalar) -> Scalar:
     """Add a chunk's sum to the column's."""
     return total + widen(part)
+
+
+def first_one(largest: Scalar, part_ties: Scalar, part_rest: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """The first chunk's state."""
+    return largest, part_ties, widen(part_rest)
 
 
 def join_one(
@@ -206,7 +212,10 @@ def exponential_states(
             lane = row_of(sums, k % LANES, block)
             add_exponentials((stored_row(tile, k, block), best, base, shift, floor, lane, tied), block, (cap,))
         tree_of_lanes(sums, used, block)
-        join_states((best, tied, sums, m, ties, rest), block, ())
+        if start == 0:
+            first_states((best, tied, sums, m, ties, rest), block, ())
+        else:
+            join_states((best, tied, sums, m, ties, rest), block, ())
 
 
 def copied_columns(
@@ -315,6 +324,7 @@ def write_columns(
 
 def finish_map(state: Any, constants: Any, block: Any) -> None:
     """The constants of a block of columns."""
+    own_function_with_wide_vectors()
     p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
     s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
     m, ties, rest, total = (
@@ -373,6 +383,7 @@ def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
 
 def finish_reduction(state: Any, results: Any, block: Any) -> None:
     """The results of a block of columns."""
+    own_function_with_wide_vectors()
     m, ties, rest, total = (
         row_of(state, M, block),
         row_of(state, TIES, block),
@@ -435,6 +446,7 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         ("add_terms", add_term, [dtype, dtype, *one * 5], one, 1),
         ("add_lanes", add_lane, one * 2, one, 1),
         ("add_chunks", add_chunk, one + wide, wide, 1),
+        ("first_states", first_one, one * 3, one * 2 + wide, 0),
         ("join_states", join_one, one * 5 + wide, one * 2 + wide, 3),
         ("finish_rows", kernel.finish, one * 2 + wide * 2, results, 0),
         ("write_elements", write_one, [dtype, dtype, *one * CONSTANTS], [dtype], 0),

@@ -65,14 +65,16 @@ def match_one(x: Scalar, found: Scalar, m: Scalar, cap: Scalar) -> Scalar:
     return found + select((value == m) | (value != value), T(1), T(0))
 
 
-def option(args: Any, steps: Any, i: Any, k: Any) -> Any:
-    """Option ``k`` of row ``i``."""
-    return load_wide(advance(args[OPTIONS], i * steps[OPTIONS] + k * steps[CORE + 3]))
+def option(args: Any, steps: Any, k: Any) -> Any:
+    """Option ``k``, the same for all rows."""
+    return load_wide(advance(args[OPTIONS], k * steps[CORE + 3]))
 
 
-def put(args: Any, steps: Any, i: Any, k: Any, value: Any) -> None:
-    """Write result ``k`` of row ``i``."""
-    store_wide(advance(args[RESULTS], i * steps[RESULTS] + k * steps[CORE + 4]), value)
+def put_row(place: Any, step: Any, loss: Any, weight: Any, lse: Any) -> None:
+    """Write a row's results but for the index of its maximum."""
+    store_wide(place, loss)
+    store_wide(advance(place, step), weight)
+    store_wide(advance(place, 2 * step), lse)
 
 
 def first_match(x: Any, step: Any, c: Any, m: Any, cap: Any) -> Any:
@@ -109,25 +111,25 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
         call_loop(field(record, ENTRY), args, dims, steps, record)
         return
     x_core, w_core, d_core = steps[CORE], steps[CORE + 1], steps[CORE + 2]
+    cap, kind, ignored = T(option(args, steps, CAP)), field(record, LABEL), load_label(args[IGNORED], INT64)
     for i in range(n):
         x, dense = advance(args[X], i * steps[X]), advance(args[DENSE], i * steps[DENSE])
+        result, result_step = advance(args[RESULTS], i * steps[RESULTS]), steps[CORE + 4]
         label, weight, x_label, d_label = 0, T(1), ZERO, ZERO
-        cap = T(option(args, steps, i, CAP))
         if HAS_LABEL:
-            label = load_label(advance(args[LABELS], i * steps[LABELS]), field(record, LABEL))
-            ignored = label == load_label(advance(args[IGNORED], i * steps[IGNORED]), INT64)
-            if ignored or label < 0 or label >= c:
-                nothing = widen(ZERO) if ignored else widen(NAN)
-                for k in range(4):
-                    put(args, steps, i, k, nothing)
-                if HAS_GRAD and ignored:
+            label = load_label(advance(args[LABELS], i * steps[LABELS]), kind)
+            if label == ignored or label < 0 or label >= c:
+                nothing = widen(ZERO) if label == ignored else widen(NAN)
+                put_row(result, result_step, nothing, nothing, nothing)
+                store_wide(advance(result, ARGMAX * result_step), nothing)
+                if HAS_GRAD and label == ignored:
                     no_gradient(advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5], c)
                 continue
             x_label = prepare(load_x(advance(x, label * x_core)), cap)
             weight = load_weight(advance(args[WEIGHTS], i * steps[WEIGHTS] + label * w_core))
             if HAS_DENSE:
                 d_label = load_x(advance(dense, label * d_core))
-        slope, offset = T(option(args, steps, i, SLOPE)), T(option(args, steps, i, OFFSET))
+        slope, offset = T(option(args, steps, SLOPE)), T(option(args, steps, OFFSET))
         m, ties, rest = row_state(x, x_core, c, cap)
         terms, dense_sum = widen(ZERO), widen(ZERO)
         if HAS_DENSE:
@@ -144,19 +146,18 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
             x_label,
             weight,
             d_label,
-            option(args, steps, i, KEEP),
-            option(args, steps, i, SLOPE),
-            option(args, steps, i, OFFSET),
-            option(args, steps, i, Z_LOSS),
-            option(args, steps, i, SCALE),
+            option(args, steps, KEEP),
+            option(args, steps, SLOPE),
+            option(args, steps, OFFSET),
+            option(args, steps, Z_LOSS),
+            option(args, steps, SCALE),
             c * 1.0,
             cap,
         )
-        put(args, steps, i, LOSS, loss)
-        put(args, steps, i, WEIGHT, widen(weight))
-        put(args, steps, i, LSE, lse)
-        if option(args, steps, i, WANT_ARGMAX) != 0:
-            put(args, steps, i, ARGMAX, first_match(x, x_core, c, NAN if rest != rest else m, cap) * 1.0)
+        put_row(result, result_step, loss, widen(weight), lse)
+        if option(args, steps, WANT_ARGMAX) != 0:
+            index = first_match(x, x_core, c, NAN if rest != rest else m, cap)
+            store_wide(advance(result, ARGMAX * result_step), index * 1.0)
         if HAS_GRAD:
             y = advance(args[GRAD], i * steps[GRAD])
             write_row(x, x_core, dense, d_core, y, steps[CORE + 5], c, (p, q, r, s, t, u), cap)
@@ -208,29 +209,33 @@ def last_one(x: Scalar, m: Scalar, rest: Scalar, index: Scalar, k: Scalar, cap: 
 
 def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any) -> None:
     """The losses of a block of columns, and their gradients."""
+    own_function_with_wide_vectors()
     tile, state, constants, results, row = x_tile(), state_tile(), constant_tile(), result_tile(), row_tile()
     x, dense = advance(args[X], first * steps[X]), advance(args[DENSE], first * steps[DENSE])
     x_core, w_core, d_core = steps[CORE], steps[CORE + 1], steps[CORE + 2]
     cap, slope, offset = (
-        T(option(args, steps, 0, CAP)),
-        T(option(args, steps, 0, SLOPE)),
-        T(option(args, steps, 0, OFFSET)),
+        T(option(args, steps, CAP)),
+        T(option(args, steps, SLOPE)),
+        T(option(args, steps, OFFSET)),
     )
     for k in range(CONSTANTS + 5):
         zero_row(row_of(constants, k, block), block)
     zero_wide_row(row_of(state, TOTAL, block), block)
     zero_wide_row(row_of(results, DENSE_SUMS, block), block)
     if HAS_LABEL:
+        labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
+        weights, weights_step = advance(args[WEIGHTS], first * steps[WEIGHTS]), steps[WEIGHTS]
+        x_step, dense_step = steps[X], steps[DENSE]
+        x_row, w_row = row_of(constants, X_LABEL, block), row_of(constants, WEIGHT_LABEL, block)
+        d_row = row_of(constants, D_LABEL, block)
         for j in range(width):
-            label = load_label(advance(args[LABELS], (first + j) * steps[LABELS]), field(record, LABEL))
-            if label >= 0 and label < c:
-                value = prepare(load_x(advance(x, j * steps[X] + label * x_core)), cap)
-                store_value(advance(row_of(constants, X_LABEL, block), j * COMPUTED_SIZE), value)
-                place = advance(args[WEIGHTS], (first + j) * steps[WEIGHTS] + label * w_core)
-                store_value(advance(row_of(constants, WEIGHT_LABEL, block), j * COMPUTED_SIZE), load_weight(place))
+            label = load_label(advance(labels, j * labels_step), kind)
+            if 0 <= label and label < c:
+                place = j * COMPUTED_SIZE
+                store_value(advance(x_row, place), prepare(load_x(advance(x, j * x_step + label * x_core)), cap))
+                store_value(advance(w_row, place), load_weight(advance(weights, j * weights_step + label * w_core)))
                 if HAS_DENSE:
-                    value = load_x(advance(dense, j * steps[DENSE] + label * d_core))
-                    store_value(advance(row_of(constants, D_LABEL, block), j * COMPUTED_SIZE), value)
+                    store_value(advance(d_row, place), load_x(advance(dense, j * dense_step + label * d_core)))
     column_states(x, steps[X], x_core, width, block, c, tile, state, cap)
     m, ties, rest = row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block)
     p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
@@ -242,7 +247,7 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
             column_dense_sums(
                 x, steps[X], x_core, dense, steps[DENSE], d_core, width, block, c, tile, results, constants, cap
             )
-    if option(args, steps, 0, WANT_ARGMAX) != 0:
+    if option(args, steps, WANT_ARGMAX) != 0:
         for k in range(c - 1, -1, -1):
             place = stored_row(tile, k, block)
             if c > CHUNK:
@@ -270,11 +275,11 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
         ),
         block,
         (
-            option(args, steps, 0, KEEP),
-            option(args, steps, 0, SLOPE),
-            option(args, steps, 0, OFFSET),
-            option(args, steps, 0, Z_LOSS),
-            option(args, steps, 0, SCALE),
+            option(args, steps, KEEP),
+            option(args, steps, SLOPE),
+            option(args, steps, OFFSET),
+            option(args, steps, Z_LOSS),
+            option(args, steps, SCALE),
             c * 1.0,
             cap,
         ),
@@ -291,34 +296,38 @@ def put_block(
     args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, constants: Any, results: Any
 ) -> None:
     """Write the results of a block of columns, and what differs from its neighbours in each column's gradient."""
+    losses, lses = row_of(results, LOSSES, block), row_of(results, LSES, block)
+    weights, at_label = row_of(constants, WEIGHT_LABEL, block), row_of(constants, AT_LABEL, block)
+    result, step, core_step = advance(args[RESULTS], first * steps[RESULTS]), steps[RESULTS], steps[CORE + 4]
+    labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
+    ignored = load_label(args[IGNORED], INT64)
     for j in range(width):
-        i = first + j
-        loss = load_wide(advance(row_of(results, LOSSES, block), j * 8))
-        lse = load_wide(advance(row_of(results, LSES, block), j * 8))
-        weight, index = widen(T(1)), widen(load_value(advance(row_of(constants, INDEX, block), j * COMPUTED_SIZE)))
+        loss, lse = load_wide(advance(losses, j * 8)), load_wide(advance(lses, j * 8))
+        weight = widen(T(1))
         if HAS_LABEL:
-            weight = widen(load_value(advance(row_of(constants, WEIGHT_LABEL, block), j * COMPUTED_SIZE)))
-            label = load_label(advance(args[LABELS], i * steps[LABELS]), field(record, LABEL))
-            ignored = label == load_label(advance(args[IGNORED], i * steps[IGNORED]), INT64)
-            if ignored or label < 0 or label >= c:
-                nothing = widen(ZERO) if ignored else widen(NAN)
-                loss, weight, lse, index = nothing, nothing, nothing, nothing
+            weight = widen(load_value(advance(weights, j * COMPUTED_SIZE)))
+            label = load_label(advance(labels, j * labels_step), kind)
+            if label == ignored or label < 0 or label >= c:
+                loss = widen(ZERO) if label == ignored else widen(NAN)
+                weight, lse = loss, loss
             if HAS_GRAD:
-                y, y_core = advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5]
-                if ignored:
+                y, y_core = advance(args[GRAD], (first + j) * steps[GRAD]), steps[CORE + 5]
+                if label == ignored:
                     no_gradient(y, y_core, c)
-                elif label >= 0 and label < c:
-                    value = load_value(advance(row_of(constants, AT_LABEL, block), j * COMPUTED_SIZE))
-                    store_x(advance(y, label * y_core), value)
-        put(args, steps, i, LOSS, loss)
-        put(args, steps, i, WEIGHT, weight)
-        put(args, steps, i, LSE, lse)
-        if option(args, steps, 0, WANT_ARGMAX) != 0:
-            put(args, steps, i, ARGMAX, index)
+                elif 0 <= label and label < c:
+                    store_x(advance(y, label * y_core), load_value(advance(at_label, j * COMPUTED_SIZE)))
+        put_row(advance(result, j * step), core_step, loss, weight, lse)
+    if option(args, steps, WANT_ARGMAX) != 0:
+        indices = row_of(constants, INDEX, block)
+        for j in range(width):
+            index = widen(load_value(advance(indices, j * COMPUTED_SIZE)))
+            if HAS_LABEL and load_label(advance(labels, j * labels_step), kind) == ignored:
+                index = widen(ZERO)
+            store_wide(advance(result, j * step + ARGMAX * core_step), index)
 
 
 def entropy_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
-    """As ``entropy_rows``; the options are those of the first row."""
+    """As ``entropy_rows``."""
     n, c = dims[0], dims[1]
     if n * c >= field(record, PARALLEL_FROM):
         call_loop(field(record, ENTRY), args, dims, steps, record)
@@ -369,7 +378,7 @@ def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
     if kernel.dense and kernel.grad:
         weights = rows.scope_of(kernel.of_weights(), dtype)
         scope["row_dense_sum"] = weights["row_sum"]
-    for template in (option, put, no_gradient, first_match):
+    for template in (option, put_row, no_gradient, first_match):
         scope[template.__name__] = internal(clone(template, scope))
     return clone(entropy_rows, scope)
 
@@ -393,6 +402,6 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     if kernel.dense and kernel.grad:
         weights = columns.scope_of(kernel.of_weights(), dtype)
         scope["column_dense_sums"] = weights["column_sums"]
-    for helper in (option, put, no_gradient, put_block, entropy_block):
+    for helper in (option, put_row, no_gradient, put_block, entropy_block):
         scope[helper.__name__] = internal(clone(helper, scope))
     return clone(entropy_columns, scope)

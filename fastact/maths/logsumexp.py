@@ -9,7 +9,7 @@ The state of a row is ``(m, ties, rest)``: the maximum so far, how many elements
 all the others in float64. That the maximum is left out of the sum keeps the logarithm precise where one class dominates.
 """
 
-from fastact.maths.exp import _SCALED_EXP_FLOAT32, _SCALED_EXP_FLOAT64, exp
+from fastact.maths.exp import _EXP_FLOAT64, _SCALED_EXP_FLOAT32, _SCALED_EXP_FLOAT64, exp
 from fastact.maths.log import log1p
 from fastact.scalar import ByPrecision, scalar
 from fastact.simd import (
@@ -116,7 +116,8 @@ def top(m: Scalar) -> Scalar:
     """``exp(m - level)`` in float64: what an element that equals the maximum adds. 0 at -inf."""
     base, n = level(m)
     distance = fma(widen(n), widen(-LN2), widen(m) - widen(base))
-    return exp(fma(widen(n), widen(-LN2_REST), distance))
+    e = _EXP_FLOAT64(fma(widen(n), widen(-LN2_REST), distance))  # reduced already
+    return select(m < finite(m), widen(0.0), e)
 
 
 @scalar

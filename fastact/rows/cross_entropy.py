@@ -17,6 +17,7 @@ REDUCTIONS = ("mean", "sum", "none")
 LOSS, WEIGHT, LSE, ARGMAX, RESULTS = range(5)
 """A row's results, and how many there are."""
 
+FEW_ROWS = 8
 _NO_LABEL = np.zeros((), np.int64)
 
 
@@ -32,7 +33,7 @@ def _gufunc(label: bool, dense: bool, grad: bool, capped: bool) -> Any:
     parts = {"smoothed": label and dense, "probabilities": not label, "gradient": grad, "capped": capped}
     kernel = EntropyKernel(
         ".".join(["cross_entropy", *(name for name, used in parts.items() if used)]),
-        finish=entropy.row_loss_capped if capped else entropy.row_loss,
+        finish=entropy.row_loss_capped if capped else entropy.row_loss if grad else entropy.row_loss_alone,
         formula=gradients[dense, capped],
         term=entropy.dense_term if dense else None,
         weight_term=entropy.dense_weight,
@@ -52,29 +53,37 @@ class Request(NamedTuple):
     """The classes last."""
     target: Any
     classes: int
-    label: bool
-    dense: Any
-    """A dense target: probabilities, or the weights that smoothing needs; a dummy if there is none."""
-    has_dense: bool
-    weight: Any
-    keep: float
-    slope: float
-    offset: float
-    z_loss: float
-    softcap: float
-    ignore_index: Any
     axis: int
     reduction: str
+    ignore_index: int
+    weight: Any
+    softcap: float = 0.0
+    z_loss: float = 0.0
+    label: bool = True
+    keep: float = 1.0
+    dense: Any = None
+    """A dense target, the classes last: probabilities, or the weights that smoothing needs."""
+    slope: float = 0.0
+    offset: float = 0.0
 
     def gufunc(self, grad: bool) -> Any:
         """Who computes it."""
-        return _gufunc(self.label, self.has_dense, grad, self.softcap > 0)
+        return _gufunc(self.label, self.dense is not None, grad, self.softcap > 0)
 
     def operands(self, scale: float, argmax: bool) -> tuple[Any, ...]:
         """What the kernel is given; ``scale`` multiplies the gradient."""
-        options = np.array([self.keep, self.slope, self.offset, self.z_loss, scale, self.softcap, argmax], np.float64)
+        options = _array((self.keep, self.slope, self.offset, self.z_loss, scale, self.softcap, argmax), np.float64)
+        dense = _constant_row(0.0, self.classes, self.logits.dtype) if self.dense is None else self.dense
         labels = self.target if self.label else _NO_LABEL
-        return self.logits, labels, self.weight, self.dense, self.ignore_index, options
+        return self.logits, labels, self.weight, dense, _array(self.ignore_index, np.int64), options
+
+
+@lru_cache(maxsize=64)
+def _array(value: Any, dtype: Any) -> Any:
+    """A small read-only array, kept for the next call."""
+    array = np.array(value, dtype)
+    array.flags.writeable = False
+    return array
 
 
 @lru_cache(maxsize=64)
@@ -96,64 +105,64 @@ def checked(
 ) -> Request:
     """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
     logits, target = np.asarray(logits), np.asarray(target)
-    if logits.dtype.kind in "iub":
-        logits = logits.astype(np.result_type(logits.dtype, np.float16))
     if logits.dtype.char not in "efd":
-        raise TypeError(f"logits must be float16, float32 or float64, got {logits.dtype}")
-    if logits.ndim == 0:
+        if logits.dtype.kind not in "iub":
+            raise TypeError(f"logits must be float16, float32 or float64, got {logits.dtype}")
+        logits = logits.astype(np.result_type(logits.dtype, np.float16))
+    if not logits.shape:
         raise ValueError("logits must have an axis of classes, got a scalar")
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
+    if axis != -1:
+        axis = normalize_axis_index(axis, logits.ndim)
+        logits = np.moveaxis(logits, axis, -1)
+    shape = logits.shape
+    weights = _checked_weight(weight, shape[-1], np.float64 if logits.dtype.char == "d" else np.float32)
+    request = Request(logits, target, shape[-1], axis, reduction, ignore_index, weights)
+    if target.dtype.kind not in "iu":
+        request = _with_probabilities(request, weight is not None)
+    elif target.shape != shape[:-1]:
+        raise ValueError(f"target of class indices must have shape {shape[:-1]} for these logits, got {target.shape}")
+    if label_smoothing != 0 or z_loss != 0 or softcap is not None:
+        request = _with_options(request, label_smoothing, z_loss, softcap)
+    return request
+
+
+def _with_probabilities(request: Request, weighted: bool) -> Request:
+    """The request for a target of probabilities."""
+    logits, target, axis = request.logits, request.target, request.axis
+    if target.dtype.char not in "efd":
+        raise TypeError(f"target must hold integers (class indices) or floats (probabilities), got {target.dtype}")
+    shape = np.moveaxis(logits, -1, axis).shape
+    if target.shape != shape:
+        raise ValueError(f"target of class probabilities must have shape {shape} for these logits, got {target.shape}")
+    if request.ignore_index >= 0:
+        raise ValueError(f"ignore_index must be negative where the target is probabilities, got {request.ignore_index}")
+    dense = np.moveaxis(target, axis, -1)
+    if weighted:
+        dense = dense * request.weight
+    return request._replace(label=False, keep=0.0, dense=dense.astype(logits.dtype, copy=False), slope=1.0)
+
+
+def _with_options(request: Request, label_smoothing: float, z_loss: float, softcap: float | None) -> Request:
+    """The request with what is added to the target or to the loss."""
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing!r}")
     if softcap is not None and not 0.0 < softcap < math.inf:
         raise ValueError(f"softcap must be None or a positive finite number, got {softcap!r}")
     if not math.isfinite(z_loss):
         raise ValueError(f"z_loss must be finite, got {z_loss!r}")
-    axis = normalize_axis_index(axis, logits.ndim)
-    if axis != logits.ndim - 1:
-        logits = np.moveaxis(logits, axis, -1)
-    classes = logits.shape[-1]
-    computed = np.float64 if logits.dtype == np.float64 else np.float32
-    label = target.dtype.kind in "iu"
-    weights = _checked_weight(weight, classes, computed)
-    if label:
-        _check_shape("target of class indices", target.shape, logits.shape[:-1])
-    elif target.dtype.char in "efd":
-        _check_shape("target of class probabilities", target.shape, np.moveaxis(logits, -1, axis).shape)
-        if ignore_index >= 0:
-            raise ValueError(f"ignore_index must be negative where the target is probabilities, got {ignore_index}")
-    else:
-        raise TypeError(f"target must hold integers (class indices) or floats (probabilities), got {target.dtype}")
-    dense, slope, offset = _constant_row(0.0, classes, logits.dtype), 0.0, 0.0
-    spread = label_smoothing / classes if classes else 0.0
-    if not label:
-        dense, slope, offset = (
-            np.moveaxis(target, axis, -1).astype(logits.dtype, copy=False),
-            1 - label_smoothing,
-            spread,
-        )
-        if weight is not None:
-            dense, slope, offset = ((dense * slope + offset) * weights).astype(logits.dtype), 1.0, 0.0
-    elif label_smoothing:
-        dense, slope = np.ascontiguousarray(weights, dtype=logits.dtype), spread
-    return Request(
-        logits,
-        target,
-        classes,
-        label,
-        dense,
-        has_dense=not label or label_smoothing > 0,
-        weight=weights,
-        keep=1.0 - label_smoothing if label else 0.0,
-        slope=slope,
-        offset=offset,
-        z_loss=z_loss,
-        softcap=softcap or 0.0,
-        ignore_index=np.int64(ignore_index),
-        axis=axis,
-        reduction=reduction,
-    )
+    request = request._replace(z_loss=float(z_loss), softcap=float(softcap or 0.0))
+    keep, spread = 1.0 - label_smoothing, label_smoothing / max(1, request.classes)
+    if not label_smoothing:
+        return request
+    if request.label:
+        weights = np.ascontiguousarray(request.weight, dtype=request.logits.dtype)
+        return request._replace(keep=keep, dense=weights, slope=spread)
+    if request.weight.strides == (0,):
+        return request._replace(slope=keep, offset=spread)
+    dense = request.dense * keep + spread * request.weight
+    return request._replace(dense=dense.astype(request.logits.dtype, copy=False))
 
 
 def _checked_weight(weight: Any, classes: int, dtype: Any) -> Any:
@@ -165,11 +174,6 @@ def _checked_weight(weight: Any, classes: int, dtype: Any) -> Any:
     if weight.shape != (classes,):
         raise ValueError(f"weight must have one element for each of the {classes} classes, got shape {weight.shape}")
     return weight.astype(dtype, copy=False)
-
-
-def _check_shape(what: str, given: tuple[int, ...], allowed: tuple[int, ...]) -> None:
-    if given != allowed:
-        raise ValueError(f"{what} must have shape {allowed} for these logits, got {given}")
 
 
 def check_labels(request: Request) -> None:
@@ -189,12 +193,21 @@ def check_labels(request: Request) -> None:
         )
 
 
-def reduced(request: Request, results: Any, dtype: Any, empty: float) -> Any:
+def reduced(reduction: str, results: Any, dtype: Any, empty: float) -> Any:
     """The loss of the rows' losses."""
-    if request.reduction == "none":
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
+    if reduction == "none":
         return results[..., LOSS].astype(dtype)[()]
-    total, weight = np.add.reduce(results.reshape(-1, RESULTS)[:, :LSE], axis=0).tolist()
-    if request.reduction == "mean":
+    rows = results.reshape(-1, RESULTS)
+    if len(rows) <= FEW_ROWS:  # in the order of add.reduce, which takes longer to call
+        total = weight = 0.0
+        for loss, row_weight, *_ in rows.tolist():
+            total += loss
+            weight += row_weight
+    else:
+        total, weight = np.add.reduce(rows[:, :LSE], axis=0).tolist()
+    if reduction == "mean":
         total = empty if weight == total == 0 else total / weight if weight else total * math.inf
     return dtype.type(total)
 
@@ -271,13 +284,37 @@ def cross_entropy(
     >>> round(float(fa.cross_entropy(logits, [0, 1])), 4)
     0.1668
     """
-    request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
-    results = request.gufunc(False)(*request.operands(1.0, False))
-    loss = reduced(request, results, request.logits.dtype, empty)
+    arguments = (logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
+    if weight is None and softcap is None and axis == -1 and not (label_smoothing or z_loss) and _plain(logits, target):
+        # For a few rows all other checks would take longer than the loss.
+        gufunc, operands = _plain_call(logits.shape[-1], logits.dtype, ignore_index)
+        results, dtype = gufunc(logits, target, *operands), logits.dtype
+    else:
+        request = checked(*arguments)
+        results, dtype = request.gufunc(False)(*request.operands(1.0, False)), request.logits.dtype
+    loss = reduced(reduction, results, dtype, empty)
     # A label out of range makes NaN of its row, and nothing that the caller could see has been written.
-    if request.label and (request.reduction == "none" or loss != loss):
-        check_labels(request)
+    if reduction != "mean" or loss != loss:
+        check_labels(checked(*arguments))
     return loss
+
+
+def _plain(logits: Any, target: Any) -> bool:
+    """Whether these are arrays that need no conversion, class indices, and of shapes that fit."""
+    return (
+        type(logits) is type(target) is np.ndarray
+        and logits.dtype.char in "efd"
+        and target.dtype.kind in "iu"
+        and logits.ndim == target.ndim + 1
+        and logits.shape[:-1] == target.shape
+    )
+
+
+@lru_cache(maxsize=64)
+def _plain_call(classes: int, dtype: Any, ignore_index: int) -> tuple[Any, tuple[Any, ...]]:
+    """Who computes a loss without options, and the operands after logits and labels."""
+    request = checked(np.zeros((0, classes), dtype), np.zeros(0, int), None, ignore_index, 0.0, 0.0, None, "sum", -1)
+    return request.gufunc(False), request.operands(1.0, False)[2:]
 
 
 def cross_entropy_with_grad(
@@ -373,7 +410,7 @@ def cross_entropy_with_grad(
     if return_argmax:
         extras.append(results[..., ARGMAX].astype(np.intp)[()])
     whole = np.moveaxis(grad, -1, request.axis) if out is None else out
-    return reduced(request, results, request.logits.dtype, empty), whole, *extras
+    return reduced(reduction, results, request.logits.dtype, empty), whole, *extras
 
 
 def _gradient_array(request: Request, out: Any) -> Any:
@@ -385,7 +422,9 @@ def _gradient_array(request: Request, out: Any) -> Any:
     if not isinstance(out, np.ndarray) or out.dtype != logits.dtype:
         given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
         raise TypeError(f"out must be an array of {logits.dtype}, got {given}")
-    _check_shape("out", out.shape, np.moveaxis(logits, -1, request.axis).shape)
+    shape = np.moveaxis(logits, -1, request.axis).shape
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape} for these logits, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only")
     return np.moveaxis(out, request.axis, -1)

@@ -39,7 +39,18 @@ class _Layer(NamedTuple):
             yield block, self.request._replace(logits=logits, target=self.request.target[block])
 
 
-def _layer(hidden: Any, weight: Any, target: Any, bias: Any, class_weight: Any, *options: Any) -> _Layer:
+def _layer(
+    hidden: Any,
+    weight: Any,
+    target: Any,
+    bias: Any,
+    class_weight: Any,
+    ignore_index: int,
+    label_smoothing: float,
+    z_loss: float,
+    softcap: float | None,
+    reduction: str,
+) -> _Layer:
     """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
     hidden, weight, target = np.asarray(hidden), np.asarray(weight), np.asarray(target)
     for name, array in (("hidden", hidden), ("weight", weight)):
@@ -61,7 +72,8 @@ def _layer(hidden: Any, weight: Any, target: Any, bias: Any, class_weight: Any, 
         bias = bias.astype(dtype, copy=False)
     hidden = hidden.astype(dtype, copy=False).reshape(-1, hidden.shape[-1])
     nothing = np.broadcast_to(np.zeros((), dtype), (target.size, weight.shape[0]))
-    request = checked(nothing, target.reshape(-1), class_weight, *options, -1)
+    options = (ignore_index, label_smoothing, z_loss, softcap, reduction)
+    request = checked(nothing, target.reshape(-1), class_weight, *options, axis=-1)
     check_labels(request)
     return _Layer(hidden, weight.astype(dtype, copy=False), bias, request)
 
@@ -138,7 +150,7 @@ def linear_cross_entropy(
 
 
 def _loss(request: Request, results: Any, target: Any, dtype: Any, empty: float) -> Any:
-    loss = reduced(request, results, dtype, empty)
+    loss = reduced(request.reduction, results, dtype, empty)
     return loss.reshape(np.shape(target))[()] if request.reduction == "none" else loss
 
 
