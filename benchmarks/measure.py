@@ -9,7 +9,7 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -45,16 +45,11 @@ def measure(case: Case, contenders: Mapping[str, Contender], rounds: int, turn: 
         Seconds that a turn takes; at least one repetition.
     """
     present = {name: contender for name, contender in contenders.items() if name == "fastact" or _works(contender)}
-    times = take_turns(present, rounds, turn)
-    fastact = np.array(times["fastact"])
+    seconds, ratio = ratios(take_turns(present, rounds, turn))
     return {
         **vars(case),
-        "seconds": {name: min(values) for name, values in times.items()},
-        "ratio": {
-            name: np.quantile(np.array(values) / fastact, (0, 0.25, 0.5, 0.75, 1)).tolist()
-            for name, values in times.items()
-            if name != "fastact"
-        },
+        "seconds": seconds,
+        "ratio": ratio,
         "allocates": [name for name, contender in present.items() if allocates(case, contender)],
     }
 
@@ -68,6 +63,17 @@ def take_turns(contenders: Mapping[str, Contender], rounds: int, turn: float = 0
         for name in order[i % len(order) :] + order[: i % len(order)]:
             times[name].append(clocks[name].turn())
     return times
+
+
+def ratios(times: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """The quickest call of each contender, and the minimum, quartiles and maximum of its ratios to fastact's."""
+    fastact = np.array(times["fastact"])
+    ratio = {
+        name: np.quantile(np.array(values) / fastact, (0, 0.25, 0.5, 0.75, 1)).tolist()
+        for name, values in times.items()
+        if name != "fastact"
+    }
+    return {name: min(values) for name, values in times.items()}, ratio
 
 
 class _Clock:

@@ -13,6 +13,17 @@ from fastact.registry import Op
 from fastact.warm import show_config as show_config
 from fastact.warm import warmup as warmup
 
+from fastact.rows.cross_entropy import cross_entropy as cross_entropy
+from fastact.rows.cross_entropy import cross_entropy_with_grad as cross_entropy_with_grad
+from fastact.rows.linear import linear_cross_entropy as linear_cross_entropy
+from fastact.rows.linear import linear_cross_entropy_with_grad as linear_cross_entropy_with_grad
+from fastact.rows.softmax import softmax as softmax
+from fastact.rows.softmax import softmin as softmin
+from fastact.rows.softmax import log_softmax as log_softmax
+from fastact.rows.softmax import logsumexp as logsumexp
+from fastact.rows.softmax import softmax_backward as softmax_backward
+from fastact.rows.softmax import log_softmax_backward as log_softmax_backward
+
 __version__: str
 __all__: list[str]
 ops: dict[str, Op]

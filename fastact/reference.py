@@ -17,8 +17,9 @@ import numpy as np
 
 from fastact import activations as _activations
 from fastact.registry import OPS, Op, public_names
+from fastact.rows import ROW_OPS
 
-__all__ = public_names()
+__all__ = [*public_names(), *ROW_OPS]
 
 del _activations
 
@@ -78,12 +79,32 @@ def _result_dtype(*operands: Any) -> Any:
     return np.result_type(given, np.float16)
 
 
+def _over_rows(name: str) -> Callable[..., Any]:
+    """The reference of an op over rows, between the dtypes of its arguments."""
+
+    def function(*arrays: Any, **arguments: Any) -> Any:
+        given = [np.asarray(a) for a in arrays]
+        floats = [a for a in given if a.dtype.kind == "f"]
+        wide = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in given]
+        with np.errstate(all="ignore"):
+            results = ROW_OPS[name].reference(*wide, **arguments)
+        dtype = np.result_type(*floats) if floats else np.dtype(np.float64)
+        rounded = tuple(
+            np.asarray(r).astype(dtype)[()] for r in (results if isinstance(results, tuple) else (results,))
+        )
+        return rounded if isinstance(results, tuple) else rounded[0]
+
+    return function
+
+
 def __getattr__(name: str) -> Any:
     """Build the reference function called ``name`` when it is first asked for (PEP 562)."""
     stem = name.removesuffix("_backward")
     if name not in __all__:
         raise AttributeError(f"module 'fastact.reference' has no attribute {name!r}")
-    if name == stem:
+    if name in ROW_OPS:
+        function = _over_rows(name)
+    elif name == stem:
 
         def function(x: Any, *parameters: Any) -> Any:
             return value(stem, x, *parameters).astype(_result_dtype(x))[()]

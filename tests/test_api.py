@@ -4,6 +4,7 @@ import doctest
 import inspect
 import math
 import pickle
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import fastact as fa
 from fastact import reference, registry
 from fastact.registry import Op
+from fastact.rows import ROW_OPS
 
 EXTRAS = {
     "CompilationError",
@@ -30,6 +32,7 @@ def test_all_is_what_the_records_say():
     names = {
         name for op in fa.ops.values() for name in (op.name, op.name + "_backward")[: 1 + (op.derivative is not None)]
     }
+    names |= set(ROW_OPS)
     assert set(fa.__all__) == names | EXTRAS
     assert len(fa.__all__) == len(set(fa.__all__))
     assert set(fa.__all__) <= set(dir(fa))
@@ -193,3 +196,26 @@ def test_warmup_reports_progress():
     seen = []
     fa.warmup(["relu", "elu_backward"], ["float32"], progress=seen.append)
     assert seen == ["relu float32", "elu_backward float32"]
+
+
+@pytest.mark.parametrize("name", ROW_OPS)
+def test_functions_over_rows(name, python):
+    function, op = getattr(fa, name), ROW_OPS[name]
+    assert function is op.function
+    assert (function.__name__, function.__module__) == (name, "fastact")
+    assert pickle.loads(pickle.dumps(function)) is function
+    lines = function.__doc__.splitlines()
+    found = [lines[i - 1].strip() for i, line in enumerate(lines) if line.strip() and set(line.strip()) == {"-"}]
+    order = ["Parameters", "Returns", "Raises", "See Also", "Notes", "References", "Examples"]
+    assert found == [section for section in order if section in found]
+    assert {"Parameters", "Returns", "Raises", "Notes", "Examples"} <= set(found)
+    for parameter in inspect.signature(function).parameters:
+        assert any(re.match(rf" +[\w*, ]*\b{parameter}\b[\w, ]* ?(:|$)", line) for line in lines), parameter
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    got, expected = function(*op.arguments(x)), getattr(reference, name)(*op.arguments(x))
+    for g, e in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, expected)), strict=True):
+        assert g.dtype == e.dtype == np.float32
+        np.testing.assert_allclose(g, e, rtol=1e-5, atol=1e-6)
+    examples = doctest.DocTestParser().get_doctest(function.__doc__, {}, name, None, 0)
+    output = []
+    assert not doctest.DocTestRunner(verbose=False).run(examples, out=output.append).failed, "".join(output)

@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from fastact.registry import OPS, public_function, public_names  # noqa: E402
+from fastact.rows import ROW_OPS  # noqa: E402
 
 TARGET = ROOT / "fastact" / "__init__.pyi"
 
@@ -48,6 +49,11 @@ def stub(name: str) -> str:
     return f"def {name}({shown}) -> Any: ...\n"
 
 
+def row_stub(name: str) -> str:
+    """The import of a function over rows, whose signature is in the sources."""
+    return f"from {ROW_OPS[name].home} import {name} as {name}\n"
+
+
 def _annotation(parameter: inspect.Parameter) -> str:
     known = {"training": "bool", "slopes": "ArrayLike | None", "out": "NDArray[Any] | None", "ufunc_arguments": "Any"}
     return known.get(parameter.name, "Any" if parameter.name == "rng" else "ArrayLike")
@@ -58,7 +64,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail if the file is not what would be written")
     arguments = parser.parse_args()
-    text = HEADER + "\n" + "".join(stub(name) for name in public_names())
+    header, _, constants = HEADER.partition("\n__version__")
+    imports = "".join(row_stub(name) for name in ROW_OPS)
+    text = f"{header}\n{imports}\n__version__{constants}\n" + "".join(stub(name) for name in public_names())
     if arguments.check:
         if TARGET.read_text() != text:
             print(f"{TARGET.relative_to(ROOT)} is stale: run python tools/stubs.py", file=sys.stderr)

@@ -13,7 +13,7 @@ PUBLIC_MODULE = "fastact"
 class RowOp:
     """The record of one op over rows. Its docstring holds formula, edges, error and paper."""
 
-    function: Callable[..., Any]
+    function: Any
     """The public function."""
     reference: Callable[..., Any]
     """The same in plain NumPy on float64 arrays, by a different and obviously right formula."""
@@ -21,11 +21,18 @@ class RowOp:
     """The promised largest error in float32, in units in the last place of what the docstring says."""
     double_ulp: float
     """The same in float64."""
+    arguments: Callable[[Any], tuple[Any, ...]]
+    """Makes arguments to call it with from a matrix of the dtype in question."""
 
     @property
     def name(self) -> str:
         """The public name."""
         return self.function.__name__
+
+    @property
+    def home(self) -> str:
+        """The module that defines the function."""
+        return str(self.function.__globals__["__name__"])
 
     @property
     def summary(self) -> str:

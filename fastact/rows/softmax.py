@@ -103,7 +103,7 @@ def _reference_softmax(x: Any, axis: Axis = -1) -> Any:
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
-register_row_op(RowOp(softmax, reference=_reference_softmax, ulp=4.0, double_ulp=6.0))
+register_row_op(RowOp(softmax, _reference_softmax, 4.0, 6.0, lambda x: (x,)))
 
 
 @scalar
@@ -159,9 +159,7 @@ def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
 _softmin = row_ufunc(
     RowKernel("softmin", _softmax_constants, _softmax_element, prepare=_negative, padding=INFINITY), softmin
 )
-register_row_op(
-    RowOp(softmin, reference=lambda x, axis=-1: _reference_softmax(np.negative(x), axis), ulp=4.0, double_ulp=6.0)
-)
+register_row_op(RowOp(softmin, lambda x, axis=-1: _reference_softmax(np.negative(x), axis), 4.0, 6.0, lambda x: (x,)))
 
 
 @scalar
@@ -216,7 +214,7 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
     >>> import numpy as np
     >>> import fastact as fa
     >>> float(fa.log_softmax(np.float32([20, 0, 0]))[0])
-    -4.122307267926999e-09
+    -4.1223073843355e-09
     """
     if axis == -1:
         return _log_softmax(x, out, **ufunc_arguments)
@@ -235,7 +233,7 @@ def _reference_log_softmax(x: Any, axis: Axis = -1) -> Any:
     return shifted - np.log1p(others + (ties - 1))
 
 
-register_row_op(RowOp(log_softmax, reference=_reference_log_softmax, ulp=4.0, double_ulp=6.0))
+register_row_op(RowOp(log_softmax, _reference_log_softmax, 4.0, 6.0, lambda x: (x,)))
 
 
 @scalar
@@ -299,7 +297,7 @@ def _reference_logsumexp(x: Any, axis: Axis = -1) -> Any:
     return np.logaddexp.reduce(x, axis=axis)
 
 
-register_row_op(RowOp(logsumexp, reference=_reference_logsumexp, ulp=1.0, double_ulp=2.0))
+register_row_op(RowOp(logsumexp, _reference_logsumexp, 1.0, 2.0, lambda x: (x,)))
 
 
 @scalar
@@ -385,7 +383,7 @@ def _reference_softmax_backward(grad: Any, output: Any, axis: Axis = -1) -> Any:
     return output * (grad - np.sum(grad * output, axis=axis, keepdims=True))
 
 
-register_row_op(RowOp(softmax_backward, reference=_reference_softmax_backward, ulp=4.0, double_ulp=6.0))
+register_row_op(RowOp(softmax_backward, _reference_softmax_backward, 4.0, 6.0, lambda x: (x, x)))
 
 
 @scalar
@@ -472,4 +470,4 @@ def _reference_log_softmax_backward(grad: Any, output: Any, axis: Axis = -1) -> 
     return grad - np.exp(output) * np.sum(grad, axis=axis, keepdims=True)
 
 
-register_row_op(RowOp(log_softmax_backward, reference=_reference_log_softmax_backward, ulp=4.0, double_ulp=6.0))
+register_row_op(RowOp(log_softmax_backward, _reference_log_softmax_backward, 4.0, 6.0, lambda x: (x, x)))
