@@ -74,3 +74,11 @@ tanh_shrink: np.ufunc
 tanh_shrink_backward: np.ufunc
 softsign: np.ufunc
 softsign_backward: np.ufunc
+swiglu: np.ufunc
+swiglu_backward: np.ufunc
+geglu: np.ufunc
+geglu_backward: np.ufunc
+reglu: np.ufunc
+reglu_backward: np.ufunc
+def glu(x: ArrayLike, axis: int = -1, out: NDArray[Any] | None = None) -> Any: ...
+def glu_backward(grad: ArrayLike, x: ArrayLike, axis: int = -1, out: NDArray[Any] | None = None) -> Any: ...

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from fastact import activations as _activations
+from fastact import gates as _gates
+from fastact.functions import FUNCTIONS
 from fastact.registry import OPS, Op, public_names
 
-__all__ = public_names()
+__all__ = [*public_names(), *FUNCTIONS]
 
-del _activations
+del _activations, _gates
 
 
 def _elementwise(function: Callable[[float], float]) -> Callable[[Any], Any]:
@@ -73,6 +75,21 @@ def _complete(op: Op, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*parameters, *(op.defaults[name] for name in list(op.parameters)[len(parameters) :]))
 
 
+def glu(x: Any, axis: int = -1) -> Any:
+    """The first half of an axis times the sigmoid of the second."""
+    value, gate = np.split(np.asarray(x, dtype=np.float64), 2, axis)
+    with np.errstate(all="ignore"):
+        return (value / (1 + np.exp(-gate))).astype(_result_dtype(x))
+
+
+def glu_backward(grad: Any, x: Any, axis: int = -1) -> Any:
+    """The gradient of `glu`."""
+    value, gate = np.split(np.asarray(x, dtype=np.float64), 2, axis)
+    with np.errstate(all="ignore"):
+        halves = 1 / (1 + np.exp(-gate)), value / (2 + np.exp(gate) + np.exp(-gate))
+    return np.concatenate([grad * half for half in halves], axis).astype(_result_dtype(grad, x))
+
+
 def _result_dtype(*operands: Any) -> Any:
     given = np.result_type(*(x if isinstance(x, int | float) else np.asarray(x).dtype for x in operands))
     return np.result_type(given, np.float16)
@@ -83,16 +100,20 @@ def __getattr__(name: str) -> Any:
     stem = name.removesuffix("_backward")
     if name not in __all__:
         raise AttributeError(f"module 'fastact.reference' has no attribute {name!r}")
+    more = OPS[stem].arrays - 1
     if name == stem:
 
         def function(x: Any, *parameters: Any) -> Any:
-            return value(stem, x, *parameters).astype(_result_dtype(x))[()]
+            return value(stem, x, *parameters).astype(_result_dtype(x, *parameters[:more]))[()]
 
     else:
 
         def function(grad: Any, x: Any, *parameters: Any) -> Any:  # type: ignore[misc]
-            total = sum(derivative_terms(stem, x, *parameters))
-            return (np.asarray(grad, dtype=np.float64) * total).astype(_result_dtype(grad, x))[()]
+            grad, dtype = np.asarray(grad, dtype=np.float64), _result_dtype(grad, x, *parameters[:more])
+            by_x = (grad * sum(derivative_terms(stem, x, *parameters))).astype(dtype)[()]
+            if not more:
+                return by_x
+            return by_x, (grad * value(stem, x, 1.0)).astype(dtype)[()]  # a gated unit is linear in its second array
 
     function.__name__ = function.__qualname__ = name
     globals()[name] = function

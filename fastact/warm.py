@@ -7,6 +7,7 @@ import numpy as np
 
 from fastact.engine import threads
 from fastact.engine.ufunc import DTYPES
+from fastact.functions import FUNCTIONS
 from fastact.registry import OPS, public_names
 
 
@@ -36,7 +37,7 @@ def warmup(
     >>> import fastact as fa
     >>> fa.warmup(["gelu"], ["float32"])
     """
-    known = public_names()
+    known = [*public_names(), *FUNCTIONS]
     wanted, kinds = list(known if names is None else names), list(dtypes)
     for what, given, allowed in (("name", wanted, known), ("dtype", kinds, DTYPES)):
         for item in given:
@@ -53,6 +54,10 @@ def warmup(
 def _call_once(name: str, dtype: str) -> None:
     import fastact
 
+    if name in FUNCTIONS:
+        for arguments in FUNCTIONS[name].examples(dtype):
+            getattr(fastact, name)(*arguments)
+        return
     op = OPS[name if name in OPS else name.removesuffix("_backward")]
     function = getattr(fastact, name)
     one = np.ones(1, dtype)

@@ -8,6 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from fastact.functions import FUNCTIONS  # noqa: E402
+from fastact.functions import function as other_function  # noqa: E402
 from fastact.registry import OPS, public_function, public_names  # noqa: E402
 
 TARGET = ROOT / "fastact" / "__init__.pyi"
@@ -36,9 +38,11 @@ ops: dict[str, Op]
 
 def stub(name: str) -> str:
     """The declaration of one public function."""
+    if name in FUNCTIONS:
+        return _declared(name)
     op = OPS[name if name in OPS else name.removesuffix("_backward")]
     function = public_function(name)
-    if not op.parameters:
+    if op.is_ufunc:
         return f"{name}: np.ufunc\n"
     parameters = []
     for parameter in inspect.signature(function).parameters.values():
@@ -46,6 +50,20 @@ def stub(name: str) -> str:
         parameters.append(f"{parameter.name}: {_annotation(parameter)}{default}")
     shown = ", ".join(parameters).replace("ufunc_arguments:", "**ufunc_arguments:")
     return f"def {name}({shown}) -> Any: ...\n"
+
+
+def _declared(name: str) -> str:
+    """The declaration of a function that is no op."""
+    signature = inspect.signature(other_function(name), eval_str=True)
+    shown = []
+    for parameter in signature.parameters.values():
+        plain = parameter.annotation if parameter.annotation in (int, bool, float, str) else None
+        outs = "tuple[NDArray[Any], NDArray[Any]] | None" if "_with_" in name else "NDArray[Any] | None"
+        kind = plain.__name__ if plain else outs if parameter.name == "out" else "ArrayLike"
+        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+        shown.append(f"{parameter.name}: {kind}{default}")
+    returned = "tuple[Any, Any]" if "_with_" in name else "Any"
+    return f"def {name}({', '.join(shown)}) -> {returned}: ...\n"
 
 
 def _annotation(parameter: inspect.Parameter) -> str:
@@ -58,7 +76,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail if the file is not what would be written")
     arguments = parser.parse_args()
-    text = HEADER + "\n" + "".join(stub(name) for name in public_names())
+    text = HEADER + "\n" + "".join(stub(name) for name in [*public_names(), *FUNCTIONS])
     if arguments.check:
         if TARGET.read_text() != text:
             print(f"{TARGET.relative_to(ROOT)} is stale: run python tools/stubs.py", file=sys.stderr)
