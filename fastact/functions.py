@@ -12,6 +12,10 @@ import numpy as np
 
 PUBLIC_MODULE = "fastact"
 
+PIECES = range(1, 10)
+"""Each number of pieces has kernels of its own, but 9 stands for all from 9 on."""
+
+
 @dataclass(frozen=True)
 class Function:
     """One public function."""
@@ -26,9 +30,20 @@ def _ones(dtype: Any, *shape: int) -> Any:
     return np.ones(shape, dtype)
 
 
+def _channels(dtype: Any, pieces: int) -> list[Any]:
+    """Arrays that each kernel of maxout takes one of: of one group, and of rows that do not follow each other."""
+    return [_ones(dtype, pieces), _ones(dtype, 2, pieces + 1)[:, :-1]]
+
+
 FUNCTIONS = {
     "glu": Function("fastact.gates", lambda t: [(_ones(t, 2),), (_ones(t, 2, 2),)]),
     "glu_backward": Function("fastact.gates", lambda t: [(_ones(t, 1), _ones(t, 2)), (_ones(t, 2, 1), _ones(t, 2, 2))]),
+    "maxout": Function("fastact.maxouts", lambda t: [(x, k) for k in PIECES for x in _channels(t, k)]),
+    "maxout_with_index": Function("fastact.maxouts", lambda t: [(x, k) for k in PIECES for x in _channels(t, k)]),
+    "maxout_backward": Function(
+        "fastact.maxouts",
+        lambda t: [(x[..., :1], np.zeros(x[..., :1].shape, np.int32), k) for k in PIECES for x in _channels(t, k)],
+    ),
 }
 """By name."""
 

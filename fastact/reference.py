@@ -90,6 +90,30 @@ def glu_backward(grad: Any, x: Any, axis: int = -1) -> Any:
     return np.concatenate([grad * half for half in halves], axis).astype(_result_dtype(grad, x))
 
 
+def maxout(x: Any, num_pieces: int, axis: int = -1) -> Any:
+    """The largest of each group of neighbours."""
+    return maxout_with_index(x, num_pieces, axis)[0]
+
+
+def maxout_with_index(x: Any, num_pieces: int, axis: int = -1) -> tuple[Any, Any]:
+    """The largest of each group of neighbours and its index."""
+    x = np.asarray(x).astype(_result_dtype(x))
+    axis %= x.ndim
+    pieces = x.reshape(*x.shape[:axis], -1, num_pieces, *x.shape[axis + 1 :])
+    which = np.argmax(pieces, axis + 1, keepdims=True)
+    return np.take_along_axis(pieces, which, axis + 1).squeeze(axis + 1), which.squeeze(axis + 1).astype(np.int32)
+
+
+def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1) -> Any:
+    """The gradient of `maxout`."""
+    which, dtype = np.asarray(which), _result_dtype(grad)
+    axis %= which.ndim
+    chosen = np.expand_dims(which, axis + 1) == np.arange(num_pieces).reshape(-1, *[1] * (which.ndim - 1 - axis))
+    grad = np.expand_dims(np.broadcast_to(np.asarray(grad, dtype), which.shape), axis + 1)
+    shape = (*which.shape[:axis], which.shape[axis] * num_pieces, *which.shape[axis + 1 :])
+    return np.where(chosen, grad, dtype.type(0)).reshape(shape)
+
+
 def _result_dtype(*operands: Any) -> Any:
     given = np.result_type(*(x if isinstance(x, int | float) else np.asarray(x).dtype for x in operands))
     return np.result_type(given, np.float16)

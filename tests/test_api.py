@@ -113,7 +113,7 @@ def test_documented_errors_exist(case):
 
 def test_import_is_light(python):
     python("import sys, fastact; heavy = {'numba', 'llvmlite', 'scipy'} & set(sys.modules); assert not heavy, heavy")
-    names = "fastact.gelu, fastact.leaky_relu, fastact.swiglu, fastact.glu, dir(fastact)"
+    names = "fastact.gelu, fastact.leaky_relu, fastact.swiglu, fastact.glu, fastact.maxout, dir(fastact)"
     python(f"import sys, fastact; {names}; assert 'numba' not in sys.modules")
 
 
