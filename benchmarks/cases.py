@@ -153,10 +153,12 @@ def allocates(case: Case, contender: Contender) -> bool:
 def _call(record: Any, direction: str, out: str, x: str = "x") -> str:
     """How fastact is called; an op without parameters is a ufunc, which takes ``out`` by position."""
     arguments = [x] if direction == "forward" else ["grad", x]
-    if len(record.defaults) < len(record.parameters):
+    if record.arrays > 1:
+        arguments.append("value")
+    elif len(record.defaults) < len(record.parameters):
         arguments += [repr(value) for value in record.samples[0]]
     if out:
-        arguments.append(f"out={out}" if record.parameters else out)
+        arguments.append(out if record.is_ufunc else f"out={out}")
     return f"f({', '.join(arguments)})"
 
 
@@ -176,7 +178,8 @@ def _reference(case: Case, record: Any, names: Mapping[str, Any]) -> Contender:
     """The record's own formula in plain NumPy, for an op that nobody has written an idiom for."""
     from fastact.reference import numpy_maths
 
-    parameters = [*record.samples[0], *list(record.defaults.values())[len(record.samples[0]) :]]
+    given = [names["value"]] if record.arrays > 1 else record.samples[0]
+    parameters = [*given, *list(record.defaults.values())[len(given) :]]
     formula = {"value": record.reference, "terms": record.reference_derivative, "m": numpy_maths, "p": parameters}
     statement = "value(m, x, *p)" if case.direction == "forward" else "grad * sum(terms(m, x, *p))"
     return Contender(statement, {**names, **formula})
@@ -196,7 +199,7 @@ def _tensors(arrays: Mapping[str, Any], saved: str) -> dict[str, Any]:
     torch = _module("torch")
     if torch is None:
         return {}
-    names = {name: torch.from_numpy(arrays[name]) for name in ("x", "grad", "out")}
+    names = {name: torch.from_numpy(arrays[name]) for name in ("x", "grad", "value", "out")}
     names |= {"torch": torch, "F": torch.nn.functional, "nn": torch._C._nn, "aten": torch.ops.aten}
     names["weight"] = torch.full((1,), 0.25, dtype=names["x"].dtype)
     return names | ({"saved": eval(saved, dict(names))} if saved else {})
@@ -215,18 +218,18 @@ def _positive(record: Any) -> bool:
 
 
 def _arrays(dtype: str, size: int, positive: bool) -> dict[str, Any]:
-    x, grad, out = _data(dtype, size, positive)
-    return {"np": np, "x": x, "grad": grad, "out": out}
+    x, grad, value, out = _data(dtype, size, positive)
+    return {"np": np, "x": x, "grad": grad, "value": value, "out": out}
 
 
 @lru_cache(maxsize=4)
-def _data(dtype: str, size: int, positive: bool) -> tuple[Any, Any, Any]:
+def _data(dtype: str, size: int, positive: bool) -> tuple[Any, Any, Any, Any]:
     rng = np.random.default_rng(1)
     x = (3 * rng.standard_normal(size, dtype=np.float32)).astype(dtype)
     grad = rng.standard_normal(size, dtype=np.float32).astype(dtype)
-    return (np.abs(x) if positive else x), grad, np.zeros_like(x)
+    return (np.abs(x) if positive else x), grad, grad[::-1].copy(), np.zeros_like(x)
 
 
 def _strided(names: Mapping[str, Any]) -> dict[str, Any]:
     """The same arrays as every second element of larger ones."""
-    return {**names, **{name: np.repeat(names[name], 2)[::2] for name in ("x", "grad", "out")}}
+    return {**names, **{name: np.repeat(names[name], 2)[::2] for name in ("x", "grad", "value", "out")}}

@@ -10,7 +10,7 @@ import datetime
 import json
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +18,9 @@ import numpy as np
 
 from benchmarks.cases import Contender
 from benchmarks.measure import busy, conditions, equal_terms, ratios, take_turns
-from benchmarks.rows import hidden_arrays, logits_arrays
 from benchmarks.rows import cross_entropy as numpy_cross_entropy
+from benchmarks.rows import hidden_arrays, logits_arrays
 from benchmarks.tables import table
-
-Call = Callable[[], Any]
 
 
 class Work(NamedTuple):
@@ -30,7 +28,7 @@ class Work(NamedTuple):
 
     what: str
     shape: str
-    calls: Mapping[str, Call]
+    calls: Mapping[str, Any]
     """By contender; "fastact" is one."""
     targets: Mapping[str, float]
     """The least ratio of a contender's time to fastact's."""
@@ -79,8 +77,9 @@ def _losses(shapes: Sequence[tuple[int, int]]) -> Iterator[Work]:
     import fastact as fa
 
     for shape in shapes:
-        x, target = logits_arrays(*shape).values()
-        calls: dict[str, Call] = {
+        arrays = logits_arrays(*shape)
+        x, target = arrays["x"], arrays["target"]
+        calls: dict[str, Any] = {
             "fastact": lambda x=x, target=target: fa.cross_entropy(x, target),
             "numpy": lambda x=x, target=target: numpy_cross_entropy(x, target),
         }
@@ -96,9 +95,10 @@ def _losses_with_grad(shapes: Sequence[tuple[int, int]]) -> Iterator[Work]:
     import fastact as fa
 
     for shape in shapes:
-        x, target = logits_arrays(*shape).values()
+        arrays = logits_arrays(*shape)
+        x, target = arrays["x"], arrays["target"]
         grad = np.empty_like(x)
-        calls: dict[str, Call] = {
+        calls: dict[str, Any] = {
             "fastact": lambda x=x, t=target, g=grad: fa.cross_entropy_with_grad(x, t, out=g),
         }
         if torch := _torch():
@@ -122,7 +122,7 @@ def _softmaxes(shapes: Sequence[tuple[int, int]]) -> Iterator[Work]:
         for name in ("softmax", "log_softmax"):
             x = logits_arrays(*shape)["x"]
             y, function, scipys = np.empty_like(x), getattr(fa, name), getattr(scipy.special, name)
-            calls: dict[str, Call] = {
+            calls: dict[str, Any] = {
                 "fastact": lambda f=function, x=x, y=y: f(x, out=y),
                 "scipy": lambda f=scipys, x=x: f(x, axis=-1),
             }
@@ -141,7 +141,7 @@ def _other_axes(shapes: Sequence[tuple[tuple[int, ...], int]]) -> Iterator[Work]
     for shape, axis in shapes:
         x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
         y = np.empty_like(x)
-        calls: dict[str, Call] = {"fastact": lambda x=x, y=y, axis=axis: fa.softmax(x, axis, out=y)}
+        calls: dict[str, Any] = {"fastact": lambda x=x, y=y, axis=axis: fa.softmax(x, axis, out=y)}
         if torch := _torch():
             tx, ty = torch.from_numpy(x), torch.from_numpy(y.copy())
             calls["torch"] = lambda tx=tx, ty=ty, axis=axis: torch.softmax(tx, axis, out=ty)
@@ -156,7 +156,7 @@ def _maxouts(size: int) -> Iterator[Work]:
     for pieces, targets in ((2, {"numpy": 40.0, "torch": 3.0}), (4, {"numpy": 20.0, "torch": 2.0})):
         x = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
         y = np.empty(size // pieces, np.float32)
-        calls: dict[str, Call] = {
+        calls: dict[str, Any] = {
             "fastact": lambda x=x, y=y, k=pieces: fa.maxout(x, k, out=y),
             "numpy": lambda x=x, k=pieces: x.reshape(-1, k).max(-1),
         }
@@ -174,7 +174,7 @@ def _gated(size: int) -> Iterator[Work]:
         return
     gate, value = np.random.default_rng(0).standard_normal((2, size), dtype=np.float32)
     out, a, b = np.empty_like(gate), torch.from_numpy(gate), torch.from_numpy(value)
-    calls: dict[str, Call] = {
+    calls: dict[str, Any] = {
         "fastact": lambda: fa.swiglu(gate, value, out),
         "torch": lambda: torch.nn.functional.silu(a) * b,
     }
@@ -185,9 +185,9 @@ def _linear(rows: int, width: int, classes: int) -> Work:
     """Loss and gradients; the peer makes all logits by ``matmul`` and leaves the loss to PyTorch."""
     import fastact as fa
 
-    hidden, weight, target = hidden_arrays(rows, width, classes).values()
+    hidden, weight, target = (hidden_arrays(rows, width, classes)[name] for name in ("hidden", "weight", "target"))
     weight -= 0.5
-    calls: dict[str, Call] = {"fastact": lambda: fa.linear_cross_entropy_with_grad(hidden, weight, target)}
+    calls: dict[str, Any] = {"fastact": lambda: fa.linear_cross_entropy_with_grad(hidden, weight, target)}
     if torch := _torch():
         t = torch.from_numpy(target)
 
@@ -207,13 +207,14 @@ def extra_memory(rows: int, width: int, classes: int) -> float:
     """The peak of what ``linear_cross_entropy_with_grad`` allocates beyond its results, as a part of all logits."""
     import fastact as fa
 
-    hidden, weight, target = hidden_arrays(rows, width, classes).values()
+    hidden, weight, target = (hidden_arrays(rows, width, classes)[name] for name in ("hidden", "weight", "target"))
     fa.linear_cross_entropy_with_grad(hidden[:16], weight, target[:16])
     tracemalloc.start()
     results = fa.linear_cross_entropy_with_grad(hidden, weight, target)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return (peak - sum(np.asarray(r).nbytes for r in results)) / (rows * classes * hidden.itemsize)
+    extra: float = (peak - sum(np.asarray(r).nbytes for r in results)) / (rows * classes * hidden.itemsize)
+    return extra
 
 
 def _name(shape: Sequence[int]) -> str:
@@ -242,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if warning := busy():
         print(warning, file=sys.stderr)
-    shapes = QUICK if options.quick else SHAPES
+    shapes: Mapping[str, Any] = QUICK if options.quick else SHAPES
     lines, rows = [], []
     with equal_terms(options.threads):
         for work in every_work(shapes):
@@ -253,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lines.append({"what": work.what, "shape": work.shape, "seconds": seconds, "ratio": ratio})
             rows.append(_row(work, seconds, ratio))
             print(" | ".join(rows[-1]), file=sys.stderr)
-        memory = extra_memory(*shapes["linear"]) if options.only in "linear" else 0.0
+        memory = extra_memory(*linear) if options.only in "linear" else 0.0
     if options.json:
         result = conditions(options.threads) | {"date": datetime.date.today().isoformat(), "work": lines}
         options.json.write_text(json.dumps(result | {"extra memory": memory}, indent=1) + "\n")

@@ -1,9 +1,9 @@
 """What careful users of NumPy, SciPy and PyTorch write for each op: the statements that fastact is timed against.
 
-The names in a statement: ``x``, ``grad``, ``out`` (arrays, or tensors over the same memory), ``saved`` (what PyTorch
-keeps from the forward pass), ``weight``; ``np``, ``special`` (SciPy's); ``torch``, ``F``, ``nn`` (PyTorch's C
-functions) and ``aten``. Without its ``out=out`` a statement returns a fresh array. PyTorch's quickest spelling is
-taken: ``nn.gelu`` spares the microsecond that ``aten.gelu.out`` costs.
+The names in a statement: ``x``, ``grad``, ``out`` (arrays, or tensors over the same memory), ``value`` (a gated unit's other
+operand; its gate is ``x``), ``saved`` (what PyTorch keeps from the forward pass), ``weight``; ``np``, ``special`` (SciPy's);
+``torch``, ``F``, ``nn`` (PyTorch's C functions) and ``aten``. Without its ``out=out`` a statement returns a fresh array.
+PyTorch's quickest spelling is taken: ``nn.gelu`` spares the microsecond that ``aten.gelu.out`` costs.
 
 An op without an entry is compared with its record's reference, and with PyTorch not at all.
 """
@@ -198,6 +198,25 @@ IDIOMS = {
         numpy_backward="np.multiply(grad, (t := np.tanh(np.log1p(np.exp(x))))"
         " + x * special.expit(x) * (1 - t * t), out=out)",
         torch_backward="aten.mish_backward.default(grad, x)",
+    ),
+    "swiglu": Idiom(
+        "np.multiply(x * special.expit(x), value, out=out)",
+        "torch.mul(F.silu(x), value, out=out)",
+        numpy_backward="((g := grad * (s := special.expit(x))) * value * (1 + x * (1 - s)), g * x)",
+        torch_backward="(aten.silu_backward.default(grad * value, x), grad * F.silu(x))",
+    ),
+    "geglu": Idiom(
+        "np.multiply(0.5 * x * (1 + special.erf(x * 0.7071067811865476)), value, out=out)",
+        "torch.mul(F.gelu(x), value, out=out)",
+        numpy_backward="(grad * value * ((p := 0.5 + 0.5 * special.erf(x * 0.7071067811865476))"
+        " + x * np.exp(-0.5 * x * x) * 0.3989422804014327), grad * x * p)",
+        torch_backward="(aten.gelu_backward.default(grad * value, x), grad * F.gelu(x))",
+    ),
+    "reglu": Idiom(
+        "np.multiply(np.maximum(x, 0), value, out=out)",
+        "torch.mul(torch.relu(x), value, out=out)",
+        numpy_backward="(grad * value * (x > 0), grad * np.maximum(x, 0))",
+        torch_backward="(aten.threshold_backward.default(grad * value, x, 0), grad * torch.relu(x))",
     ),
     "squareplus": Idiom(
         "np.multiply(0.5, x + np.sqrt(x * x + 4), out=out)",

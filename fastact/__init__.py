@@ -12,10 +12,13 @@ imports NumPy and nothing heavier: kernels are compiled, or loaded from the disk
 from typing import Any
 
 from fastact import activations as _activations
+from fastact import gates as _gates
 from fastact import rows as _rows
 from fastact.custom import elementwise
 from fastact.engine.threads import get_num_threads, set_num_threads, threads
 from fastact.engine.ufunc import CompilationError
+from fastact.functions import FUNCTIONS as _FUNCTIONS
+from fastact.functions import function as _other_function
 from fastact.registry import OPS as ops
 from fastact.registry import public_function as _public_function
 from fastact.registry import public_names as _public_names
@@ -33,18 +36,19 @@ __all__ = [
     "threads",
     "warmup",
     *_public_names(),
+    *_FUNCTIONS,
     *_rows.ROW_OPS,
 ]
 
 globals().update({name: op.function for name, op in _rows.ROW_OPS.items()})
 
-del _activations, _rows
+del _activations, _gates, _rows
 
 
 def __getattr__(name: str) -> Any:
-    """Build an op's function when it is first asked for (PEP 562)."""
+    """Build an op's function, or import another one, when it is first asked for (PEP 562)."""
     try:
-        function = _public_function(name)
+        function = _other_function(name) if name in _FUNCTIONS else _public_function(name)
     except KeyError:
         raise AttributeError(f"module 'fastact' has no attribute {name!r}") from None
     globals()[name] = function

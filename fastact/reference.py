@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 
 from fastact import activations as _activations
+from fastact import gates as _gates
+from fastact.functions import FUNCTIONS
 from fastact.registry import OPS, Op, public_names
 from fastact.rows import ROW_OPS
 
-__all__ = [*public_names(), *ROW_OPS]
+__all__ = [*public_names(), *FUNCTIONS, *ROW_OPS]
 
-del _activations
+del _activations, _gates
 
 
 def _elementwise(function: Callable[[float], float]) -> Callable[[Any], Any]:
@@ -74,6 +76,45 @@ def _complete(op: Op, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*parameters, *(op.defaults[name] for name in list(op.parameters)[len(parameters) :]))
 
 
+def glu(x: Any, axis: int = -1) -> Any:
+    """The first half of an axis times the sigmoid of the second."""
+    value, gate = np.split(np.asarray(x, dtype=np.float64), 2, axis)
+    with np.errstate(all="ignore"):
+        return (value / (1 + np.exp(-gate))).astype(_result_dtype(x))
+
+
+def glu_backward(grad: Any, x: Any, axis: int = -1) -> Any:
+    """The gradient of `glu`."""
+    value, gate = np.split(np.asarray(x, dtype=np.float64), 2, axis)
+    with np.errstate(all="ignore"):
+        halves = 1 / (1 + np.exp(-gate)), value / (2 + np.exp(gate) + np.exp(-gate))
+    return np.concatenate([grad * half for half in halves], axis).astype(_result_dtype(grad, x))
+
+
+def maxout(x: Any, num_pieces: int, axis: int = -1) -> Any:
+    """The largest of each group of neighbours."""
+    return maxout_with_index(x, num_pieces, axis)[0]
+
+
+def maxout_with_index(x: Any, num_pieces: int, axis: int = -1) -> tuple[Any, Any]:
+    """The largest of each group of neighbours and its index."""
+    x = np.asarray(x).astype(_result_dtype(x))
+    axis %= x.ndim
+    pieces = x.reshape(*x.shape[:axis], -1, num_pieces, *x.shape[axis + 1 :])
+    which = np.argmax(pieces, axis + 1, keepdims=True)
+    return np.take_along_axis(pieces, which, axis + 1).squeeze(axis + 1), which.squeeze(axis + 1).astype(np.int32)
+
+
+def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1) -> Any:
+    """The gradient of `maxout`."""
+    which, dtype = np.asarray(which), _result_dtype(grad)
+    axis %= which.ndim
+    chosen = np.expand_dims(which, axis + 1) == np.arange(num_pieces).reshape(-1, *[1] * (which.ndim - 1 - axis))
+    grad = np.expand_dims(np.broadcast_to(np.asarray(grad, dtype), which.shape), axis + 1)
+    shape = (*which.shape[:axis], which.shape[axis] * num_pieces, *which.shape[axis + 1 :])
+    return np.where(chosen, grad, dtype.type(0)).reshape(shape)
+
+
 def _result_dtype(*operands: Any) -> Any:
     given = np.result_type(*(x if isinstance(x, int | float) else np.asarray(x).dtype for x in operands))
     return np.result_type(given, np.float16)
@@ -103,17 +144,22 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'fastact.reference' has no attribute {name!r}")
     if name in ROW_OPS:
-        function = _over_rows(name)
-    elif name == stem:
+        globals()[name] = _over_rows(name)
+        return globals()[name]
+    more = OPS[stem].arrays - 1
+    if name == stem:
 
         def function(x: Any, *parameters: Any) -> Any:
-            return value(stem, x, *parameters).astype(_result_dtype(x))[()]
+            return value(stem, x, *parameters).astype(_result_dtype(x, *parameters[:more]))[()]
 
     else:
 
         def function(grad: Any, x: Any, *parameters: Any) -> Any:  # type: ignore[misc]
-            total = sum(derivative_terms(stem, x, *parameters))
-            return (np.asarray(grad, dtype=np.float64) * total).astype(_result_dtype(grad, x))[()]
+            grad, dtype = np.asarray(grad, dtype=np.float64), _result_dtype(grad, x, *parameters[:more])
+            by_x = (grad * sum(derivative_terms(stem, x, *parameters))).astype(dtype)[()]
+            if not more:
+                return by_x
+            return by_x, (grad * value(stem, x, 1.0)).astype(dtype)[()]  # a gated unit is linear in its second array
 
     function.__name__ = function.__qualname__ = name
     globals()[name] = function

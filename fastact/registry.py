@@ -44,6 +44,8 @@ class Op:
     """Points without a derivative, or with a jump in it, and the value chosen there, with default parameters."""
     paper: str = ""
     """Where the op comes from."""
+    notes: str = ""
+    """More for the docstring's notes."""
     ulp: float = 2.0
     """The promised largest error of the value, in units in the last place, over every finite float32; float64 promises 2."""
     derivative_ulp: float = 4.0
@@ -51,7 +53,11 @@ class Op:
     cost: float = 0.2
     """Nanoseconds per float32 element on one thread, roughly; decides when threads pay."""
     gradients: int = 1
-    """How many derivatives `derivative` returns: more than one if parameters are learnt."""
+    """How many derivatives `derivative` returns: more than one if parameters are learnt, or if there are more arrays."""
+    arrays: int = 1
+    """So many of the first operands are arrays. With no parameter after them, the public functions are the ufuncs themselves, and
+    a backward with a gradient for each array returns all of them as they are. The tables of tests treat the second array as a
+    parameter, so `samples` give values for it, and `limits` are those at the first sample."""
     check: Callable[..., None] | None = None
     """Raises ``ValueError`` for parameters out of range, before anything is computed."""
     samples: Sequence[tuple[float, ...]] = ((),)
@@ -77,8 +83,18 @@ class Op:
         return self.ulp if dtype == "float32" else max(self.ulp, 2.0)
 
     @property
+    def operands(self) -> list[str]:
+        """The names of all operands; the first is called `x` where there is but one array."""
+        return ["x" if self.arrays == 1 else next(iter(inspect.signature(self.forward).parameters)), *self.parameters]
+
+    @property
+    def is_ufunc(self) -> bool:
+        """Whether the public functions are the ufuncs themselves."""
+        return len(self.operands) == self.arrays
+
+    @property
     def parameters(self) -> dict[str, inspect.Parameter]:
-        """The parameters after `x`, by name."""
+        """The operands after the first, by name."""
         return dict(list(inspect.signature(self.forward).parameters.items())[1:])
 
     @property
@@ -148,7 +164,7 @@ def _function(op: Op, kernel: Kernel, public: Callable[[Any], Any] | None) -> An
     backward = kernel.times_gradient
     doc = docstring(op, backward=backward)
     function: Any = make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE)
-    if not op.parameters:
+    if op.is_ufunc:
         return function
     ufunc = function
     if op.gradients == 1 or not backward:
@@ -262,23 +278,31 @@ _PARAMETER_TEMPLATES = {(1, 1): _x_p, (1, 2): _x_p_q, (2, 1): _grad_x_p, (2, 2):
 def docstring(op: Op, *, backward: bool) -> str:
     """The numpydoc docstring of a public function, from the record."""
     name = f"{op.name}_backward" if backward else op.name
-    shown = ", ".join([*(["grad"] if backward else []), "x", *op.parameters])
+    first, *parameters = op.operands
+    shown = ", ".join([*(["grad"] if backward else []), first, *parameters])
     lines = [f"{name}({shown}, /, out=None, **ufunc_arguments)", ""]
-    lines += [f"Gradient of `{op.name}`: ``grad`` times the derivative at ``x``." if backward else op.summary, ""]
+    lines += [_backward_summary(op) if backward else op.summary, ""]
     lines += ["Parameters", "----------"]
-    like = "x * 0.5" if op.parameters else "np.exp(x)"
+    like = f"{first} * 0.5" if op.parameters else "np.exp(x)"
     if backward:
         lines += ["grad : array_like, any shape", "    Gradient with respect to the output of " + f"`{op.name}`."]
     lines += [
-        "x : array_like, any shape",
+        f"{first} : array_like, any shape",
         f"    float16, float32 or float64; integers and booleans convert as for ``{like}``.",
     ]
     for parameter in op.parameters.values():
         default = "" if parameter.default is inspect.Parameter.empty else f", default {parameter.default!r}"
-        lines += [f"{parameter.name} : float or array_like{default}", "    Broadcasts against `x`."]
+        kind = "array_like" if op.is_ufunc else "float or array_like"
+        lines += [f"{parameter.name} : {kind}{default}", f"    Broadcasts against `{first}`."]
     for name_and_type, meaning in (op.extra_backward if backward else op.extra).items():
         lines += [name_and_type, f"    {meaning}"]
-    lines += ["out : ndarray, optional", "    Written to and returned; may be `x` itself."]
+    if backward and op.is_ufunc and op.gradients > 1:
+        lines += [
+            "out : tuple of ndarray, optional",
+            f"    One for each result; may be `{first}` and `{parameters[0]}`.",
+        ]
+    else:
+        lines += ["out : ndarray, optional", f"    Written to and returned; may be `{first}` itself."]
     lines += [
         "**ufunc_arguments",
         "    ``where``, ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.",
@@ -297,28 +321,41 @@ def docstring(op: Op, *, backward: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _backward_summary(op: Op) -> str:
+    if op.is_ufunc and op.gradients > 1:
+        return f"Gradients of `{op.name}`: ``grad`` times the derivative by each operand, in one pass."
+    return f"Gradient of `{op.name}`: ``grad`` times the derivative at ``x``."
+
+
 def _returns(op: Op, *, backward: bool) -> list[str]:
     if backward and op.gradients > 1:
-        names = ", ".join(["grad_x", *(f"grad_{p}" for p in op.parameters)])
-        return [f"{names} : tuple of ndarray", "    Each of the shape of its operand."]
+        names = ", ".join(f"grad_{name}" for name in op.operands)
+        shape = "the broadcast shape of the operands" if op.is_ufunc else "the shape of its operand"
+        return [f"{names} : tuple of ndarray", f"    Each of {shape}."]
+    nan = "an operand" if op.arrays > 1 else "`x`"
     return [
         "ndarray or scalar",
-        "    Of the broadcast shape of the operands and their dtype; NaN where `x` is NaN.",
+        f"    Of the broadcast shape of the operands and their dtype; NaN where {nan} is NaN.",
     ]
 
 
 def _notes(op: Op, *, backward: bool) -> list[str]:
     limits = op.derivative_limits if backward else op.limits
     single, double = (op.promised_ulp(dtype, backward=backward) for dtype in ("float32", "float64"))
-    lines = ["Limits: " + ", ".join(f"{value:g} at {x:+g}" for x, value in limits.items()) + "."]
+    where = ""
+    if op.arrays > 1:
+        values = ", ".join(f"``{name} = {value:g}``" for name, value in zip(op.parameters, op.samples[0], strict=True))
+        where = f" in `{op.operands[0]}` for {values}"
+    lines = [f"Limits{where}: " + ", ".join(f"{value:g} at {x:+g}" for x, value in limits.items()) + "."]
     if backward and op.kinks:
         lines += ["Derivative at kinks: " + ", ".join(f"{value:g} at {x:g}" for x, value in op.kinks.items()) + "."]
     measure = " of the derivative's largest term" if backward else ""
     lines += [f"Error: at most {single:g} units in the last place{measure} in float32, {double:g} in float64; float16"]
     lines += ["rounds the float32 result once. No floating-point warnings are raised."]
-    return lines
+    return [*lines, *(["", *op.notes.splitlines()] if op.notes else [])]
 
 
 def _example(op: Op) -> list[str]:
-    arguments = "".join(f", {name}=1.0" for name in op.parameters if name not in op.defaults)
+    named = (name if not op.is_ufunc else "" for name in op.parameters if name not in op.defaults)
+    arguments = "".join(f", {name}=1.0" if name else ", 1.0" for name in named)
     return [">>> import fastact as fa", f">>> bool(abs(fa.{op.name}(1.0{arguments})) < 10)", "True"]

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastact.engine import threads
 from fastact.engine.ufunc import DTYPES
+from fastact.functions import FUNCTIONS
 from fastact.registry import OPS, public_names
 from fastact.rows import ROW_OPS
 
@@ -37,7 +38,7 @@ def warmup(
     >>> import fastact as fa
     >>> fa.warmup(["gelu"], ["float32"])
     """
-    known = [*public_names(), *ROW_OPS]
+    known = [*public_names(), *FUNCTIONS, *ROW_OPS]
     wanted, kinds = list(known if names is None else names), list(dtypes)
     for what, given, allowed in (("name", wanted, known), ("dtype", kinds, DTYPES)):
         for item in given:
@@ -57,6 +58,10 @@ def _call_once(name: str, dtype: str) -> None:
     if name in ROW_OPS:
         for rows in (1, 8):  # one row, and enough of them side by side
             ROW_OPS[name].function(*ROW_OPS[name].arguments(np.ones((rows, 2), dtype)))
+        return
+    if name in FUNCTIONS:
+        for arguments in FUNCTIONS[name].examples(dtype):
+            getattr(fastact, name)(*arguments)
         return
     op = OPS[name if name in OPS else name.removesuffix("_backward")]
     function = getattr(fastact, name)

@@ -79,7 +79,7 @@ def test_missing_and_unknown_arguments(case):
     with pytest.raises(TypeError, match="nonsense"):
         case.function(*x, *case.op.samples[0], nonsense=1)
     required = [name for name in case.op.parameters if name not in case.op.defaults]
-    if required:
+    if required and not case.op.is_ufunc:
         with pytest.raises(TypeError, match=required[0]):
             case.function(*x)
     with pytest.raises(TypeError):

@@ -8,6 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from fastact.functions import FUNCTIONS  # noqa: E402
+from fastact.functions import function as other_function  # noqa: E402
 from fastact.registry import OPS, public_function, public_names  # noqa: E402
 from fastact.rows import ROW_OPS  # noqa: E402
 
@@ -37,9 +39,11 @@ ops: dict[str, Op]
 
 def stub(name: str) -> str:
     """The declaration of one public function."""
+    if name in FUNCTIONS:
+        return _declared(name)
     op = OPS[name if name in OPS else name.removesuffix("_backward")]
     function = public_function(name)
-    if not op.parameters:
+    if op.is_ufunc:
         return f"{name}: np.ufunc\n"
     parameters = []
     for parameter in inspect.signature(function).parameters.values():
@@ -54,6 +58,20 @@ def row_stub(name: str) -> str:
     return f"from {ROW_OPS[name].home} import {name} as {name}\n"
 
 
+def _declared(name: str) -> str:
+    """The declaration of a function that is no op."""
+    signature = inspect.signature(other_function(name), eval_str=True)
+    shown = []
+    for parameter in signature.parameters.values():
+        plain = parameter.annotation if parameter.annotation in (int, bool, float, str) else None
+        outs = "tuple[NDArray[Any], NDArray[Any]] | None" if "_with_" in name else "NDArray[Any] | None"
+        kind = plain.__name__ if plain else outs if parameter.name == "out" else "ArrayLike"
+        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+        shown.append(f"{parameter.name}: {kind}{default}")
+    returned = "tuple[Any, Any]" if "_with_" in name else "Any"
+    return f"def {name}({', '.join(shown)}) -> {returned}: ...\n"
+
+
 def _annotation(parameter: inspect.Parameter) -> str:
     known = {"training": "bool", "slopes": "ArrayLike | None", "out": "NDArray[Any] | None", "ufunc_arguments": "Any"}
     return known.get(parameter.name, "Any" if parameter.name == "rng" else "ArrayLike")
@@ -66,7 +84,8 @@ def main() -> int:
     arguments = parser.parse_args()
     header, _, constants = HEADER.partition("\n__version__")
     imports = "".join(row_stub(name) for name in ROW_OPS)
-    text = f"{header}\n{imports}\n__version__{constants}\n" + "".join(stub(name) for name in public_names())
+    declarations = "".join(stub(name) for name in [*public_names(), *FUNCTIONS])
+    text = f"{header}\n{imports}\n__version__{constants}\n{declarations}"
     if arguments.check:
         if TARGET.read_text() != text:
             print(f"{TARGET.relative_to(ROOT)} is stale: run python tools/stubs.py", file=sys.stderr)

@@ -230,7 +230,7 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
         d_row = row_of(constants, D_LABEL, block)
         for j in range(width):
             label = load_label(advance(labels, j * labels_step), kind)
-            if 0 <= label and label < c:
+            if label >= 0 and label < c:
                 place = j * COMPUTED_SIZE
                 store_value(advance(x_row, place), prepare(load_x(advance(x, j * x_step + label * x_core)), cap))
                 store_value(advance(w_row, place), load_weight(advance(weights, j * weights_step + label * w_core)))
@@ -314,7 +314,7 @@ def put_block(
                 y, y_core = advance(args[GRAD], (first + j) * steps[GRAD]), steps[CORE + 5]
                 if label == ignored:
                     no_gradient(y, y_core, c)
-                elif 0 <= label and label < c:
+                elif label >= 0 and label < c:
                     store_x(advance(y, label * y_core), load_value(advance(at_label, j * COMPUTED_SIZE)))
         put_row(advance(result, j * step), core_step, loss, weight, lse)
     if option(args, steps, WANT_ARGMAX) != 0:

@@ -24,16 +24,17 @@ def register() -> None:
 
     jit.register()
     for op in OPS.values():
-        _teach(getattr(fastact, op.name), op.forward, op.defaults, leading=1)
-        if op.derivative is not None and op.gradients == 1:
-            _teach(getattr(fastact, f"{op.name}_backward"), op.derivative, op.defaults, leading=2)
+        _teach(getattr(fastact, op.name), op.forward, op, backward=False)
+        if op.derivative is not None and op.gradients == op.arrays:
+            _teach(getattr(fastact, f"{op.name}_backward"), op.derivative, op, backward=True)
 
 
-def _teach(function: Any, formula: Callable[..., Any], defaults: dict[str, Any], leading: int) -> None:
+def _teach(function: Any, formula: Callable[..., Any], op: Any, *, backward: bool) -> None:
     """Compile a call of ``function`` as ``formula``: of scalars as it stands, of arrays in a loop."""
-    names = ("x", *list(inspect.signature(formula).parameters)[1:])
-    names = ("grad", *names) if leading == 2 else names
-    values = tuple(defaults[name] for name in names if name in defaults)
+    names = ("grad", *op.operands) if backward else tuple(op.operands)
+    leading = op.arrays + backward
+    values = tuple(op.defaults.values())
+    which = backward, op.arrays, len(names) - leading
 
     def choose(*args: Any, **kwargs: Any) -> Any:
         given = inspect.signature(template).bind(*args, **kwargs).arguments
@@ -42,9 +43,9 @@ def _teach(function: Any, formula: Callable[..., Any], defaults: dict[str, Any],
         loop = _ARRAY_LOOPS if arrays else _SCALAR_CALLS
         element = np.result_type(*(_dtype(kind) for kind in kinds), np.float32 if _is_float32(kinds) else np.float64)
         scope = {"formula": formula, "T": element.type}
-        return clone(loop[leading, len(names) - leading], scope, names, values)
+        return clone(loop[which], scope, names, values)
 
-    template = clone(_SCALAR_CALLS[leading, len(names) - leading], {}, names, values)
+    template = clone(_SCALAR_CALLS[which], {}, names, values)
     overload(function, strict=False, jit_options=jit.JIT_OPTIONS)(choose)
 
 
@@ -119,6 +120,15 @@ def _scalar_g_x_p_q(grad, x, p, q):  # type: ignore[no-untyped-def]
     return T(grad) * formula(T(x), T(p), T(q))
 
 
+def _scalar_a_b(a, b):  # type: ignore[no-untyped-def]
+    return formula(T(a), T(b))
+
+
+def _scalar_g_a_b(grad, a, b):  # type: ignore[no-untyped-def]
+    by_a, by_b = formula(T(a), T(b))
+    return T(grad) * by_a, T(grad) * by_b
+
+
 def _array_x(x):  # type: ignore[no-untyped-def]
     source = flat(x)
     out = np.empty(source.size, T)
@@ -167,20 +177,41 @@ def _array_g_x_p_q(grad, x, p, q):  # type: ignore[no-untyped-def]
     return out.reshape(shaped.shape)
 
 
+def _array_a_b(a, b):  # type: ignore[no-untyped-def]
+    shaped, first, second = extent(a, b), flat(a), flat(b)
+    out = np.empty(shaped.size, T)
+    for i in range(shaped.size):
+        out[i] = formula(T(at(first, i)), T(at(second, i)))
+    return out.reshape(shaped.shape)
+
+
+def _array_g_a_b(grad, a, b):  # type: ignore[no-untyped-def]
+    shaped, gradient, first, second = extent(grad, extent(a, b)), flat(grad), flat(a), flat(b)
+    by_a, by_b = np.empty(shaped.size, T), np.empty(shaped.size, T)
+    for i in range(shaped.size):
+        one, other = formula(T(at(first, i)), T(at(second, i)))
+        by_a[i], by_b[i] = T(at(gradient, i)) * one, T(at(gradient, i)) * other
+    return by_a.reshape(shaped.shape), by_b.reshape(shaped.shape)
+
+
 _SCALAR_CALLS = {
-    (1, 0): _scalar_x,
-    (1, 1): _scalar_x_p,
-    (1, 2): _scalar_x_p_q,
-    (2, 0): _scalar_g_x,
-    (2, 1): _scalar_g_x_p,
-    (2, 2): _scalar_g_x_p_q,
+    (False, 1, 0): _scalar_x,
+    (False, 1, 1): _scalar_x_p,
+    (False, 1, 2): _scalar_x_p_q,
+    (True, 1, 0): _scalar_g_x,
+    (True, 1, 1): _scalar_g_x_p,
+    (True, 1, 2): _scalar_g_x_p_q,
+    (False, 2, 0): _scalar_a_b,
+    (True, 2, 0): _scalar_g_a_b,
 }
 _ARRAY_LOOPS = {
-    (1, 0): _array_x,
-    (1, 1): _array_x_p,
-    (1, 2): _array_x_p_q,
-    (2, 0): _array_g_x,
-    (2, 1): _array_g_x_p,
-    (2, 2): _array_g_x_p_q,
+    (False, 1, 0): _array_x,
+    (False, 1, 1): _array_x_p,
+    (False, 1, 2): _array_x_p_q,
+    (True, 1, 0): _array_g_x,
+    (True, 1, 1): _array_g_x_p,
+    (True, 1, 2): _array_g_x_p_q,
+    (False, 2, 0): _array_a_b,
+    (True, 2, 0): _array_g_a_b,
 }
-"""Templates by the number of arrays and of parameters."""
+"""Templates by whether there is a gradient, and the number of arrays and of parameters."""

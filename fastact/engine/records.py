@@ -6,7 +6,7 @@
 import ctypes
 
 PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, COLUMNS, LABEL, FIELDS = range(10)
-"""The record behind ``data``, 64-bit integers: how many elements make threads worth it; the parallel entry that takes over then; the
+"""The record behind ``data``, 64-bit integers: how many elements make threads worth it; the parallel entry that takes over; the
 address of the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks
 are computed with, which never goes parallel; a row kernel's other half, for columns; and the kind of its integer labels."""
 

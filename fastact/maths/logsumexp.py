@@ -32,7 +32,7 @@ INFINITY, NAN = float("inf"), float("nan")
 LN2, LN2_REST = 0.6931471805599453, 2.3190468138462996e-17
 
 HUGE = 1048576.0
-"""From this maximum on the level is the maximum itself: ``n`` would take too many bits, and all differences that matter are exact."""
+"""From this maximum on the level is the maximum: ``n`` would take too many bits, and all differences that matter are exact."""
 
 
 @scalar

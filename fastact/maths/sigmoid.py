@@ -101,6 +101,29 @@ def times_sigmoid_derivative(xslope: Scalar, xslope_error: Scalar, z: Scalar, co
 
 
 @scalar
+def silu_and_derivative(x: Scalar) -> tuple[Scalar, Scalar]:
+    """``x * s`` and ``s + x * s * (1 - s)`` with ``s = sigmoid(x)``, for every x: the two share a reciprocal."""
+    T = type(x)
+    bounded = minimum(maximum(x, lowest(x)), T(64))
+    A, t, one = exp_minus_parts(bounded, T(0))
+    d = one_plus_exp_minus(A, t, one)
+    r = T(1) / d
+    r_error = r * fma(-d, r, T(1))
+    complement = select(bounded < T(0), fma(-one, r, T(1)), fma(A, t, A) * r)
+    total = fma(bounded, complement, T(1))
+    silu = select(x > T(64), x, fma(bounded, r, bounded * r_error) * one)
+    return silu, fma(total, r, total * r_error) * one
+
+
+@scalar
+def sigmoid_and_derivative(x: Scalar) -> tuple[Scalar, Scalar]:
+    """``s = sigmoid(x)`` and ``s * (1 - s)``, for every x, both from the sigmoid's smaller value."""
+    T = type(x)
+    s = sigmoid(-absolute(x))
+    return select(x < T(0), s, T(1) - s), fma(-s, s, s)
+
+
+@scalar
 def _exp_parts_float32(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     """``(A, t, one)`` with ``A * (1 + t) = exp(x) * one`` and ``one = 2**40``, for -110 <= x <= 40 or NaN."""
     T = type(x)

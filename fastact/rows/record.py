@@ -27,7 +27,7 @@ class RowOp:
     @property
     def name(self) -> str:
         """The public name."""
-        return self.function.__name__
+        return str(self.function.__name__)
 
     @property
     def home(self) -> str:

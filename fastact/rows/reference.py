@@ -99,7 +99,7 @@ def _loss_and_gradient(
 
 
 def largest_terms(logits: Any, target: Any, **arguments: Any) -> Any:
-    """The largest term of each element of the gradient: what its error is measured by. (Of ``1 - tanh**2`` the larger is 1.)"""
+    """The largest term of each element of the gradient, what its error is measured by; of ``1 - tanh**2`` that is 1."""
     defaults = {
         "weight": None,
         "ignore_index": -100,

@@ -74,9 +74,9 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     -----
     .. math:: \frac{e^{x_i}}{\sum_j e^{x_j}}
 
-    Error: at most 4 units in the last place (ULP) of each element (6 in float64), also far below the maximum, whatever the row's length.
-    A row that holds NaN or +inf, or nothing but -inf, is NaN throughout, as in PyTorch. The bits depend neither on the layout nor on
-    the number of threads.
+    Error: at most 4 units in the last place (ULP) of each element (6 in float64), also far below the maximum, whatever the
+    row's length. A row that holds NaN or +inf, or nothing but -inf, is NaN throughout, as in PyTorch. The bits depend neither on
+    the layout nor on the number of threads.
 
     References
     ----------
@@ -205,9 +205,9 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
     -----
     .. math:: x_i - \log \sum_j e^{x_j}
 
-    The dominating element is ``-log1p(sum of the others)``: ``[20, 0, 0]`` gives -4.12e-09 where others give 0. Error: at most 4 ULP
-    of each element (6 in float64). A row that holds NaN or +inf, or nothing but -inf, is NaN throughout, as in PyTorch; where only this element is
-    -inf, so is the result.
+    The dominating element is ``-log1p(sum of the others)``: ``[20, 0, 0]`` gives -4.12e-09 where others give 0. Error: at most
+    4 ULP of each element (6 in float64). A row that holds NaN or +inf, or nothing but -inf, is NaN throughout, as in PyTorch;
+    where only this element is -inf, so is the result.
 
     Examples
     --------
@@ -274,8 +274,8 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, 
     -----
     .. math:: \log \sum_j e^{x_j}
 
-    Error: at most 1 ULP of the larger of maximum and result (2 in float64), whatever the row's length. A row that holds NaN gives NaN, else
-    one that holds +inf gives +inf; an empty one, or one of nothing but -inf, gives -inf.
+    Error: at most 1 ULP of the larger of maximum and result (2 in float64), whatever the row's length. A row that holds NaN
+    gives NaN, else one that holds +inf gives +inf; an empty one, or one of nothing but -inf, gives -inf.
 
     Examples
     --------

@@ -1,0 +1,55 @@
+"""Public functions that are no elementwise op: where each is defined, and how to call it once.
+
+A module is imported when one of its functions is first asked for.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+PUBLIC_MODULE = "fastact"
+
+PIECES = range(1, 10)
+"""Each number of pieces has kernels of its own, but 9 stands for all from 9 on."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """One public function."""
+
+    module: str
+    """Where it is defined."""
+    examples: Callable[[Any], Sequence[tuple[Any, ...]]]
+    """For a dtype, arguments of calls that together run everything that there is to compile."""
+
+
+def _ones(dtype: Any, *shape: int) -> Any:
+    return np.ones(shape, dtype)
+
+
+def _channels(dtype: Any, pieces: int) -> list[Any]:
+    """Arrays that each kernel of maxout takes one of: of one group, and of rows that do not follow each other."""
+    return [_ones(dtype, pieces), _ones(dtype, 2, pieces + 1)[:, :-1]]
+
+
+FUNCTIONS = {
+    "glu": Function("fastact.gates", lambda t: [(_ones(t, 2),), (_ones(t, 2, 2),)]),
+    "glu_backward": Function("fastact.gates", lambda t: [(_ones(t, 1), _ones(t, 2)), (_ones(t, 2, 1), _ones(t, 2, 2))]),
+    "maxout": Function("fastact.maxouts", lambda t: [(x, k) for k in PIECES for x in _channels(t, k)]),
+    "maxout_with_index": Function("fastact.maxouts", lambda t: [(x, k) for k in PIECES for x in _channels(t, k)]),
+    "maxout_backward": Function(
+        "fastact.maxouts",
+        lambda t: [(x[..., :1], np.zeros(x[..., :1].shape, np.int32), k) for k in PIECES for x in _channels(t, k)],
+    ),
+}
+"""By name."""
+
+
+def function(name: str) -> Any:
+    """The function called ``name``; ``KeyError`` if there is none."""
+    found = getattr(import_module(FUNCTIONS[name].module), name)
+    found.__module__ = PUBLIC_MODULE
+    return found

@@ -1,0 +1,242 @@
+"""Maxout: the largest of each group of neighbouring channels, its index, and the gradient.
+
+Splitting an axis into groups and pieces is a view, and so is what the kernels want: the pieces last, or last but one where
+NumPy would otherwise call them for many short rows.
+"""
+
+import math
+import operator
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from fastact.engine.piecekernel import MOST_PIECES, PieceKernel
+from fastact.engine.ufunc import make_ufunc
+
+LONG, MANY = 1 << 18, 16
+"""Rows of groups from so many on are worth threads each, if there are too few of them to share out."""
+
+
+def maxout(x: Any, num_pieces: int, axis: int = -1, out: Any = None) -> Any:
+    r"""The largest of each group of ``num_pieces`` neighbours along an axis.
+
+    Parameters
+    ----------
+    x : array_like
+        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    num_pieces : int
+        How many neighbours make a group; it must divide the length of the axis.
+    axis : int, default -1
+        The axis of the channels.
+    out : ndarray, optional
+        Written to and returned.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `x` with `axis` shorter by the factor ``num_pieces``, and its dtype; NaN where a piece is NaN.
+
+    Raises
+    ------
+    ValueError
+        If ``num_pieces`` is not positive or does not divide the length of the axis.
+    numpy.exceptions.AxisError
+        If there is no such axis.
+    TypeError
+        For complex, string and object arrays, and if ``num_pieces`` is no integer.
+
+    Notes
+    -----
+    .. math:: y_c = \max_{j < k} x_{ck + j}
+
+    The result is one of the pieces, bit by bit: of equal ones, such as zeros of either sign, the first.
+
+    References
+    ----------
+    Goodfellow, Warde-Farley, Mirza, Courville & Bengio (2013), Maxout networks, arXiv:1302.4389.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.maxout([1.0, 3.0, 2.0, -1.0], 2)
+    array([3., 2.])
+    """
+    return _largest(x, num_pieces, axis, False, (out,))
+
+
+def maxout_with_index(x: Any, num_pieces: int, axis: int = -1, out: Any = None) -> tuple[Any, Any]:
+    r"""What `maxout` returns, and which piece of its group each is.
+
+    Parameters
+    ----------
+    x : array_like
+        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    num_pieces : int
+        How many neighbours make a group; it must divide the length of the axis.
+    axis : int, default -1
+        The axis of the channels.
+    out : tuple of ndarray, optional
+        Two arrays, written to and returned.
+
+    Returns
+    -------
+    y : ndarray
+        As from `maxout`.
+    which : ndarray of int32
+        Numbers from 0 to ``num_pieces - 1``, of the shape of ``y``: of equal pieces the first one's, and the first NaN's, as from
+        `numpy.argmax`.
+
+    Raises
+    ------
+    ValueError
+        If ``num_pieces`` is not positive or does not divide the length of the axis.
+    numpy.exceptions.AxisError
+        If there is no such axis.
+    TypeError
+        For complex, string and object arrays, and if ``num_pieces`` is no integer.
+
+    Notes
+    -----
+    .. math:: y_c = x_{ck + w_c},\ w_c = \mathrm{argmax}_{j < k}\, x_{ck + j}
+
+    References
+    ----------
+    Goodfellow, Warde-Farley, Mirza, Courville & Bengio (2013), Maxout networks, arXiv:1302.4389.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.maxout_with_index([1.0, 3.0, 2.0, -1.0], 2)
+    (array([3., 2.]), array([1, 0], dtype=int32))
+    """
+    outs = (None, None) if out is None else out
+    if not isinstance(outs, tuple) or len(outs) != 2:
+        raise TypeError(f"out must be a tuple of two arrays, got {out!r}")
+    result: tuple[Any, Any] = _largest(x, num_pieces, axis, True, outs)
+    return result
+
+
+def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out: Any = None) -> Any:
+    r"""Gradient of `maxout`: to the largest piece of each group ``grad``, to the others zero.
+
+    Parameters
+    ----------
+    grad : array_like
+        Gradient with respect to the output of `maxout`; broadcasts to the shape of ``which``.
+    which : array_like of int
+        What `maxout_with_index` returned. A number that is none of a piece's leaves the whole group zero.
+    num_pieces : int
+        How many neighbours make a group.
+    axis : int, default -1
+        The axis of the channels.
+    out : ndarray, optional
+        Written to, all of it, and returned.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `maxout`'s argument and the dtype of ``grad``.
+
+    Raises
+    ------
+    ValueError
+        If ``num_pieces`` is not positive.
+    numpy.exceptions.AxisError
+        If there is no such axis.
+    TypeError
+        For complex, string and object arrays, and if ``num_pieces`` or ``which`` is not of integers.
+
+    Notes
+    -----
+    .. math:: \mathrm{grad\_x}_{ck + j} = [j = w_c]\, \mathtt{grad}_c
+
+    References
+    ----------
+    Goodfellow, Warde-Farley, Mirza, Courville & Bengio (2013), Maxout networks, arXiv:1302.4389.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.maxout_backward([5.0, 6.0], [1, 0], 2)
+    array([0., 5., 6., 0.])
+    """
+    grad, which = np.asarray(grad), np.asarray(which)
+    if which.dtype.kind not in "iu":
+        raise TypeError(f"which must be of integers, got {which.dtype}")
+    position = normalize_axis_index(axis, which.ndim)
+    pieces = _pieces(num_pieces)
+    length = which.shape[position] * pieces
+    shape = (*which.shape[:position], length, *which.shape[position + 1 :])
+    if out is None:
+        dtype = np.result_type(grad, np.float16)
+        out = np.empty(shape, dtype if dtype.char in "efd" else np.float64)  # the ufunc refuses the others
+    else:
+        _require_shape("out", out, shape)
+    grad, which = np.broadcast_to(grad, which.shape), which.astype(np.int32, copy=False)
+    operands, rows = _arranged((out, grad, which), position, pieces)
+    _ufunc(min(pieces, MOST_PIECES + 1), True, True, rows)(*operands[1:], operands[0])
+    return out
+
+
+def _largest(x: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, ...]) -> Any:
+    x = np.asarray(x)
+    position = normalize_axis_index(axis, x.ndim)
+    pieces = _pieces(num_pieces)
+    groups, left = divmod(x.shape[position], pieces)
+    if left:
+        raise ValueError(
+            f"num_pieces must divide the length of axis {axis}, {x.shape[position]}, got {pieces}; "
+            f"allowed are {', '.join(str(n) for n in range(1, x.shape[position] + 1) if x.shape[position] % n == 0)}"
+        )
+    shape = (*x.shape[:position], groups, *x.shape[position + 1 :])
+    for out in outs:
+        if out is not None:
+            _require_shape("out", out, shape)
+    operands, rows = _arranged((x, *outs), position, pieces)
+    results = _ufunc(min(pieces, MOST_PIECES + 1), index, False, rows)(*operands)
+    results = results if index else (results,)
+    finished = tuple(result.reshape(shape) if out is None else out for result, out in zip(results, outs, strict=True))
+    return finished if index else finished[0]
+
+
+def _arranged(arrays: tuple[Any, ...], position: int, pieces: int) -> tuple[list[Any], bool]:
+    """Views of an array of pieces, the first, and of arrays of groups or ``None``, as a kernel takes them; and which kernel."""
+    whole, *reduced = arrays
+    before, length, after = whole.shape[:position], whole.shape[position], whole.shape[position + 1 :]
+    groups = length // pieces
+    if all(a is None or a.flags.c_contiguous for a in arrays):  # fewer dimensions for NumPy to go through
+        many, inner = math.prod(before) * groups, math.prod(after)
+        if inner == 1:
+            return [whole.reshape(many, pieces), *(a if a is None else a.reshape(many) for a in reduced)], False
+        split = whole.reshape(many, pieces, inner)
+        reduced = [a if a is None else a.reshape(many, inner) for a in reduced]
+    else:
+        split = np.moveaxis(whole.reshape(*before, groups, pieces, *after), position + 1, -2)
+        many, inner = math.prod(split.shape[:-2]), split.shape[-1]
+    rows = many > 1 and (inner < LONG or many >= MANY)
+    return [split if rows else split.swapaxes(-1, -2), *reduced], rows
+
+
+@cache
+def _ufunc(pieces: int, index: bool, backward: bool, rows: bool) -> np.ufunc:
+    kernel = PieceKernel(pieces if pieces <= MOST_PIECES else 0, index, backward, rows)
+    return make_ufunc(kernel, kernel.name.partition(".")[0], "", "fastact")
+
+
+def _pieces(num_pieces: Any) -> int:
+    try:
+        pieces = operator.index(num_pieces)
+    except TypeError:
+        raise TypeError(f"num_pieces must be a positive integer, got {num_pieces!r}") from None
+    if pieces < 1:
+        raise ValueError(f"num_pieces must be a positive integer, got {num_pieces!r}")
+    return pieces
+
+
+def _require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be an array, got {type(array).__name__}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, got {array.shape}")
