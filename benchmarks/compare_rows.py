@@ -254,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lines.append({"what": work.what, "shape": work.shape, "seconds": seconds, "ratio": ratio})
             rows.append(_row(work, seconds, ratio))
             print(" | ".join(rows[-1]), file=sys.stderr)
-        memory = extra_memory(*linear) if options.only in "linear" else 0.0
+        memory = extra_memory(*shapes["linear"]) if options.only in "linear" else 0.0
     if options.json:
         result = conditions(options.threads) | {"date": datetime.date.today().isoformat(), "work": lines}
         options.json.write_text(json.dumps(result | {"extra memory": memory}, indent=1) + "\n")
