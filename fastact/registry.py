@@ -263,7 +263,8 @@ def docstring(op: Op, *, backward: bool) -> str:
     """The numpydoc docstring of a public function, from the record."""
     name = f"{op.name}_backward" if backward else op.name
     shown = ", ".join([*(["grad"] if backward else []), "x", *op.parameters])
-    lines = [f"{name}({shown}, /, out=None, **ufunc_arguments)", ""]
+    several = backward and op.gradients > 1
+    lines = [f"{name}({shown}, /, out=None{'' if several else ', **ufunc_arguments'})", ""]
     lines += [f"Gradient of `{op.name}`: ``grad`` times the derivative at ``x``." if backward else op.summary, ""]
     lines += ["Parameters", "----------"]
     like = "x * 0.5" if op.parameters else "np.exp(x)"
@@ -278,13 +279,15 @@ def docstring(op: Op, *, backward: bool) -> str:
         lines += [f"{parameter.name} : float or array_like{default}", "    Broadcasts against `x`."]
     for name_and_type, meaning in (op.extra_backward if backward else op.extra).items():
         lines += [name_and_type, f"    {meaning}"]
-    lines += ["out : ndarray, optional", "    Written to and returned; may be `x` itself."]
-    lines += [
-        "**ufunc_arguments",
-        "    ``where``, ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.",
-        "",
-    ]
-    lines += ["Returns", "-------", *_returns(op, backward=backward), ""]
+    if several:
+        lines += [
+            "out : tuple of ndarray or None, optional",
+            "    Written to and returned, each of its operand's shape.",
+        ]
+    else:
+        lines += ["out : ndarray, optional", "    Written to and returned; may be `x` itself.", "**ufunc_arguments"]
+        lines += ["    ``where``, ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`."]
+    lines += ["", "Returns", "-------", *_returns(op, backward=backward), ""]
     lines += ["Raises", "------", "TypeError", "    For complex, string and object arrays."]
     if op.check:
         lines += ["ValueError", "    If a parameter is out of range."]
