@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test lint demo smoke dashboard bench-commits clean
+.PHONY: test test-matrix lint demo smoke dashboard bench-commits clean
 
 # A virtual environment with the package and all that the tests need; made anew when pyproject.toml changes.
 $(VENV)/ready: pyproject.toml
@@ -12,6 +12,10 @@ $(VENV)/ready: pyproject.toml
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -q
+
+# On every Python found, and with the lowest versions declared; not part of CI.
+test-matrix:
+	$(PYTHON) tools/test_matrix.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

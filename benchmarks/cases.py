@@ -102,7 +102,7 @@ def every_case(
 def _exists(case: Case, record: Any) -> bool:
     if case.variant == "half" and case.dtype != "float16":
         return False
-    # Several gradients are summed to their operands' shapes, so there is no out= to write them to.
+    # Several gradients take a tuple of arrays as their out=, and none of the peers' functions does.
     several = record.gradients > 1 and case.variant != "fresh"
     return case.direction == "forward" or (record.derivative is not None and not several)
 

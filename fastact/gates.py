@@ -15,7 +15,7 @@ from fastact.activations.common import INF, unless_nan
 from fastact.engine.rowwise import RowwiseKernel
 from fastact.engine.ufunc import Kernel, make_ufunc
 from fastact.maths.erf import gelu, gelu_derivative
-from fastact.maths.sigmoid import lowest, sigmoid, sigmoid_and_derivative, silu_and_derivative, times_sigmoid
+from fastact.maths.sigmoid import LOWEST, sigmoid, sigmoid_and_derivative, silu_and_derivative, times_sigmoid
 from fastact.registry import Op, register
 from fastact.scalar import scalar
 from fastact.simd import Scalar, maximum, minimum, select
@@ -29,7 +29,7 @@ The activation is rounded before it is multiplied, so a value of infinity times 
 
 def _swiglu(gate: Scalar, value: Scalar) -> Scalar:
     T = type(gate)
-    bounded = minimum(maximum(gate, lowest(gate)), T(64))
+    bounded = minimum(maximum(gate, LOWEST(gate)), T(64))
     return select(gate > T(64), gate, times_sigmoid(bounded, bounded, T(0))) * value
 
 

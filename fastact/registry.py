@@ -280,7 +280,8 @@ def docstring(op: Op, *, backward: bool) -> str:
     name = f"{op.name}_backward" if backward else op.name
     first, *parameters = op.operands
     shown = ", ".join([*(["grad"] if backward else []), first, *parameters])
-    lines = [f"{name}({shown}, /, out=None, **ufunc_arguments)", ""]
+    several = backward and op.gradients > 1 and not op.is_ufunc
+    lines = [f"{name}({shown}, /, out=None{'' if several else ', **ufunc_arguments'})", ""]
     lines += [_backward_summary(op) if backward else op.summary, ""]
     lines += ["Parameters", "----------"]
     like = f"{first} * 0.5" if op.parameters else "np.exp(x)"
@@ -296,19 +297,22 @@ def docstring(op: Op, *, backward: bool) -> str:
         lines += [f"{parameter.name} : {kind}{default}", f"    Broadcasts against `{first}`."]
     for name_and_type, meaning in (op.extra_backward if backward else op.extra).items():
         lines += [name_and_type, f"    {meaning}"]
-    if backward and op.is_ufunc and op.gradients > 1:
+    if several:
+        lines += [
+            "out : tuple of ndarray or None, optional",
+            "    Written to and returned, each of its operand's shape.",
+        ]
+    elif backward and op.gradients > 1:
         lines += [
             "out : tuple of ndarray, optional",
             f"    One for each result; may be `{first}` and `{parameters[0]}`.",
         ]
     else:
         lines += ["out : ndarray, optional", f"    Written to and returned; may be `{first}` itself."]
-    lines += [
-        "**ufunc_arguments",
-        "    ``where``, ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.",
-        "",
-    ]
-    lines += ["Returns", "-------", *_returns(op, backward=backward), ""]
+    if not several:
+        lines += ["**ufunc_arguments"]
+        lines += ["    ``where``, ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`."]
+    lines += ["", "Returns", "-------", *_returns(op, backward=backward), ""]
     lines += ["Raises", "------", "TypeError", "    For complex, string and object arrays."]
     if op.check:
         lines += ["ValueError", "    If a parameter is out of range."]

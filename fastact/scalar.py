@@ -62,3 +62,25 @@ class ByPrecision:
     def __call__(self, x: Scalar, *rest: Scalar) -> Scalar:
         """The function's value by the formula for the precision of ``x``."""
         return (self.float32 if type(x) is np.float32 else self.float64)(x, *rest)
+
+
+class Constant:
+    """A number with a value for each precision, as a function of anything that has the precision.
+
+    Parameters
+    ----------
+    float32, float64 : float or int
+        A float is rounded to the type that it is for; integers, which count something, stay integers.
+    """
+
+    instances: list["Constant"] = []
+
+    def __init__(self, *, float32: float, float64: float) -> None:
+        self.float32 = float32
+        self.float64 = float64
+        Constant.instances.append(self)
+
+    def __call__(self, x: Scalar) -> Scalar:
+        """The value for the precision of ``x``."""
+        value = self.float32 if type(x) is np.float32 else self.float64
+        return value if isinstance(value, int) else type(x)(value)

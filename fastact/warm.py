@@ -91,7 +91,6 @@ def config() -> dict[str, Any]:
     from fastact.engine import cache, compiler
 
     _, processor, features = compiler.cpu()
-    count, reason = threads.default_num_threads()
     return {
         "fastact": fastact.__version__,
         "python": platform.python_version(),
@@ -100,7 +99,7 @@ def config() -> dict[str, Any]:
         "llvmlite": version("llvmlite"),
         "processor": f"{platform.machine()} {processor}",
         "vector width": f"{vector_bits(features)} bits",
-        "threads": f"{threads.get_num_threads()} (default {count}: {reason})",
+        "threads": threads.explanation(),
         "threading layer": threads.layer_name() or "not started",
         "cache directory": cache.directory() or "none",
     }

@@ -9,7 +9,7 @@ import pytest
 from fastact import simd
 from fastact.activations import gated, piecewise
 from fastact.engine import jit
-from fastact.scalar import ByPrecision, Polynomial
+from fastact.scalar import ByPrecision, Constant, Polynomial
 from fastact.simd import (
     absolute,
     add,
@@ -35,6 +35,7 @@ from fastact.simd import (
 
 CUBIC = Polynomial(0.5, -1.25, 3.0, 0.125)
 CONSTANT = Polynomial(2.5)
+THIRD = Constant(float32=0.3333333432674408, float64=1 / 3)
 precise = ByPrecision(float32=lambda x: x + x, float64=lambda x: x * x)
 
 
@@ -50,7 +51,7 @@ def taught():
 def floats(a, b, c):
     return (
         fma(a, b, c), rint(a), sqrt(absolute(a)), absolute(a), copysign(a, b), select(a < b, a, c), minimum(a, b),
-        maximum(a, b), from_bits(bits(a)), CUBIC(a), CONSTANT(a), precise(a), widen(a), narrow(a),
+        maximum(a, b), from_bits(bits(a)), CUBIC(a), CONSTANT(a), THIRD(a), precise(a), widen(a), narrow(a),
     )  # fmt: skip
 
 
@@ -151,6 +152,9 @@ def test_polynomials_are_horners_rule_in_the_argument_type():
 
 def test_precision_is_chosen_by_type():
     assert (precise(np.float32(3)), precise(np.float64(3))) == (6, 9)
+    for T in (np.float32, np.float64):
+        assert type(THIRD(T(7))) is T
+        assert THIRD(T(7)) == T(1) / T(3)
 
 
 def test_every_function_of_simd_is_lowered():

@@ -36,7 +36,13 @@ def test_environment_variable(python):
     assert python(show, FASTACT_NUM_THREADS="1") == "1 400001.0"
     assert python(show, FASTACT_NUM_THREADS=" 2 ").split()[0] == str(min(2, affinity))
     assert python(show, FASTACT_NUM_THREADS="10000").split()[0] == python(show, FASTACT_NUM_THREADS="").split()[0]
-    assert "FASTACT_NUM_THREADS=1" in python("import fastact; fastact.show_config()", FASTACT_NUM_THREADS="1")
+
+
+def test_config_says_why_that_many_threads(python):
+    show = "import fastact; fastact.show_config()"
+    assert "1 (FASTACT_NUM_THREADS=1)" in python(show, FASTACT_NUM_THREADS="1")
+    chosen = python(f"import fastact; fastact.set_num_threads(7); {show}", FASTACT_NUM_THREADS="1")
+    assert "7 (set_num_threads; default 1: FASTACT_NUM_THREADS=1)" in chosen
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["shared arrays", "separate arrays"])

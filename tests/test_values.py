@@ -114,7 +114,7 @@ def test_signature_and_reference_take_the_same_parameters(parametrised):
         ((0, 3), (3,)),
     ],
 )
-def test_prelu_backward_sums_over_broadcast_axes(x_shape, weight_shape, dtype):
+def test_prelu_backward_sums_over_broadcast_axes(x_shape, weight_shape, dtype, same_bits):
     rng = np.random.default_rng(3)
     x, weight = (np.asarray(rng.normal(size=shape)).astype(dtype) for shape in (x_shape, weight_shape))
     shape = np.broadcast_shapes(x_shape, weight_shape)
@@ -128,6 +128,33 @@ def test_prelu_backward_sums_over_broadcast_axes(x_shape, weight_shape, dtype):
     tolerance = 50 * float(np.finfo(dtype).eps)
     np.testing.assert_allclose(grad_x, expected_x, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(grad_weight, expected_weight, rtol=tolerance, atol=tolerance)
+    outs = np.full(x_shape, 7, dtype), np.full(weight_shape, 7, dtype)
+    for given in (outs, (outs[0], None), (None, outs[1])):
+        got = fa.prelu_backward(grad, x, weight, out=given)
+        assert all(g is o for g, o in zip(got, given, strict=True) if o is not None)
+        same_bits(got, (grad_x, grad_weight), "with out=")
+    in_place = fa.prelu_backward(grad, x, weight, out=(x, weight))
+    assert in_place[0] is x
+    assert in_place[1] is weight
+    same_bits(in_place, (grad_x, grad_weight), "in place")
+
+
+def test_prelu_backward_refuses_an_out_that_does_not_fit():
+    x, weight = np.ones((4, 3), np.float32), np.ones(3, np.float32)
+    fitting = np.empty_like(x), np.empty_like(weight)
+    for out in (fitting[0], list(fitting), fitting[:1]):
+        with pytest.raises(TypeError, match="tuple"):
+            fa.prelu_backward(x, x, weight, out=out)
+    for out in ((fitting[0], np.empty(1)), (fitting[0], np.empty((4, 3))), (np.empty((2, 4, 3)), None)):
+        with pytest.raises(ValueError, match="has shape"):
+            fa.prelu_backward(x, x, weight, out=out)
+    for out in ((np.empty((4, 3), int), None), (None, np.empty(3, int))):
+        with pytest.raises(TypeError, match="same_kind"):
+            fa.prelu_backward(x, x, weight, out=out)
+    wide = np.empty((4, 3)), np.empty(3)
+    fa.prelu_backward(x, x, weight, out=wide)
+    np.testing.assert_array_equal(wide[0], 1)
+    np.testing.assert_array_equal(wide[1], 0)
 
 
 def sum_to(array, shape):

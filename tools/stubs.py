@@ -45,10 +45,10 @@ def stub(name: str) -> str:
     function = public_function(name)
     if op.is_ufunc:
         return f"{name}: np.ufunc\n"
-    parameters = []
+    parameters, several = [], op.gradients > 1 and name != op.name
     for parameter in inspect.signature(function).parameters.values():
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-        parameters.append(f"{parameter.name}: {_annotation(parameter)}{default}")
+        parameters.append(f"{parameter.name}: {_annotation(parameter, several)}{default}")
     shown = ", ".join(parameters).replace("ufunc_arguments:", "**ufunc_arguments:")
     return f"def {name}({shown}) -> Any: ...\n"
 
@@ -72,8 +72,9 @@ def _declared(name: str) -> str:
     return f"def {name}({', '.join(shown)}) -> {returned}: ...\n"
 
 
-def _annotation(parameter: inspect.Parameter) -> str:
-    known = {"training": "bool", "slopes": "ArrayLike | None", "out": "NDArray[Any] | None", "ufunc_arguments": "Any"}
+def _annotation(parameter: inspect.Parameter, several: bool) -> str:
+    out = "tuple[NDArray[Any] | None, NDArray[Any] | None]" if several else "NDArray[Any]"
+    known = {"training": "bool", "slopes": "ArrayLike | None", "out": f"{out} | None", "ufunc_arguments": "Any"}
     return known.get(parameter.name, "Any" if parameter.name == "rng" else "ArrayLike")
 
 

@@ -3,25 +3,23 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from fastact.activations.common import INF, number, require
 from fastact.maths.erf import gelu, gelu_derivative
-from fastact.maths.sigmoid import lowest, mish, mish_derivative, times_sigmoid, times_sigmoid_derivative
+from fastact.maths.sigmoid import LOWEST, mish, mish_derivative, times_sigmoid, times_sigmoid_derivative
 from fastact.registry import Op, register
-from fastact.scalar import ByPrecision, scalar
+from fastact.scalar import Constant, scalar
 from fastact.simd import Scalar, absolute, fma, maximum, minimum, select, sqrt, widen
 
 
 def _silu(x: Scalar) -> Scalar:
     T = type(x)
-    bounded = minimum(maximum(x, lowest(x)), T(64))
+    bounded = minimum(maximum(x, LOWEST(x)), T(64))
     return select(x > T(64), x, times_sigmoid(bounded, bounded, T(0)))
 
 
 def _silu_derivative(x: Scalar) -> Scalar:
     T = type(x)
-    bounded = minimum(maximum(x, lowest(x)), T(64))
+    bounded = minimum(maximum(x, LOWEST(x)), T(64))
     return times_sigmoid_derivative(bounded, T(0), bounded, T(0))
 
 
@@ -53,7 +51,7 @@ def quick_gelu_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     """``x`` within the bounds where it matters, ``z = 1.702 x`` and the rounding error of ``z``."""
     T = type(x)
     slope = T(QUICK_GELU_SLOPE)
-    x = minimum(maximum(x, T(1 / QUICK_GELU_SLOPE) * lowest(x)), T(64))
+    x = minimum(maximum(x, T(1 / QUICK_GELU_SLOPE) * LOWEST(x)), T(64))
     z = slope * x
     return x, z, fma(slope, x, -z) + T(QUICK_GELU_SLOPE - widen(slope)) * x
 
@@ -127,7 +125,7 @@ def gelu_tanh_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     underflows, so ``z`` needs twice the precision: error-free products by fma, and Knuth's TwoSum for the sum.
     """
     T = type(x)
-    x = minimum(maximum(x, gelu_tanh_lowest(x)), T(64))
+    x = minimum(maximum(x, GELU_TANH_LOWEST(x)), T(64))
     linear, cubic = T(GELU_TANH_LINEAR), T(GELU_TANH_CUBIC)
     square = x * x
     square_error = fma(x, x, -square)
@@ -141,9 +139,7 @@ def gelu_tanh_argument(x: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     return x, z, fma(x, low, fma(x, total, -z)), term
 
 
-gelu_tanh_lowest = ByPrecision(
-    float32=scalar(lambda x: np.float32(-10.9)), float64=scalar(lambda x: np.float64(-21.597))
-)
+GELU_TANH_LOWEST = Constant(float32=-10.9, float64=-21.597)
 
 
 def _gelu_tanh(x: Scalar) -> Scalar:

@@ -103,19 +103,42 @@ def _prelu_derivative(x: Scalar, weight: Scalar) -> tuple[Scalar, Scalar]:
 
 
 def _prelu_backward(ufunc: Any) -> Any:
-    def prelu_backward(grad: Any, x: Any, weight: Any) -> tuple[Any, Any]:
-        grad_x, grad_weight = ufunc(grad, x, weight)
-        return _sum_to(grad_x, np.shape(x)), _sum_to(grad_weight, np.shape(weight))
+    def prelu_backward(grad: Any, x: Any, weight: Any, out: Any = None) -> tuple[Any, Any]:
+        shapes = np.shape(x), np.shape(weight)
+        outs = _pair(out, shapes)
+        full = np.broadcast_shapes(np.shape(grad), *shapes)
+        direct = tuple(given if shape == full else None for given, shape in zip(outs, shapes, strict=True))
+        grads = ufunc(grad, x, weight, out=direct)
+        grad_x, grad_weight = map(_sum_to, grads, shapes, outs)
+        return grad_x, grad_weight
 
     return prelu_backward
 
 
-def _sum_to(grad: Any, shape: tuple[int, ...]) -> Any:
-    """Sum a gradient over the axes along which its operand was broadcast."""
+def _pair(out: Any, shapes: tuple[Any, Any]) -> tuple[Any, Any]:
+    """``out=`` as an array or ``None`` for each gradient; NumPy's ufuncs would also take one that is too large."""
+    if out is None:
+        return None, None
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TypeError("out must be a tuple (grad_x, grad_weight) of arrays or None")
+    for name, given, shape in zip(("x", "weight"), out, shapes, strict=True):
+        if given is not None and np.shape(given) != shape:
+            raise ValueError(f"out for grad_{name} has shape {np.shape(given)}, but {name} has shape {shape}")
+    return out
+
+
+def _sum_to(grad: Any, shape: tuple[int, ...], out: Any) -> Any:
+    """Sum a gradient over the axes along which its operand was broadcast, into ``out`` if there is one."""
     added = grad.ndim - len(shape)
     stretched = [added + i for i, n in enumerate(shape) if n == 1 and grad.shape[added + i] != 1]
     axes = (*range(added), *stretched)
-    return grad.sum(axis=axes, keepdims=True).reshape(shape)[()] if axes else grad
+    if not axes:
+        return grad
+    total = grad.sum(axis=axes, keepdims=True).reshape(shape)
+    if out is None:
+        return total[()]
+    np.copyto(out, total, casting="same_kind")
+    return out
 
 
 register(

@@ -5,7 +5,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
 
 from fastact import scalar
 from fastact.engine import intrinsics
@@ -31,6 +31,7 @@ def register() -> None:
         (scalar.compilable, register_jitable(**JIT_OPTIONS)),
         (scalar.Polynomial.instances, _teach_polynomial),
         (scalar.ByPrecision.instances, _teach_by_precision),
+        (scalar.Constant.instances, _teach_constant),
     )
     for kind, teach in kinds:
         for function in kind:
@@ -39,13 +40,14 @@ def register() -> None:
                 _registered.add(id(function))
 
 
-def _teach_polynomial(polynomial: scalar.Polynomial) -> None:
+def _teach_polynomial(polynomial: scalar.Polynomial | scalar.ByPrecision) -> None:
     @intrinsic
     def horner(typing_context: Any, x: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             (x,) = values
-            total = ir.Constant(x.type, polynomial.coefficients[-1])
-            for coefficient in reversed(polynomial.coefficients[:-1]):
+            coefficients = _of_type(polynomial, x.type).coefficients
+            total = ir.Constant(x.type, coefficients[-1])
+            for coefficient in reversed(coefficients[:-1]):
                 total = builder.fma(total, x, ir.Constant(x.type, coefficient))
             return total
 
@@ -56,9 +58,31 @@ def _teach_polynomial(polynomial: scalar.Polynomial) -> None:
 
 def _teach_by_precision(function: scalar.ByPrecision) -> None:
     float32, float64 = function.float32, function.float64
+    if isinstance(float32, scalar.Polynomial):
+        _teach_polynomial(function)  # one function to compile, not two
+        return
 
     def choose(x: Any, *rest: Any) -> Any:
         chosen = float32 if types.unliteral(x) == types.float32 else float64
         return lambda x, *rest: chosen(x, *rest)
 
     overload(function, strict=False, jit_options=JIT_OPTIONS)(choose)
+
+
+def _teach_constant(constant: scalar.Constant) -> None:
+    """No function around it: there are many, and Numba takes its time for each function."""
+    is_int = isinstance(constant.float32, int)
+    type_callable(constant)(lambda context: lambda x: types.int64 if is_int else types.unliteral(x))
+
+    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        (x,) = values
+        return ir.Constant(intrinsics.I64 if is_int else x.type, _of_type(constant, x.type))
+
+    lower_builtin(constant, types.Float)(lower)
+
+
+def _of_type(function: Any, float_type: Any) -> Any:
+    """What is chosen for a type; a function for all types is its own choice."""
+    if isinstance(function, scalar.Polynomial):
+        return function
+    return function.float32 if float_type == intrinsics.F32 else function.float64

@@ -24,8 +24,8 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        The number set by `set_num_threads`, else ``FASTACT_NUM_THREADS``, else the number of processors that this
-        process may use: its affinity mask, limited by its cgroup's processor quota.
+        The number set by `set_num_threads`, else the number of processors that this process may use: its affinity
+        mask, limited by its cgroup's processor quota and by ``FASTACT_NUM_THREADS``.
 
     Examples
     --------
@@ -98,17 +98,24 @@ def threads(n: int) -> Iterator[None]:
 @cache
 def default_num_threads() -> tuple[int, str]:
     """The default number of threads and why that many."""
-    limits = {f"affinity of {_affinity()} processors": _affinity()}
-    quota = _cgroup_quota()
-    if quota is not None:
-        limits[f"cgroup quota of {quota:g} processors"] = max(1, math.floor(quota))
+    limits = {}  # of equal ones the first is named: what the user asked for
     text = os.environ.get("FASTACT_NUM_THREADS", "").strip()
     if text:
         if not (text.isascii() and text.isdigit()) or int(text) < 1:
             raise ValueError(f"FASTACT_NUM_THREADS must be a positive integer, got {text!r}")
         limits[f"FASTACT_NUM_THREADS={text}"] = int(text)
+    limits[f"affinity of {_affinity()} processors"] = _affinity()
+    quota = _cgroup_quota()
+    if quota is not None:
+        limits[f"cgroup quota of {quota:g} processors"] = max(1, math.floor(quota))
     reason = min(limits, key=lambda name: limits[name])
     return limits[reason], reason
+
+
+def explanation() -> str:
+    """The number of threads and why that many."""
+    default, reason = default_num_threads()
+    return f"{default} ({reason})" if _wanted is None else f"{_wanted} (set_num_threads; default {default}: {reason})"
 
 
 def _affinity() -> int:

@@ -16,7 +16,7 @@ ULP figures are measured errors: float32 over every bit pattern from 2**-31 to w
 64th elsewhere, against float64; float64 over samples from every binade, against mpmath.
 """
 
-from fastact.scalar import ByPrecision, Polynomial, scalar
+from fastact.scalar import ByPrecision, Constant, Polynomial, scalar
 from fastact.simd import (
     Scalar,
     bit_and,
@@ -29,6 +29,8 @@ from fastact.simd import (
     shift_left,
     subtract,
 )
+
+INFINITY = float("inf")
 
 # Degree 6 and 11 on |r| <= ln2 / 2: relative error 3.1e-9 and 3.7e-18. SCALED: times 2**-24 or 2**-56.
 _EXP_FLOAT32 = Polynomial(
@@ -106,140 +108,94 @@ _EXPM1_NONPOSITIVE_FLOAT64 = Polynomial(
     2.5064293680278603e-08,
 )
 
+_EXP = ByPrecision(float32=_EXP_FLOAT32, float64=_EXP_FLOAT64)
+_SCALED_EXP = ByPrecision(float32=_SCALED_EXP_FLOAT32, float64=_SCALED_EXP_FLOAT64)
+_EXPM1 = ByPrecision(float32=_EXPM1_FLOAT32, float64=_EXPM1_FLOAT64)
+EXPM1_NONPOSITIVE = ByPrecision(float32=_EXPM1_NONPOSITIVE_FLOAT32, float64=_EXPM1_NONPOSITIVE_FLOAT64)
+
+LOG2E = Constant(float32=1.4426950216293335, float64=1.4426950408889634)
+LN2 = Constant(float32=0.6931471824645996, float64=0.6931471805599453)
+LN2_REST = Constant(float32=-1.9046542121259336e-09, float64=2.3190468138462996e-17)
+ANCHOR = Constant(float32=12583039.0, float64=6755399441056767.0)  # 1.5 * 2**23 + 127 and 1.5 * 2**52 + 1023
+_FRACTION_BITS = Constant(float32=23, float64=52)
+
 
 @scalar
-def _exp_float32(x: Scalar) -> Scalar:
-    """``exp(x)`` for every x: 0.90 ULP."""
+def power(shifted: Scalar) -> Scalar:
+    """``2.0**n`` for ``shifted = ANCHOR + n``."""
+    return from_bits(shift_left(bits(shifted), _FRACTION_BITS(shifted)))
+
+
+@scalar
+def reduced(x: Scalar, scale: Scalar) -> tuple[Scalar, Scalar]:
+    """``(shifted, r)`` with ``x = n * ln2 + r``, ``abs(r) <= ln2 / 2`` and ``shifted = ANCHOR + n + scale``."""
+    anchor = ANCHOR(x) + scale
+    shifted = fma(x, LOG2E(x), anchor)
+    n = shifted - anchor
+    return shifted, fma(n, -LN2_REST(x), fma(n, -LN2(x), x))
+
+
+_EXP_LOWEST = Constant(float32=-104.0, float64=-746.0)  # beyond these exp is 0 or infinity
+_EXP_HIGHEST = Constant(float32=89.0, float64=710.0)
+_HALVES_SCALE = Constant(float32=127.0, float64=1023.0)
+_SCALED_EXP_SCALE = Constant(float32=24.0, float64=56.0)
+
+
+@scalar
+def exp(x: Scalar) -> Scalar:
+    """``exp(x)`` for every x: 0.90 ULP, 0.86 in float64."""
     T = type(x)
-    x = minimum(maximum(x, T(-104.0)), T(89.0))  # beyond these the result is 0 or infinity anyway
-    shifted = fma(x, T(1.4426950216293335), T(12583166.0))  # 1.5 * 2**23 + 2 * 127
-    n = shifted - T(12583166.0)
-    r = fma(n, T(-0.6931471824645996), x)
-    r = fma(n, T(1.9046542121259336e-09), r)
-    # 2**n in two factors, as n reaches from -150 to 128: exponent fields floor((n + 254) / 2) and the rest of n + 254.
+    x = minimum(maximum(x, _EXP_LOWEST(x)), _EXP_HIGHEST(x))
+    shifted, r = reduced(x, _HALVES_SCALE(x))
+    # 2**n in two factors, as n reaches from -150 to 128: exponent fields floor((n + 254) / 2) and the rest of n + 254
+    # (n from -1077 to 1024, and n + 2046). The mask is infinity's field.
     i = bits(shifted)
-    half = bit_and(shift_left(i, 22), type(i)(0x7F800000))
-    return _EXP_FLOAT32(r) * from_bits(half) * from_bits(subtract(shift_left(i, 23), half))
+    half = bit_and(shift_left(i, _FRACTION_BITS(x) - 1), bits(T(INFINITY)))
+    return _EXP(r) * from_bits(half) * from_bits(subtract(shift_left(i, _FRACTION_BITS(x)), half))
 
 
 @scalar
-def _exp_float64(x: Scalar) -> Scalar:
-    """``exp(x)`` for every x: 0.86 ULP."""
-    T = type(x)
-    x = minimum(maximum(x, T(-746.0)), T(710.0))
-    shifted = fma(x, T(1.4426950408889634), T(6755399441057790.0))  # 1.5 * 2**52 + 2 * 1023
-    n = shifted - T(6755399441057790.0)
-    r = fma(n, T(-0.6931471805599453), x)
-    r = fma(n, T(-2.3190468138462996e-17), r)
-    i = bits(shifted)
-    half = bit_and(shift_left(i, 51), type(i)(0x7FF0000000000000))
-    return _EXP_FLOAT64(r) * from_bits(half) * from_bits(subtract(shift_left(i, 52), half))
-
-
-exp = ByPrecision(float32=_exp_float32, float64=_exp_float64)
-
-
-@scalar
-def _exp_nonpositive_float32(x: Scalar) -> Scalar:
-    """``exp(x)`` for x <= 0 or NaN, down to the subnormal results and 0: 0.90 ULP."""
-    T = type(x)
-    x = maximum(x, T(-104.0))
-    shifted = fma(x, T(1.4426950216293335), T(12583063.0))  # 1.5 * 2**23 + 127 + 24
-    n = shifted - T(12583063.0)
-    r = fma(n, T(-0.6931471824645996), x)
-    r = fma(n, T(1.9046542121259336e-09), r)
-    return _SCALED_EXP_FLOAT32(r) * from_bits(shift_left(bits(shifted), 23))
-
-
-@scalar
-def _exp_nonpositive_float64(x: Scalar) -> Scalar:
-    """``exp(x)`` for x <= 0 or NaN, down to the subnormal results and 0: 0.86 ULP."""
-    T = type(x)
-    x = maximum(x, T(-746.0))
-    shifted = fma(x, T(1.4426950408889634), T(6755399441056823.0))  # 1.5 * 2**52 + 1023 + 56
-    n = shifted - T(6755399441056823.0)
-    r = fma(n, T(-0.6931471805599453), x)
-    r = fma(n, T(-2.3190468138462996e-17), r)
-    return _SCALED_EXP_FLOAT64(r) * from_bits(shift_left(bits(shifted), 52))
-
-
-exp_nonpositive = ByPrecision(float32=_exp_nonpositive_float32, float64=_exp_nonpositive_float64)
+def exp_nonpositive(x: Scalar) -> Scalar:
+    """``exp(x)`` for x <= 0 or NaN, down to the subnormal results and 0: 0.90 ULP, 0.86 in float64."""
+    shifted, r = reduced(maximum(x, _EXP_LOWEST(x)), _SCALED_EXP_SCALE(x))
+    return _SCALED_EXP(r) * power(shifted)
 
 
 # expm1(x) = 2**n * expm1(r) + (2**n - 1). With n = 1 and r near its lower end the sum cancels most. So n is chosen
 # log2(1.5) - 0.5 low, which keeps -0.25 <= expm1(r) <= 0.5 and its last bit small enough for 1 ULP in float32. (In
 # float64 the rounding of r, which has no low part, adds to it.)
 
+_EXPM1_LOWEST = Constant(float32=-18.0, float64=-38.0)  # below it expm1 is -1
+_EXPM1_LARGE = Constant(float32=17.0, float64=37.0)
+_EXPM1_TINY_SQUARE = Constant(float32=1e-30, float64=1e-60)
+_LARGEST_POWER = Constant(float32=2.0**127, float64=2.0**1023)
+
 
 @scalar
-def _expm1_float32(x: Scalar) -> Scalar:
-    """``expm1(x)`` for every x: 0.95 ULP."""
+def expm1(x: Scalar) -> Scalar:
+    """``expm1(x)`` for every x: 0.95 ULP, 1.23 in float64."""
     T = type(x)
-    x = minimum(maximum(x, T(-18.0)), T(89.0))
-    shifted = fma(x, T(1.4426950216293335), T(-0.0849625)) + T(12583038.0)  # 1.5 * 2**23 + 126
-    n = shifted - T(12583038.0)
-    r = fma(n, T(-0.6931471824645996), x)
-    r = fma(n, T(1.9046542121259336e-09), r)
+    x = minimum(maximum(x, _EXPM1_LOWEST(x)), _EXP_HIGHEST(x))
+    anchor = ANCHOR(x) - T(1.0)
+    shifted = fma(x, LOG2E(x), T(-0.08496250072115618)) + anchor
+    n = shifted - anchor
+    r = fma(n, -LN2_REST(x), fma(n, -LN2(x), x))
     square = r * r
-    small = fma(square, _EXPM1_FLOAT32(r), r)
+    small = fma(square, _EXPM1(r), r)
     # Half of the result, as 2**128 is no float; but halves of tiny ones would lose bits, and a zero its sign.
-    power = from_bits(shift_left(bits(shifted), 23))
+    half_power = power(shifted)
     # A large power swallows the 0.5, but not without effect on the sum: there it is taken from the other factor.
-    large = x > T(17.0)
-    inverse = from_bits(subtract(type(bits(x))(0x7F000000), bits(power)))
+    large = x > _EXPM1_LARGE(x)
+    inverse = from_bits(subtract(bits(_LARGEST_POWER(x)), bits(half_power)))
     small = select(large, fma(inverse, T(-0.5), small), small)
-    half = fma(power, small, select(large, power, power - T(0.5)))
-    return select(square < T(1e-30), x, half + half)
+    half = fma(half_power, small, select(large, half_power, half_power - T(0.5)))
+    return select(square < _EXPM1_TINY_SQUARE(x), x, half + half)
 
 
 @scalar
-def _expm1_float64(x: Scalar) -> Scalar:
-    """``expm1(x)`` for every x: 1.23 ULP."""
+def expm1_nonpositive(x: Scalar) -> Scalar:
+    """``expm1(x)`` for x <= 0 or NaN, except that -0.0 gives 0.0: 0.95 ULP, 1.14 in float64."""
     T = type(x)
-    x = minimum(maximum(x, T(-38.0)), T(710.0))
-    shifted = fma(x, T(1.4426950408889634), T(-0.08496250072115618)) + T(6755399441056766.0)  # 1.5 * 2**52 + 1022
-    n = shifted - T(6755399441056766.0)
-    r = fma(n, T(-0.6931471805599453), x)
-    r = fma(n, T(-2.3190468138462996e-17), r)
-    square = r * r
-    small = fma(square, _EXPM1_FLOAT64(r), r)
-    power = from_bits(shift_left(bits(shifted), 52))
-    large = x > T(37.0)
-    inverse = from_bits(subtract(type(bits(x))(0x7FE0000000000000), bits(power)))
-    small = select(large, fma(inverse, T(-0.5), small), small)
-    half = fma(power, small, select(large, power, power - T(0.5)))
-    return select(square < T(1e-60), x, half + half)
-
-
-expm1 = ByPrecision(float32=_expm1_float32, float64=_expm1_float64)
-
-
-@scalar
-def _expm1_nonpositive_float32(x: Scalar) -> Scalar:
-    """``expm1(x)`` for x <= 0 or NaN, except that -0.0 gives 0.0: 0.95 ULP."""
-    T = type(x)
-    x = maximum(x, T(-18.0))
-    shifted = fma(x, T(1.4426950216293335), T(12583039.0))  # 1.5 * 2**23 + 127
-    n = shifted - T(12583039.0)
-    r = fma(n, T(-0.6931471824645996), x)
-    r = fma(n, T(1.9046542121259336e-09), r)
-    small = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT32(r), r)
-    power = from_bits(shift_left(bits(shifted), 23))
-    return fma(power, small, power - T(1.0))
-
-
-@scalar
-def _expm1_nonpositive_float64(x: Scalar) -> Scalar:
-    """``expm1(x)`` for x <= 0 or NaN, except that -0.0 gives 0.0: 1.14 ULP."""
-    T = type(x)
-    x = maximum(x, T(-38.0))
-    shifted = fma(x, T(1.4426950408889634), T(6755399441056767.0))  # 1.5 * 2**52 + 1023
-    n = shifted - T(6755399441056767.0)
-    r = fma(n, T(-0.6931471805599453), x)
-    r = fma(n, T(-2.3190468138462996e-17), r)
-    small = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT64(r), r)
-    power = from_bits(shift_left(bits(shifted), 52))
-    return fma(power, small, power - T(1.0))
-
-
-expm1_nonpositive = ByPrecision(float32=_expm1_nonpositive_float32, float64=_expm1_nonpositive_float64)
+    shifted, r = reduced(maximum(x, _EXPM1_LOWEST(x)), T(0.0))
+    whole = power(shifted)
+    return fma(whole, fma(r * r, EXPM1_NONPOSITIVE(r), r), whole - T(1.0))

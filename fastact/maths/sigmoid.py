@@ -8,52 +8,26 @@ before. One exponential and one division serve value and derivative.
 The argument reduction and the polynomials are those of ``fastact.maths.exp``.
 """
 
-from fastact.maths.exp import _EXPM1_NONPOSITIVE_FLOAT32, _EXPM1_NONPOSITIVE_FLOAT64
-from fastact.scalar import ByPrecision, scalar
-from fastact.simd import Scalar, absolute, bits, copysign, fma, from_bits, maximum, minimum, select, shift_left
+from fastact.maths.exp import ANCHOR, EXPM1_NONPOSITIVE, LN2, LN2_REST, LOG2E, power, reduced
+from fastact.scalar import Constant, scalar
+from fastact.simd import Scalar, absolute, copysign, fma, maximum, minimum, select
+
+LOWEST = Constant(float32=-110.0, float64=-752.0)
+"""Where ``z * sigmoid(z)`` has underflowed."""
+
+_LEFT_SCALE = Constant(float32=-32.0, float64=-64.0)
+_LEFT_ONE = Constant(float32=2.0**-32, float64=2.0**-64)
 
 
 @scalar
-def _exp_minus_parts_float32(z: Scalar, correction: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """``(A, t, one)`` with ``A * (1 + t) = exp(-z - correction) * one`` and ``one = 2**-32``, for -110 <= z <= 64 or NaN."""
-    T = type(z)
-    shifted = fma(z, T(-1.4426950216293335), T(12583007.0))  # 1.5 * 2**23 + 127 - 32
-    n = shifted - T(12583007.0)
+def exp_minus_parts(z: Scalar, correction: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """``(A, t, one)`` with ``A * (1 + t) = exp(-z - correction) * one``, for ``LOWEST <= z <= 64`` or NaN."""
+    anchor = ANCHOR(z) + _LEFT_SCALE(z)
+    shifted = fma(z, -LOG2E(z), anchor)
+    n = shifted - anchor
     # The small terms first: r is then rounded once.
-    r = fma(n, T(-0.6931471824645996), -z) + fma(n, T(1.9046542121259336e-09), -correction)
-    t = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT32(r), r)
-    return from_bits(shift_left(bits(shifted), 23)), t, T(2.0**-32)
-
-
-@scalar
-def _exp_minus_parts_float64(z: Scalar, correction: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """``(A, t, one)`` as above with ``one = 2**-64``, for -752 <= z <= 64 or NaN."""
-    T = type(z)
-    shifted = fma(z, T(-1.4426950408889634), T(6755399441056703.0))  # 1.5 * 2**52 + 1023 - 64
-    n = shifted - T(6755399441056703.0)
-    r = fma(n, T(-0.6931471805599453), -z) + fma(n, T(-2.3190468138462996e-17), -correction)
-    t = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT64(r), r)
-    return from_bits(shift_left(bits(shifted), 52)), t, T(2.0**-64)
-
-
-exp_minus_parts = ByPrecision(float32=_exp_minus_parts_float32, float64=_exp_minus_parts_float64)
-
-
-@scalar
-def _lowest_float32(x: Scalar) -> Scalar:
-    """Where ``z * sigmoid(z)`` has underflowed."""
-    T = type(x)
-    return T(-110.0)
-
-
-@scalar
-def _lowest_float64(x: Scalar) -> Scalar:
-    """Where ``z * sigmoid(z)`` has underflowed."""
-    T = type(x)
-    return T(-752.0)
-
-
-lowest = ByPrecision(float32=_lowest_float32, float64=_lowest_float64)
+    r = fma(n, -LN2(z), -z) + fma(n, -LN2_REST(z), -correction)
+    return power(shifted), fma(r * r, EXPM1_NONPOSITIVE(r), r), _LEFT_ONE(z)
 
 
 @scalar
@@ -67,7 +41,7 @@ def one_plus_exp_minus(A: Scalar, t: Scalar, one: Scalar) -> Scalar:
 def sigmoid(x: Scalar) -> Scalar:
     """``1 / (1 + exp(-x))`` for every x."""
     T = type(x)
-    A, t, one = exp_minus_parts(minimum(maximum(x, lowest(x)), T(64)), T(0))
+    A, t, one = exp_minus_parts(minimum(maximum(x, LOWEST(x)), T(64)), T(0))
     return one / one_plus_exp_minus(A, t, one)
 
 
@@ -80,7 +54,7 @@ def sigmoid_derivative(x: Scalar) -> Scalar:
 
 @scalar
 def times_sigmoid(x: Scalar, z: Scalar, correction: Scalar) -> Scalar:
-    """``x * sigmoid(z + correction)`` for ``x <= 64`` and ``z >= lowest`` of one sign; ``correction`` is ``z``'s rounding error."""
+    """``x * sigmoid(z + correction)`` for ``x <= 64`` and ``z >= LOWEST`` of one sign; ``correction`` is ``z``'s rounding error."""
     T = type(x)
     A, t, one = exp_minus_parts(minimum(z, T(64)), correction)
     return x / one_plus_exp_minus(A, t, one) * one
@@ -104,7 +78,7 @@ def times_sigmoid_derivative(xslope: Scalar, xslope_error: Scalar, z: Scalar, co
 def silu_and_derivative(x: Scalar) -> tuple[Scalar, Scalar]:
     """``x * s`` and ``s + x * s * (1 - s)`` with ``s = sigmoid(x)``, for every x: the two share a reciprocal."""
     T = type(x)
-    bounded = minimum(maximum(x, lowest(x)), T(64))
+    bounded = minimum(maximum(x, LOWEST(x)), T(64))
     A, t, one = exp_minus_parts(bounded, T(0))
     d = one_plus_exp_minus(A, t, one)
     r = T(1) / d
@@ -123,31 +97,15 @@ def sigmoid_and_derivative(x: Scalar) -> tuple[Scalar, Scalar]:
     return select(x < T(0), s, T(1) - s), fma(-s, s, s)
 
 
-@scalar
-def _exp_parts_float32(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """``(A, t, one)`` with ``A * (1 + t) = exp(x) * one`` and ``one = 2**40``, for -110 <= x <= 40 or NaN."""
-    T = type(x)
-    shifted = fma(x, T(1.4426950216293335), T(12583079.0))  # 1.5 * 2**23 + 127 + 40
-    n = shifted - T(12583079.0)
-    r = fma(n, T(-0.6931471824645996), x)
-    r = fma(n, T(1.9046542121259336e-09), r)
-    t = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT32(r), r)
-    return from_bits(shift_left(bits(shifted), 23)), t, T(2.0**40)
+_MISH_SCALE = Constant(float32=40.0, float64=80.0)
+_MISH_ONE = Constant(float32=2.0**40, float64=2.0**80)
 
 
 @scalar
-def _exp_parts_float64(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """``(A, t, one)`` as above with ``one = 2**80``, for -752 <= x <= 40 or NaN."""
-    T = type(x)
-    shifted = fma(x, T(1.4426950408889634), T(6755399441056847.0))  # 1.5 * 2**52 + 1023 + 80
-    n = shifted - T(6755399441056847.0)
-    r = fma(n, T(-0.6931471805599453), x)
-    r = fma(n, T(-2.3190468138462996e-17), r)
-    t = fma(r * r, _EXPM1_NONPOSITIVE_FLOAT64(r), r)
-    return from_bits(shift_left(bits(shifted), 52)), t, T(2.0**80)
-
-
-exp_parts = ByPrecision(float32=_exp_parts_float32, float64=_exp_parts_float64)
+def exp_parts(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """``(A, t, one)`` with ``A * (1 + t) = exp(x) * one``, for ``LOWEST <= x <= 40`` or NaN."""
+    shifted, r = reduced(x, _MISH_SCALE(x))
+    return power(shifted), fma(r * r, EXPM1_NONPOSITIVE(r), r), _MISH_ONE(x)
 
 
 @scalar
@@ -159,7 +117,7 @@ def mish(x: Scalar) -> Scalar:
     difference of like terms around zero, and its plain form reaches 2.4 ULP there.
     """
     T = type(x)
-    bounded = minimum(maximum(x, lowest(x)), T(22))
+    bounded = minimum(maximum(x, LOWEST(x)), T(22))
     A, t, one = exp_parts(bounded)
     scale = T(1) / one
     left = x < T(-1.5)
@@ -187,7 +145,7 @@ def mish_derivative(x: Scalar) -> Scalar:
     Left of 1 ``(1 + w) / d`` is taken as ``1 - (w**2 / 2) / d``, which leaves the ``x`` that dominates unrounded.
     """
     T = type(x)
-    bounded = minimum(maximum(x, lowest(x)), T(22))
+    bounded = minimum(maximum(x, LOWEST(x)), T(22))
     A, t, one = exp_parts(bounded)
     scale = T(1) / one
     w = fma(A, t, A) * scale
