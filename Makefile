@@ -32,6 +32,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python examples/digits.py --quick
 	$(BIN)/python tools/sweep.py gelu --quick
 	$(BIN)/python -m benchmarks.compare --quick --op gelu
+	$(BIN)/python -m benchmarks.compare_rows --quick
 	$(BIN)/python -m benchmarks.startup --quick
 	$(BIN)/asv machine --yes
 	$(BIN)/asv check --python=same
