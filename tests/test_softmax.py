@@ -232,6 +232,29 @@ def test_the_error_does_not_grow_with_the_row(threads):
         assert np.max(abs(fa.softmax(x)[:1000] - p) / np.spacing(p.astype(np.float32))) <= 4
 
 
+def test_a_long_row_is_split_over_threads(row_op, dtype, same_bits, threads):
+    arrays = operands(row_op, "random", (700_001,), dtype)
+    with threads(1):
+        expected = row_op.function(*arrays)
+    with threads(3):
+        same_bits(row_op.function(*arrays), expected)
+        same_bits(row_op.function(*(np.repeat(a, 2)[::2] for a in arrays)), expected)
+        two = [np.stack([a, a], axis=1) for a in arrays]
+        same_bits(row_op.function(*two, axis=0)[..., 1], expected)
+        out = np.empty_like(expected)
+        assert row_op.function(*arrays, out=out) is out
+        same_bits(out, expected)
+        if expected.ndim:
+            copy = arrays[0].copy()
+            row_op.function(copy, *arrays[1:], out=copy)
+            same_bits(copy, expected)
+            base = np.concatenate([arrays[0], arrays[0][:7]])
+            row_op.function(base[:-7], *arrays[1:], out=base[7:])
+            same_bits(base[7:], expected)
+    with threads(3), pytest.raises(ValueError, match="shape"):
+        row_op.function(*arrays, out=np.empty((2, 2), dtype))
+
+
 def test_gradients_against_differences():
     rng = np.random.default_rng(1)
     x, grad = rng.normal(size=(4, 9)), rng.normal(size=(4, 9))

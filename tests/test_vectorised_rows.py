@@ -18,8 +18,9 @@ import json, re, sys
 import fastact as fa
 from fastact.engine import compiler
 from fastact.rows.cross_entropy import entropy_kernel
+from fastact.rows.record import KERNELS
 
-kernels = [getattr(fa, name).kernel for name in ("softmax", "logsumexp", "softmax_backward")]
+kernels = [KERNELS[getattr(fa, name).ufunc] for name in ("softmax", "logsumexp", "softmax_backward")]
 kernels += [entropy_kernel(True, False, True, False), entropy_kernel(True, True, True, True)]
 report = {}
 for kernel in kernels:

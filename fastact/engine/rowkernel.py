@@ -1,6 +1,7 @@
 """What a row op's kernel is made of: the formulas that fill in the passes of ``rows.py`` and ``columns.py``."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -175,3 +176,76 @@ class EntropyKernel:
             return entropy.specialise_columns(self, dtype)
 
         return {self.name: rows, f"{self.name}.columns": columns}
+
+
+@dataclass(frozen=True)
+class PartKernel:
+    """One of the kernels of ``parts.py`` for a row kernel.
+
+    Attributes
+    ----------
+    whole : RowKernel
+        What a row's result is.
+    dtype : str
+        Of the row; a state, which is all that some of these kernels see, does not tell.
+    template : str
+        The kernel's name in ``parts.py``.
+    signature : str
+        As NumPy writes it.
+    operands : str
+        For each operand "x" if it is of the array's dtype, "d" if it is of float64.
+    """
+
+    whole: RowKernel
+    dtype: str
+    template: str
+    signature: str
+    operands: str
+
+    salt = b""
+    outputs = 1
+
+    @property
+    def name(self) -> str:
+        """Names the cache entry."""
+        return f"{self.whole.name}.{self.template}"
+
+    @property
+    def cost(self) -> float:
+        """As in ``RowKernel``."""
+        return self.whole.cost
+
+    @property
+    def inputs(self) -> int:
+        """The number of input operands."""
+        return len(self.operands) - 1
+
+    @property
+    def ndims(self) -> int:
+        """The loop's dimension and those of the signature."""
+        return 1 + len(set(re.findall(r"\w+", self.signature)))
+
+    @property
+    def loops(self) -> list[Loop]:
+        """The one for the dtype."""
+        return [Loop(self.dtype, [self.dtype if operand == "x" else "float64" for operand in self.operands])]
+
+    def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
+        """What there is to compile."""
+
+        def source() -> Callable[..., Any]:
+            from fastact.engine import parts
+
+            return parts.specialise(self.whole, dtype, self.template)
+
+        return {self.name: source}
+
+
+def part_kernels(kernel: RowKernel, dtype: str) -> tuple[PartKernel, ...]:
+    """Those for the states of segments, for what follows from them and, if there is a row to write, for the results."""
+    x, rows = "x" * kernel.row_operands, ",".join(["(n)"] * kernel.row_operands)
+    states = PartKernel(kernel, dtype, "segment_states", f"{rows}->(4)", x + "d")
+    if kernel.kind == "reduce":
+        return states, PartKernel(kernel, dtype, "row_result", "(k,4)->()", "dx")
+    constants = PartKernel(kernel, dtype, "row_constants", "(k,4)->(6)", "dd")
+    return states, constants, PartKernel(kernel, dtype, "segment_results", f"{rows},(6)->(n)", x + "dx")

@@ -1,9 +1,10 @@
 """Passes over one row, written once for every row op and dtype: the state of its exponentials, a sum, and what is written.
 
 A row is taken in chunks of ``CHUNK`` elements, a chunk in steps of ``LANES``: lane j collects the elements j, j + LANES, and so on,
-then the lanes are added as a tree, and the chunks in order in float64. ``columns.py`` adds in the same order. So a result depends
-neither on the layout, nor on the number of threads, nor on how wide the machine's vectors are, and the error does not grow
-with the row.
+then the lanes are added as a tree, and the chunks in order in float64, and so are the segments of ``SEGMENT`` elements that
+the chunks of a long row make. ``columns.py`` and, for one row shared out over threads, ``parts.py`` add in the same order. So a
+result depends neither on the layout, nor on the number of threads, nor on how wide the machine's vectors are, and the error
+does not grow with the row.
 
 Every pass takes two row operands ``a`` and ``b``; what only has one gives it twice.
 """
@@ -27,11 +28,11 @@ from fastact.engine.memory import (
 )
 from fastact.engine.records import COLUMNS, ENTRY, PARALLEL_FROM
 from fastact.engine.templates import clone
-from fastact.maths.logsumexp import add_exponential, joined, level, reach
+from fastact.maths.logsumexp import add_exponential, joined, level, merged, reach
 from fastact.scalar import scalar
 from fastact.simd import Scalar, maximum, widen
 
-LANES, CHUNK = 64, 1024
+LANES, CHUNK, SEGMENT = 64, 1024, 65536
 LEAST_COLUMNS, LEAST_ROW = 8, 16
 """So many rows side by side make a block of columns worth it, and rows shorter than so many elements make bad vectors."""
 
@@ -97,6 +98,15 @@ def contiguous(x: Any, step: Any, count: Any, tile: Any) -> Any:
 
 def exponential_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
     """The state of a row's exponentials, as ``fastact.maths.logsumexp`` defines it."""
+    m, ties, rest = segment_state(x, step, min(c, SEGMENT), cap)
+    for start in range(SEGMENT, c, SEGMENT):
+        next_m, next_ties, next_rest = segment_state(advance(x, start * step), step, min(SEGMENT, c - start), cap)
+        m, ties, rest = merged(m, ties, rest, next_m, next_ties, next_rest)
+    return m, ties, rest
+
+
+def segment_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
+    """The state of one segment."""
     own_function_with_wide_vectors()
     tile, tail = chunk_tile(), tail_tile()
     best, rests, tied = lane_space(), lane_space(), lane_space()
@@ -136,6 +146,15 @@ def no_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
 
 def sum_of_terms(a: Any, a_step: Any, b: Any, b_step: Any, c: Any, constants: Any, cap: Any) -> Any:
     """The sum over a row of ``term(a, b, *constants)``, in float64."""
+    total = segment_sum(a, a_step, b, b_step, min(c, SEGMENT), constants, cap)
+    for start in range(SEGMENT, c, SEGMENT):
+        a_place, b_place = advance(a, start * a_step), advance(b, start * b_step)
+        total += segment_sum(a_place, a_step, b_place, b_step, min(SEGMENT, c - start), constants, cap)
+    return total
+
+
+def segment_sum(a: Any, a_step: Any, b: Any, b_step: Any, c: Any, constants: Any, cap: Any) -> Any:
+    """The sum over one segment."""
     own_function_with_wide_vectors()
     a_tile, b_tile, a_tail, b_tail, sums = chunk_tile(), chunk_tile(), tail_tile(), tail_tile(), lane_space()
     p, q, r, s = constants
@@ -190,7 +209,7 @@ def write_row(a: Any, a_step: Any, b: Any, b_step: Any, y: Any, y_step: Any, c: 
 
 def beside(step: Any, n: Any, c: Any) -> Any:
     """Whether rows are better computed side by side: they lie so, or are short, and there are enough of them."""
-    return n >= LEAST_COLUMNS and (step == SIZE or c < LEAST_ROW)
+    return n >= LEAST_COLUMNS and c <= SEGMENT and (step == SIZE or c < LEAST_ROW)
 
 
 def map_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -278,6 +297,9 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
     }
     for helper in (gather, scatter, contiguous, beside, write_row):
         scope[helper.__name__] = internal(clone(helper, scope))
+    parts = {"segment_state": segment_state} | ({"segment_sum": segment_sum} if kernel.term else {})
+    for name, part in parts.items():
+        scope[name] = internal(clone(part, scope))
     for name, chosen in passes.items():
         scope[name] = internal(clone(chosen, scope))
     return scope

@@ -138,6 +138,16 @@ def joined(
 
 
 @scalar
+def merged(
+    m0: Scalar, ties0: Scalar, rest0: Scalar, m1: Scalar, ties1: Scalar, rest1: Scalar
+) -> tuple[Scalar, Scalar, Scalar]:
+    """The state of two parts of a row, each at a level of its own."""
+    if m1 >= m0:
+        return joined(m0, ties0, rest0, m1, ties1, rest1)
+    return joined(m1, ties1, rest1, m0, ties0, rest0)
+
+
+@scalar
 def total(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
     """The sum of ``exp(x - level)`` over the row, in float64; NaN where the row's maximum is infinite."""
     T = type(m)

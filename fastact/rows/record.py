@@ -44,6 +44,10 @@ ROW_OPS: dict[str, RowOp] = {}
 """Every op over rows by name, in the order of definition."""
 
 
+KERNELS: dict[Any, Any] = {}
+"""The kernel of each generalised ufunc."""
+
+
 def register_row_op(op: RowOp) -> RowOp:
     """Add an op to ``ROW_OPS``; its name becomes public."""
     op.function.__module__ = PUBLIC_MODULE
@@ -55,5 +59,5 @@ def row_ufunc(kernel: Any, function: Any) -> Any:
     """The generalised ufunc behind ``function``, which gets it as an attribute."""
     ufunc = make_ufunc(kernel, kernel.name, function.__doc__ or "", PUBLIC_MODULE)
     function.ufunc = ufunc
-    function.kernel = kernel
+    KERNELS[ufunc] = kernel
     return ufunc

@@ -13,6 +13,7 @@ from fastact.maths.exp import exp
 from fastact.maths.logsumexp import exp_at, level, log_excess, reach, reciprocal, total
 from fastact.maths.logsumexp import logsumexp as _logsumexp
 from fastact.rows.axes import Axis, over_axes, reduce_axes
+from fastact.rows.long import along
 from fastact.rows.record import RowOp, register_row_op, row_ufunc
 from fastact.scalar import scalar
 from fastact.simd import Scalar, fma
@@ -88,10 +89,8 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     >>> fa.softmax([1.0, 2.0, 3.0]).round(4)
     array([0.09  , 0.2447, 0.6652])
     """
-    if axis == -1:
-        return _softmax(x, out, **ufunc_arguments)
     if type(axis) is int:
-        return _softmax(x, out, axis=axis, **ufunc_arguments)
+        return along(_softmax, (x,), axis, out, ufunc_arguments)
     return over_axes(_softmax, (x,), axis, out, ufunc_arguments)
 
 
@@ -149,10 +148,8 @@ def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     >>> fa.softmin([1.0, 2.0, 3.0]).round(4)
     array([0.6652, 0.2447, 0.09  ])
     """
-    if axis == -1:
-        return _softmin(x, out, **ufunc_arguments)
     if type(axis) is int:
-        return _softmin(x, out, axis=axis, **ufunc_arguments)
+        return along(_softmin, (x,), axis, out, ufunc_arguments)
     return over_axes(_softmin, (x,), axis, out, ufunc_arguments)
 
 
@@ -216,10 +213,8 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
     >>> float(fa.log_softmax(np.float32([20, 0, 0]))[0])
     -4.1223073843355e-09
     """
-    if axis == -1:
-        return _log_softmax(x, out, **ufunc_arguments)
     if type(axis) is int:
-        return _log_softmax(x, out, axis=axis, **ufunc_arguments)
+        return along(_log_softmax, (x,), axis, out, ufunc_arguments)
     return over_axes(_log_softmax, (x,), axis, out, ufunc_arguments)
 
 
@@ -283,10 +278,10 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, 
     >>> round(float(fa.logsumexp([1000.0, 1000.0])), 4)
     1000.6931
     """
-    if axis == -1 and not keepdims:
-        return _logsumexp_rows(x, out, **ufunc_arguments)
+    if keepdims and type(axis) is int:
+        ufunc_arguments["keepdims"] = True
     if type(axis) is int:
-        return _logsumexp_rows(x, out, axis=axis, keepdims=keepdims, **ufunc_arguments)
+        return along(_logsumexp_rows, (x,), axis, out, ufunc_arguments)
     return reduce_axes(_logsumexp_rows, x, axis, keepdims, out, ufunc_arguments)
 
 
@@ -366,10 +361,8 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
     >>> fa.softmax_backward([1.0, 0.0], [0.5, 0.5])
     array([ 0.25, -0.25])
     """
-    if axis == -1:
-        return _softmax_backward(grad, output, out, **ufunc_arguments)
     if type(axis) is int:
-        return _softmax_backward(grad, output, out, axis=axis, **ufunc_arguments)
+        return along(_softmax_backward, (grad, output), axis, out, ufunc_arguments)
     return over_axes(_softmax_backward, (grad, output), axis, out, ufunc_arguments)
 
 
@@ -446,10 +439,8 @@ def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = Non
     >>> fa.log_softmax_backward([1.0, 0.0], fa.log_softmax([0.0, 0.0]))
     array([ 0.5, -0.5])
     """
-    if axis == -1:
-        return _log_softmax_backward(grad, output, out, **ufunc_arguments)
     if type(axis) is int:
-        return _log_softmax_backward(grad, output, out, axis=axis, **ufunc_arguments)
+        return along(_log_softmax_backward, (grad, output), axis, out, ufunc_arguments)
     return over_axes(_log_softmax_backward, (grad, output), axis, out, ufunc_arguments)
 
 

@@ -1,0 +1,126 @@
+"""Kernels for a single long row whose segments are shared out over threads: states, constants, results.
+
+Segments are the rows of a matrix, so the driver needs to know nothing new. What is computed for each, and in which order it
+is put together, is what ``rows.py`` does for a whole row: the bits are the same.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastact.engine import lanes, rows
+from fastact.engine.jit import internal
+from fastact.engine.memory import advance, call_loop, clear_fp_flags, field
+from fastact.engine.records import ENTRY, PARALLEL_FROM
+from fastact.engine.templates import clone
+from fastact.maths.logsumexp import merged
+from fastact.simd import widen
+
+STATE, CONSTANTS = 4, 6
+"""A segment's state is its maximum, ties, rest and sum of terms; all are stored as float64."""
+
+# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+TWO = False
+ZERO = np.float32(0)
+T: Any = np.float32
+finish: Any = None
+row_state: Any = None
+row_sum: Any = None
+write_row: Any = None
+load_wide: Any = None
+store_wide: Any = None
+store_result: Any = None
+
+
+def segment_states(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """``(n)->(4)`` or ``(n),(n)->(4)``: the state of each segment."""
+    n, c = dims[0], dims[1]
+    if n > 1 and n * c >= field(record, PARALLEL_FROM):
+        call_loop(field(record, ENTRY), args, dims, steps, record)
+        return
+    last = 1 + TWO
+    core = last + 1
+    for i in range(n):
+        a, b = advance(args[0], i * steps[0]), advance(args[last - 1], i * steps[last - 1])
+        m, ties, rest = row_state(a, steps[core], c, ZERO)
+        total = row_sum(a, steps[core], b, steps[core + last - 1], c, (ZERO, ZERO, ZERO, ZERO), ZERO)
+        place, step = advance(args[last], i * steps[last]), steps[core + last]
+        store_wide(place, widen(m))
+        store_wide(advance(place, step), widen(ties))
+        store_wide(advance(place, 2 * step), rest)
+        store_wide(advance(place, 3 * step), total)
+    clear_fp_flags()
+
+
+def merge_states(place: Any, step: Any, part: Any, c: Any) -> Any:
+    """The state of the whole row."""
+    m, ties, rest, total = ZERO, ZERO, widen(ZERO), widen(ZERO)
+    for k in range(c):
+        state = advance(place, k * step)
+        next_m, next_ties = T(load_wide(state)), T(load_wide(advance(state, part)))
+        next_rest, next_total = load_wide(advance(state, 2 * part)), load_wide(advance(state, 3 * part))
+        if k == 0:
+            m, ties, rest, total = next_m, next_ties, next_rest, next_total
+        else:
+            m, ties, rest = merged(m, ties, rest, next_m, next_ties, next_rest)
+            total += next_total
+    return m, ties, rest, total
+
+
+def row_constants(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """``(k,4)->(6)``: what follows from the states of a row's segments."""
+    for i in range(dims[0]):
+        m, ties, rest, total = merge_states(advance(args[0], i * steps[0]), steps[2], steps[3], dims[1])
+        p, q, r, s, t, u = finish(m, ties, rest, total)
+        place, step = advance(args[1], i * steps[1]), steps[4]
+        store_wide(place, widen(p))
+        store_wide(advance(place, step), widen(q))
+        store_wide(advance(place, 2 * step), widen(r))
+        store_wide(advance(place, 3 * step), widen(s))
+        store_wide(advance(place, 4 * step), widen(t))
+        store_wide(advance(place, 5 * step), widen(u))
+    clear_fp_flags()
+
+
+def row_result(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """``(k,4)->()``: the result of a row."""
+    for i in range(dims[0]):
+        m, ties, rest, total = merge_states(advance(args[0], i * steps[0]), steps[2], steps[3], dims[1])
+        store_result(advance(args[1], i * steps[1]), finish(m, ties, rest, total))
+    clear_fp_flags()
+
+
+def segment_results(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """``(n),(6)->(n)`` or ``(n),(n),(6)->(n)``: the results of each segment."""
+    n, c = dims[0], dims[1]
+    if n > 1 and n * c >= field(record, PARALLEL_FROM):
+        call_loop(field(record, ENTRY), args, dims, steps, record)
+        return
+    known = 1 + TWO
+    core = known + 2
+    for i in range(n):
+        a, b = advance(args[0], i * steps[0]), advance(args[known - 1], i * steps[known - 1])
+        place, step = advance(args[known], i * steps[known]), steps[core + known]
+        constants = (
+            T(load_wide(place)),
+            T(load_wide(advance(place, step))),
+            T(load_wide(advance(place, 2 * step))),
+            T(load_wide(advance(place, 3 * step))),
+            T(load_wide(advance(place, 4 * step))),
+            T(load_wide(advance(place, 5 * step))),
+        )
+        y, y_step = advance(args[known + 1], i * steps[known + 1]), steps[core + known + 1]
+        write_row(a, steps[core], b, steps[core + known - 1], y, y_step, c, constants, ZERO)
+    clear_fp_flags()
+
+
+def specialise(kernel: Any, dtype: str, template: str) -> Callable[..., Any]:
+    """Clone one of the kernels above, and what it calls, for a row kernel and a dtype."""
+    scope = rows.scope_of(kernel, dtype) | {
+        "T": np.dtype("float64" if dtype == "float64" else "float32").type,
+        "load_wide": lanes.load("float64"),
+        "store_wide": lanes.store("float64"),
+    }
+    scope["merge_states"] = internal(clone(merge_states, scope))
+    return clone(globals()[template], scope)

@@ -1,0 +1,96 @@
+"""A few very long rows: their segments are shared out over the threads, which otherwise take whole rows."""
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fastact.engine.rowkernel import part_kernels
+from fastact.engine.threads import get_num_threads
+from fastact.engine.ufunc import make_ufunc
+from fastact.rows.record import KERNELS
+
+LONG = 2**19
+"""From this length on a row is worth the calls that it takes to compute it in parts."""
+SEGMENT = 65536
+"""As in the engine's ``rows.py``."""
+
+
+def along(ufunc: Any, operands: tuple[Any, ...], axis: int, out: Any, arguments: dict[str, Any]) -> Any:
+    """Call the generalised ufunc of a row kernel along one axis, in parts where that uses more threads."""
+    x = operands[0]
+    if type(x) is np.ndarray and x.size >= LONG and not arguments and _is_long(operands, axis, out):
+        return _in_parts(KERNELS[ufunc], operands, axis, out)
+    if axis == -1:
+        return ufunc(*operands, out, **arguments)
+    return ufunc(*operands, out, axis=axis, **arguments)
+
+
+def _is_long(operands: tuple[Any, ...], axis: int, out: Any) -> bool:
+    """Whether these are plain arrays of the same dtype and shape, of fewer rows than threads, each row long."""
+    x = operands[0]
+    given = [*operands, *([] if out is None else [out])]
+    return (
+        -x.ndim <= axis < x.ndim
+        and x.shape[axis] >= LONG
+        and x.size // x.shape[axis] < get_num_threads()
+        and x.dtype.char in "efd"
+        and x.dtype.isnative
+        and all(type(a) is np.ndarray and a.dtype == x.dtype for a in given)
+        and all(a.shape == x.shape for a in operands)
+        and (out is None or out.flags.writeable)
+    )
+
+
+@cache
+def _gufuncs(kernel: Any, dtype: str) -> tuple[Any, ...]:
+    parts = part_kernels(kernel, dtype)
+    return tuple(make_ufunc(part, part.name, "Segments of a long row.", __name__) for part in parts)
+
+
+def _in_parts(kernel: Any, operands: tuple[Any, ...], axis: int, out: Any) -> Any:
+    """The same bits as the whole row at once."""
+    moved = [np.moveaxis(a, axis, -1) for a in operands]
+    gufuncs = _gufuncs(kernel, operands[0].dtype.name)
+    kept, length = moved[0].shape[:-1], moved[0].shape[-1]
+    shape = kept if kernel.kind == "reduce" else operands[0].shape
+    if out is not None and out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, the result has shape {shape}")
+    if kernel.kind == "reduce":
+        result = np.empty(kept, operands[0].dtype) if out is None else out
+    else:
+        result = np.empty_like(operands[0]) if out is None else out
+        if any(np.shares_memory(result, a) and not _same(result, a) for a in operands):
+            moved = [a.copy() for a in moved]
+    places = np.moveaxis(result, axis, -1) if kernel.kind == "map" else result
+    for row in np.ndindex(kept):
+        rows = [a[row] for a in moved]
+        states = np.empty((math.ceil(length / SEGMENT), 4))
+        for parts, target in zip(_segments(rows), _halves(states, length), strict=True):
+            gufuncs[0](*parts, out=target)
+        if kernel.kind == "reduce":
+            places[row] = gufuncs[1](states)
+            continue
+        constants = gufuncs[1](states)
+        for (*parts, target), _ in zip(_segments([*rows, places[row]]), (0, 1), strict=False):
+            gufuncs[2](*parts, constants, out=target)
+    return result if out is not None or result.ndim else result[()]
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a.__array_interface__["data"] == b.__array_interface__["data"] and a.strides == b.strides)
+
+
+def _segments(rows: list[Any]) -> list[list[Any]]:
+    """Rows as matrices of whole segments, and what is left over as matrices of one row."""
+    whole = rows[0].size // SEGMENT * SEGMENT
+    pieces = [[row[:whole].reshape(-1, SEGMENT) for row in rows]]
+    if whole < rows[0].size:
+        pieces.append([row[whole:].reshape(1, -1) for row in rows])
+    return pieces
+
+
+def _halves(states: Any, length: int) -> list[Any]:
+    whole = length // SEGMENT
+    return [states[:whole]] + ([states[whole:]] if whole < len(states) else [])
