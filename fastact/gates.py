@@ -94,7 +94,7 @@ register(
         samples=((1.75,), (1.0,), (-1.9921875,), (-0.0078125,)),
         gradients=2,
         arrays=2,
-        ulp=3.0,
+        ulp=3.5,
         cost=0.7,
     )
 )

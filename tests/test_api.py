@@ -129,7 +129,7 @@ def test_records_are_complete(op):
     must(set(op.limits) == infinities, "limits={-INF: ..., INF: ...}")
     must(callable(op.reference), "reference=: plain NumPy on the namespace m")
     must(op.cost > 0, "cost=: nanoseconds per float32 element")
-    most = 1 + op.arrays  # the product with another array adds its own error, and may double the other in these units
+    most = 2 if op.arrays == 1 else 3.5  # a product adds its own error, and may double the other in these units
     must(
         0 < op.ulp <= most and 0 < op.derivative_ulp <= 4,
         f"ulp= and derivative_ulp= within the promise of {most} and 4",
