@@ -102,7 +102,8 @@ def _losses_with_grad(shapes: Sequence[tuple[int, int]]) -> Iterator[Work]:
             "fastact": lambda x=x, t=target, g=grad: fa.cross_entropy_with_grad(x, t, out=g),
         }
         if torch := _torch():
-            leaf, t = torch.from_numpy(x.copy()).requires_grad_(), torch.from_numpy(target)
+            with torch.inference_mode(False):
+                leaf, t = torch.from_numpy(x.copy()).requires_grad_(), torch.from_numpy(target)
 
             def backward(leaf: Any = leaf, t: Any = t) -> None:
                 leaf.grad = None
@@ -189,12 +190,12 @@ def _linear(rows: int, width: int, classes: int) -> Work:
     weight -= 0.5
     calls: dict[str, Any] = {"fastact": lambda: fa.linear_cross_entropy_with_grad(hidden, weight, target)}
     if torch := _torch():
-        t = torch.from_numpy(target)
+        with torch.inference_mode(False):
+            t = torch.from_numpy(target)
 
         def matmul_and_torch() -> Any:
-            leaf = torch.from_numpy(hidden @ weight.T)
             with torch.inference_mode(False), torch.enable_grad():
-                leaf = leaf.requires_grad_()
+                leaf = torch.from_numpy(hidden @ weight.T).requires_grad_()
                 torch.nn.functional.cross_entropy(leaf, t).backward()
             grad = leaf.grad.numpy()
             return grad @ weight, grad.T @ hidden
