@@ -23,7 +23,7 @@ from fastact.simd import Scalar, maximum, widen
 
 STEP = 32
 """A block is a multiple of so many columns wide."""
-MOST_STEPS, TILE_ROWS = 8, 1024
+MOST_STEPS, TILE_ROWS = 4, 1024
 """Blocks are as wide as lets the elements of one chunk fit into a tile of TILE_ROWS steps: memory is read and written in
 pieces of a block's width, and prefetched well if these are long, while the tile must stay in the second-level cache."""
 

@@ -17,7 +17,6 @@ REDUCTIONS = ("mean", "sum", "none")
 LOSS, WEIGHT, LSE, ARGMAX, RESULTS = range(5)
 """A row's results, and how many there are."""
 
-FEW_ROWS = 8
 _NO_LABEL = np.zeros((), np.int64)
 
 
@@ -204,14 +203,11 @@ def reduced(reduction: str, results: Any, dtype: Any, empty: float) -> Any:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
     if reduction == "none":
         return results[..., LOSS].astype(dtype)[()]
-    rows = results.reshape(-1, RESULTS)
-    if len(rows) <= FEW_ROWS:  # in the order of add.reduce, which takes longer to call
-        total = weight = 0.0
-        for loss, row_weight, *_ in rows.tolist():
-            total += loss
-            weight += row_weight
+    if results.size == RESULTS:
+        total, weight = results.item(LOSS), results.item(WEIGHT)
     else:
-        total, weight = np.add.reduce(rows[:, :LSE], axis=0).tolist()
+        rows = results.reshape(-1, RESULTS)
+        total, weight = float(np.add.reduce(rows[:, LOSS])), float(np.add.reduce(rows[:, WEIGHT]))
     if reduction == "mean":
         total = empty if weight == total == 0 else total / weight if weight else total * math.inf
     return dtype.type(total)

@@ -13,7 +13,7 @@ from fastact.maths.exp import exp
 from fastact.maths.logsumexp import exp_at, level, log_excess, reach, reciprocal, total
 from fastact.maths.logsumexp import logsumexp as _logsumexp
 from fastact.rows.axes import Axis, over_axes, reduce_axes
-from fastact.rows.long import along
+from fastact.rows.long import LONG, along
 from fastact.rows.record import RowOp, register_row_op, row_ufunc
 from fastact.scalar import scalar
 from fastact.simd import Scalar, fma
@@ -89,6 +89,8 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     >>> fa.softmax([1.0, 2.0, 3.0]).round(4)
     array([0.09  , 0.2447, 0.6652])
     """
+    if axis == -1 and type(x) is np.ndarray and x.size < LONG and not ufunc_arguments:
+        return _softmax(x, out)  # for ten classes another call would cost a third more
     if type(axis) is int:
         return along(_softmax, (x,), axis, out, ufunc_arguments)
     return over_axes(_softmax, (x,), axis, out, ufunc_arguments)
@@ -213,6 +215,8 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
     >>> float(fa.log_softmax(np.float32([20, 0, 0]))[0])
     -4.1223073843355e-09
     """
+    if axis == -1 and type(x) is np.ndarray and x.size < LONG and not ufunc_arguments:
+        return _log_softmax(x, out)  # for ten classes another call would cost a third more
     if type(axis) is int:
         return along(_log_softmax, (x,), axis, out, ufunc_arguments)
     return over_axes(_log_softmax, (x,), axis, out, ufunc_arguments)
