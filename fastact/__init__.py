@@ -13,7 +13,6 @@ from typing import Any
 
 from fastact import activations as _activations
 from fastact import gates as _gates
-from fastact import rows as _rows
 from fastact.custom import elementwise
 from fastact.engine.threads import get_num_threads, set_num_threads, threads
 from fastact.engine.ufunc import CompilationError
@@ -22,6 +21,7 @@ from fastact.functions import function as _other_function
 from fastact.registry import OPS as ops
 from fastact.registry import public_function as _public_function
 from fastact.registry import public_names as _public_names
+from fastact.rows import NAMES as _ROWS
 from fastact.warm import show_config, warmup
 
 __version__ = "0.1.0"
@@ -37,16 +37,19 @@ __all__ = [
     "warmup",
     *_public_names(),
     *_FUNCTIONS,
-    *_rows.ROW_OPS,
+    *_ROWS,
 ]
 
-globals().update({name: op.function for name, op in _rows.ROW_OPS.items()})
-
-del _activations, _gates, _rows
+del _activations, _gates
 
 
 def __getattr__(name: str) -> Any:
     """Build an op's function, or import another one, when it is first asked for (PEP 562)."""
+    if name in _ROWS:
+        from fastact.rows import ROW_OPS
+
+        globals()[name] = ROW_OPS[name].function
+        return globals()[name]
     try:
         function = _other_function(name) if name in _FUNCTIONS else _public_function(name)
     except KeyError:

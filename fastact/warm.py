@@ -9,7 +9,7 @@ from fastact.engine import threads
 from fastact.engine.ufunc import DTYPES
 from fastact.functions import FUNCTIONS
 from fastact.registry import OPS, public_names
-from fastact.rows import ROW_OPS
+from fastact.rows import NAMES as ROWS
 
 
 def warmup(
@@ -38,7 +38,7 @@ def warmup(
     >>> import fastact as fa
     >>> fa.warmup(["gelu"], ["float32"])
     """
-    known = [*public_names(), *FUNCTIONS, *ROW_OPS]
+    known = [*public_names(), *FUNCTIONS, *ROWS]
     wanted, kinds = list(known if names is None else names), list(dtypes)
     for what, given, allowed in (("name", wanted, known), ("dtype", kinds, DTYPES)):
         for item in given:
@@ -55,7 +55,9 @@ def warmup(
 def _call_once(name: str, dtype: str) -> None:
     import fastact
 
-    if name in ROW_OPS:
+    if name in ROWS:
+        from fastact.rows import ROW_OPS
+
         for rows in (1, 8):  # one row, and enough of them side by side
             ROW_OPS[name].function(*ROW_OPS[name].arguments(np.ones((rows, 2), dtype)))
         return

@@ -14,7 +14,7 @@ import fastact as fa
 from fastact import reference, registry
 from fastact.functions import FUNCTIONS
 from fastact.registry import Op
-from fastact.rows import ROW_OPS
+from fastact.rows import NAMES, ROW_OPS
 
 EXTRAS = {
     "CompilationError",
@@ -221,6 +221,11 @@ def test_warmup_reports_progress():
     seen = []
     fa.warmup(["relu", "elu_backward"], ["float32"], progress=seen.append)
     assert seen == ["relu float32", "elu_backward float32"]
+
+
+def test_the_names_of_ops_over_rows_are_known_before_their_modules(python):
+    assert sorted(NAMES) == sorted(ROW_OPS)
+    python("import sys, fastact; assert 'fastact.rows.softmax' not in sys.modules; fastact.softmax([1.0])")
 
 
 @pytest.mark.parametrize("name", ROW_OPS)

@@ -1,10 +1,27 @@
-"""Every op over rows: importing this package fills ``record.ROW_OPS``."""
+"""The ops over rows. Their modules are imported when one of them, or the table of records, is first asked for."""
 
-from fastact.rows import cross_entropy as _cross_entropy
-from fastact.rows import linear as _linear
-from fastact.rows import softmax as _softmax
-from fastact.rows.record import ROW_OPS
+from typing import Any
 
-__all__ = ["ROW_OPS"]
+NAMES = (
+    "softmax",
+    "softmin",
+    "log_softmax",
+    "logsumexp",
+    "softmax_backward",
+    "log_softmax_backward",
+    "cross_entropy",
+    "cross_entropy_with_grad",
+    "linear_cross_entropy",
+    "linear_cross_entropy_with_grad",
+)
+"""The names that ``ROW_OPS`` will hold: importing fastact must not wait for its modules."""
 
-del _cross_entropy, _linear, _softmax
+
+def __getattr__(name: str) -> Any:
+    """``ROW_OPS``, every op's record by name (PEP 562)."""
+    if name != "ROW_OPS":
+        raise AttributeError(f"module 'fastact.rows' has no attribute {name!r}")
+    from fastact.rows import cross_entropy, linear, softmax  # noqa: F401 - each registers its ops
+    from fastact.rows.record import ROW_OPS
+
+    return ROW_OPS
