@@ -2,7 +2,7 @@
 
 A row's exponentials are taken relative to a *level* near the row's maximum: the multiple of ln2 nearest to it. Then
 ``exp(x - level)`` is ``2**(n - n_level) * exp(r)`` with the reduction ``x = n * ln2 + r`` of ``exp`` itself: no difference is
-rounded before it is exponentiated (which costs half a unit in the last place of the *difference*, as a relative error), and a sum moves to
+rounded before it is exponentiated (that error would be a relative one of the result), and a sum moves to
 the level of a larger maximum by a power of two, exactly.
 
 The state of a row is ``(m, ties, rest)``: the maximum so far, how many elements equal it, and the sum of ``exp(x - level)`` over
