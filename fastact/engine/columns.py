@@ -15,7 +15,7 @@ from fastact.engine.jit import internal
 from fastact.engine.loops import gather, scatter
 from fastact.engine.memory import advance, call_loop, clear_fp_flags, field, own_function_with_wide_vectors
 from fastact.engine.records import ENTRY, PARALLEL_FROM
-from fastact.engine.rows import CHUNK, LANES, larger
+from fastact.engine.rows import CHUNK, LANES, larger, write_one
 from fastact.engine.templates import clone
 from fastact.maths.logsumexp import add_exponential, joined, level, reach
 from fastact.scalar import scalar
@@ -111,13 +111,6 @@ def join_one(
 ) -> tuple[Scalar, Scalar, Scalar]:
     """Join a chunk's state to the column's."""
     return joined(m, ties, rest, largest, part_ties, widen(part_rest))
-
-
-def write_one(
-    a: Scalar, b: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, t: Scalar, u: Scalar, cap: Scalar
-) -> Scalar:
-    """One result."""
-    return formula(prepare(a, cap), b, p, q, r, s, t, u, cap)
 
 
 def row_of(tile: Any, k: Any, block: Any) -> Any:
