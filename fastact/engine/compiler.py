@@ -43,7 +43,7 @@ def optimised_module(function: Callable[..., Any]) -> Any:
         flags.nrt = False
         compiled = compiler.compile_extra(
             target.typing_context,
-            target.target_context,
+            jit.context_of(target.target_context),
             function,
             memory.LOOP_SIGNATURE.args,
             types.void,

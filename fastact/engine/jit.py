@@ -1,17 +1,51 @@
 """Teaches Numba the scalar language of ``fastact.simd`` and ``fastact.scalar``."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core.codegen import AOTCodeLibrary, JITCPUCodegen
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
 
 from fastact import scalar
 from fastact.engine import intrinsics
 
-INTERNAL = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""For functions that only compiled code calls: the wrappers would take a third of the time to compile a kernel."""
+
+class KernelCodegen(JITCPUCodegen):  # type: ignore[misc]
+    """Numba's optimiser for this machine without the machine code: a kernel leaves as an object file, its parts as IR."""
+
+    _library_class = AOTCodeLibrary
+
+    def _add_module(self, module: Any) -> None:
+        """Numba would compile it together with the next function that it is asked for."""
+
+
+@cache
+def context_of(target_context: Any) -> Any:
+    """Numba's target context with ``KernelCodegen``.
+
+    Numba takes the Python function that it would make of the machine code for the name of a compiled function; here there is
+    neither, and any callable will do that no other equals.
+    """
+    return target_context.subtarget(
+        _internal_codegen=KernelCodegen("fastact"),
+        get_executable=lambda library, description, environment: object().__dir__,
+    )
+
+
+class PartCompiler(Compiler):  # type: ignore[misc]
+    """Compiles what only compiled code calls."""
+
+    def __init__(self, typing_context: Any, target_context: Any, *rest: Any) -> None:
+        super().__init__(typing_context, context_of(target_context), *rest)
+
+
+INTERNAL = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler}
+"""For functions that only compiled code calls: wrappers and machine code of their own would take half the time to compile a
+kernel."""
 
 JIT_OPTIONS = {"error_model": "numpy", "forceinline": True, **INTERNAL}
 """Division by zero gives infinity or NaN as in NumPy. No fast-math flag: formulas ask for each fused operation by
@@ -53,7 +87,7 @@ def _teach_polynomial(polynomial: scalar.Polynomial | scalar.ByPrecision) -> Non
 
         return x(x), codegen
 
-    overload(polynomial)(lambda x: lambda x: horner(x))
+    overload(polynomial, jit_options=INTERNAL)(lambda x: lambda x: horner(x))
 
 
 def _teach_by_precision(function: scalar.ByPrecision) -> None:
