@@ -14,6 +14,8 @@ KINDS = {
     "peaked": lambda rng, shape: 2 * rng.normal(size=shape) + 80 * (rng.random(shape) < 0.02),
     "near-uniform": lambda rng, shape: 1 + 1e-3 * rng.normal(size=shape),
     "wide": lambda rng, shape: rng.uniform(-90, 90, size=shape),
+    "late": lambda rng, shape: 4 * rng.normal(size=shape) + 60 * (np.arange(shape[-1]) > 0.9 * shape[-1]),
+    "later": lambda rng, shape: 4 * rng.normal(size=shape) + 30 * (np.arange(shape[-1]) > 0.9 * shape[-1]),
     "huge": lambda rng, shape: 2.0**21 + rng.integers(-60, 60, shape),
 }
 
@@ -64,10 +66,11 @@ def test_values(row_op, kind, shape, dtype):
         )
 
 
+@pytest.mark.parametrize("kind", ["random", "late"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_bits_do_not_depend_on_the_layout(row_op, shape, dtype, same_bits, threads):
+def test_bits_do_not_depend_on_the_layout(row_op, kind, shape, dtype, same_bits, threads):
     for axis in range(len(shape)):
-        arrays = operands(row_op, "random", shape, dtype)
+        arrays = operands(row_op, kind, shape, dtype)
         with threads(1):
             expected = row_op.function(*(np.ascontiguousarray(np.moveaxis(a, axis, -1)) for a in arrays))
         if expected.ndim == len(shape):

@@ -23,12 +23,14 @@ from fastact.simd import Scalar, maximum, widen
 
 STEP = 32
 """A block is a multiple of so many columns wide."""
-MOST_STEPS, TILE_ROWS = 4, 1024
-"""Blocks are as wide as lets the elements of one chunk fit into a tile of TILE_ROWS steps: memory is read and written in
-pieces of a block's width, and prefetched well if these are long, while the tile must stay in the second-level cache."""
+MOST_STEPS, TILE_BYTES = 4, 384 * 1024
+"""Blocks are as wide as lets one chunk fit into a tile of so many bytes. Memory is read and written in pieces of a block's width,
+so these should be long, the more where a power of two lies between them; but the tile must stay in the second-level cache, and
+some systems give a thread 512 KiB of stack."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE, TWO = 4, 4, False
+TILE_ROWS = TILE_BYTES // (STEP * COMPUTED_SIZE)
 ZERO = np.float32(0)
 prepare: Any = None
 finish: Any = None
@@ -413,13 +415,14 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "SIZE": size,
         "COMPUTED_SIZE": computed_size,
         "TWO": kernel.row_operands > 1,
+        "TILE_ROWS": TILE_BYTES // (STEP * computed_size),
         "ZERO": np.dtype(compute).type(0),
         "prepare": kernel.prepare,
         "formula": kernel.formula,
         "term": kernel.term,
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),
-        "x_tile": memory.stack_space(TILE_ROWS * STEP * size),
+        "x_tile": memory.stack_space(TILE_BYTES),
         "row_tile": memory.stack_space(most * computed_size),
         "lane_tile": memory.stack_space(LANES * most * computed_size),
         "state_tile": memory.stack_space(STATE_ROWS * most * computed_size),

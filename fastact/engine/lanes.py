@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastact.engine.elementloop import BYTES, COMPUTED_IN, STORAGE
-from fastact.engine.intrinsics import I32
+from fastact.engine.intrinsics import F64, I32
 
 
 def _constant(dtype: str, value: float, count: int) -> Any:
@@ -58,6 +58,28 @@ def tree(dtype: str, count: int, combine: str) -> Any:
         return COMPUTED_IN[dtype](types.voidptr), codegen
 
     return reduce
+
+
+def add_widened(dtype: str, count: int, sums: int) -> Any:
+    """An intrinsic that adds ``count`` elements to ``sums`` float64 lanes, after halving them as ``tree`` does."""
+    kind, wide = ir.VectorType(STORAGE[dtype], count), ir.VectorType(F64, sums)
+
+    @intrinsic
+    def add(typing_context: Any, elements: Any, lanes: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            part = builder.load(builder.bitcast(values[0], kind.as_pointer()), align=4)
+            half = count // 2
+            while half >= sums:
+                part = builder.fadd(*(_part(builder, part, first, half) for first in (0, half)))
+                half //= 2
+            place = builder.bitcast(values[1], wide.as_pointer())
+            part = part if dtype == "float64" else builder.fpext(part, wide)
+            builder.store(builder.fadd(builder.load(place, align=64), part), place, align=64)
+            return context.get_dummy_value()
+
+        return types.void(types.voidptr, types.voidptr), codegen
+
+    return add
 
 
 def _part(builder: Any, vector: Any, first: int, count: int) -> Any:

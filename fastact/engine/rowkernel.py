@@ -40,6 +40,8 @@ class RowKernel:
         What is done to each element of the first operand before anything else, given also a parameter, the cap.
     padding : float
         What `prepare` makes -inf of.
+    share : callable, optional
+        For a result that follows from an element's exponential: a compilable function of that and the constants.
     cost : float
         Nanoseconds per float32 element on one thread, roughly: decides when threads pay.
     """
@@ -52,6 +54,7 @@ class RowKernel:
     exponentials: bool = True
     prepare: Callable[..., Any] = unchanged
     padding: float = -math.inf
+    share: Callable[..., Any] | None = None
     cost: float = 0.4
 
     outputs, ndims = 1, 2
@@ -81,14 +84,14 @@ class RowKernel:
         """What there is to compile: the kernel of rows, and that of columns."""
 
         def rows() -> Callable[..., Any]:
-            from fastact.engine import rows
+            from fastact.engine import rows, shares
 
-            return rows.specialise(self, dtype)
+            return (shares.specialise_rows if self.share else rows.specialise)(self, dtype)
 
         def columns() -> Callable[..., Any]:
-            from fastact.engine import columns
+            from fastact.engine import columns, shares
 
-            return columns.specialise(self, dtype)
+            return (shares.specialise_columns if self.share else columns.specialise)(self, dtype)
 
         return {self.name: rows, f"{self.name}.columns": columns}
 

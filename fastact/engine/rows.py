@@ -20,6 +20,7 @@ from fastact.engine.jit import internal
 from fastact.engine.loops import gather, scatter
 from fastact.engine.memory import (
     advance,
+    as_address,
     call_loop,
     clear_fp_flags,
     copy_bytes,
@@ -115,12 +116,14 @@ def segment_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
         count = min(CHUNK, c - start)
         chunk = contiguous(advance(x, start * step), step, count, tile)
         whole = count // LANES * LANES
+        if whole < count:
+            # Long before it is read: a vector cannot be loaded at once from several stores.
+            fill_tail(tail)
+            copy_bytes(tail, advance(chunk, whole * SIZE), (count - whole) * SIZE)
         fill_lowest(best)
         for i in range(0, whole, LANES):
             find_larger((advance(chunk, i * SIZE), best), LANES, (cap,))
         if whole < count:
-            fill_tail(tail)
-            copy_bytes(tail, advance(chunk, whole * SIZE), (count - whole) * SIZE)
             find_larger((tail, best), LANES, (cap,))
         largest = maximum(m, largest_lane(best))
         base, n = level(largest)
@@ -190,7 +193,10 @@ def write_row(a: Any, a_step: Any, b: Any, b_step: Any, y: Any, y_step: Any, c: 
     if a_step == SIZE and b_step == SIZE and y_step == SIZE:
         whole = c // LANES * LANES
         write_elements((a, b, y), whole, scalars)
-        if whole < c:
+        if whole < c and c >= LANES and as_address(y) != as_address(a) and (not TWO or as_address(y) != as_address(b)):
+            again = (c - LANES) * SIZE  # what an operand still holds can be computed twice, which spares the copies
+            write_elements((advance(a, again), advance(b, again), advance(y, again)), LANES, scalars)
+        elif whole < c:
             rest = (c - whole) * SIZE
             copy_bytes(a_tile, advance(a, whole * SIZE), rest)
             if TWO:

@@ -1,0 +1,328 @@
+"""The sum of a row's exponentials in one pass, for rows of up to ``SEGMENT`` elements: each is read from memory once.
+
+The passes of ``rows.py`` look for the maximum before they take exponentials at its level. Here the largest of the first
+``LANES`` elements stands in for it, and the maximum is found on the way. It may be larger by ``MARGIN``: exponentials at a level
+that is too low are as precise, and do not overflow. Only a row whose maximum is beyond that is computed anew, at its own level.
+
+Exponentials are added ``LANES`` at a time as a tree that ends at ``SUMS`` lanes, which collect those of a chunk in float64: in
+float32 one large element would spoil a sum for all that follow. The order is the same along rows and across columns, and so
+are the bits. What is done with the sum is told in ``shares.py`` and ``logs.py``.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastact.engine import columns, lanes, memory, rows
+from fastact.engine.columns import MOST_STEPS, STEP, TILE_BYTES
+from fastact.engine.elementloop import ElementLoop
+from fastact.engine.jit import internal
+from fastact.engine.memory import advance, copy_bytes, own_function_with_wide_vectors
+from fastact.engine.rows import CHUNK, LANES
+from fastact.engine.templates import clone
+from fastact.maths.logsumexp import HUGE, exp_at, level, reach
+from fastact.scalar import scalar
+from fastact.simd import Scalar, absolute, maximum, select, widen
+
+SUMS = 16
+MARGIN = 40.0
+"""So far above the level a row may reach: ``exp(40)`` times ``SEGMENT`` is far from any overflow, its reciprocal from underflow."""
+
+# What rows_scope() and columns_scope() fill in for each clone; the values here serve the reader and the type checker.
+SIZE, COMPUTED_SIZE = 4, 4
+LOWEST, ZERO = np.float32(-np.inf), np.float32(0)
+prepare: Any = None
+contiguous: Any = None
+block_row: Any = None
+row_of: Any = None
+zero_row: Any = None
+zero_wide_row: Any = None
+lowest_row: Any = None
+chunk_tile: Any = None
+tail_tile: Any = None
+lane_space: Any = None
+sum_space: Any = None
+row_tile: Any = None
+lane_tile: Any = None
+wide_tile: Any = None
+fill_tail: Any = None
+fill_lowest: Any = None
+fill_zero: Any = None
+zero_sums: Any = None
+largest_lane: Any = None
+add_widened: Any = None
+total_of_sums: Any = None
+load_number: Any = None
+find_larger: Any = None
+find_level: Any = None
+keep_first: Any = None
+keep_exponentials: Any = None
+settle: Any = None
+add_rows: Any = None
+add_wide_rows: Any = None
+add_chunks: Any = None
+copy_row: Any = None
+widen_row: Any = None
+finish_rows: Any = None
+
+GUESS, BASE, SHIFT, FLOOR, BEST, CHOSEN, CHANGED, TIES, TOTAL, NO_TERMS, STATE_ROWS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12
+"""Rows of a block's state; TOTAL and NO_TERMS are of float64 and may take two."""
+
+
+@scalar
+def settled(m: Scalar, guess: Scalar) -> Scalar:
+    """The maximum whose level the exponentials are to be taken at: ``guess`` if that is near enough."""
+    T = type(m)
+    near = (m - guess <= T(MARGIN)) & (absolute(m) < T(HUGE)) & (absolute(guess) < T(HUGE))
+    return select(near, guess, m)
+
+
+# One element of each pass. Along a row the constants are scalars and come last; across columns they are operands.
+
+
+def keep_along(x: Scalar, best: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> tuple[Scalar, Scalar]:
+    """The larger of an element and the best so far, and its exponential."""
+    value = prepare(x, ZERO)
+    return maximum(best, value), exp_at(value, base, shift, floor)
+
+
+def keep_across(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar, best: Scalar) -> tuple[Scalar, Scalar]:
+    """As ``keep_along``."""
+    return keep_along(x, best, base, shift, floor)
+
+
+def keep_first_across(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> Scalar:
+    """As ``keep_across`` for the first elements, which are no larger than the guess."""
+    return exp_at(prepare(x, ZERO), base, shift, floor)
+
+
+def add_two(a: Scalar, b: Scalar) -> Scalar:
+    """A sum of a tree of lanes."""
+    return a + b
+
+
+def copy_one(a: Scalar) -> Scalar:
+    """A lane without a partner."""
+    return a
+
+
+def widen_one(a: Scalar) -> Scalar:
+    """A lane as float64."""
+    return widen(a)
+
+
+def level_one(guess: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """A column's level."""
+    base, n = level(guess)
+    shift, floor = reach(n)
+    return base, shift, floor
+
+
+def settle_one(m: Scalar, guess: Scalar) -> tuple[Scalar, Scalar]:
+    """The maximum to use, and whether that is another one."""
+    T = type(m)
+    chosen = settled(m, guess)
+    return chosen, select(chosen == guess, T(0.0), T(1.0))
+
+
+def first_largest(x: Any, step: Any) -> Any:
+    """The largest of the first LANES elements of a row."""
+    own_function_with_wide_vectors()
+    best = lane_space()
+    fill_lowest(best)
+    find_larger((contiguous(x, step, LANES, chunk_tile()), best), LANES, (ZERO,))
+    return largest_lane(best)
+
+
+def row_exponentials(x: Any, step: Any, c: Any, kept: Any, pitch: Any, guess: Any) -> Any:
+    """A row's maximum and the sum of its exponentials at the level of ``guess``.
+
+    The exponentials of a chunk are left in ``kept``, those of the next one ``pitch`` bytes per element after it.
+    """
+    own_function_with_wide_vectors()
+    tile, tail, last, best, sums = chunk_tile(), tail_tile(), lane_space(), lane_space(), sum_space()
+    base, n = level(guess)
+    shift, floor = reach(n)
+    fill_lowest(best)
+    total = widen(ZERO)
+    for start in range(0, c, CHUNK):
+        count = min(CHUNK, c - start)
+        chunk = contiguous(advance(x, start * step), step, count, tile)
+        place = advance(kept, start * pitch)
+        whole = count // LANES * LANES
+        zero_sums(sums)
+        for i in range(0, whole, LANES):
+            row = advance(place, i * COMPUTED_SIZE)
+            keep_exponentials((advance(chunk, i * SIZE), best, row), LANES, (base, shift, floor))
+            add_widened(row, sums)
+        if whole < count and pitch == 0 and count >= LANES:
+            # The last LANES elements once more, which spares the copies of a few; zeros follow them.
+            fill_zero(advance(place, count * COMPUTED_SIZE))
+            again = count - LANES
+            pointers = (advance(chunk, again * SIZE), best, advance(place, again * COMPUTED_SIZE))
+            keep_exponentials(pointers, LANES, (base, shift, floor))
+            add_widened(advance(place, whole * COMPUTED_SIZE), sums)
+        elif whole < count:
+            fill_tail(tail)
+            copy_bytes(tail, advance(chunk, whole * SIZE), (count - whole) * SIZE)
+            keep_exponentials((tail, best, last), LANES, (base, shift, floor))
+            add_widened(last, sums)
+            copy_bytes(advance(place, whole * COMPUTED_SIZE), last, (count - whole) * COMPUTED_SIZE)
+        total += total_of_sums(sums)
+    return largest_lane(best), total
+
+
+def column_guesses(x: Any, step: Any, core_step: Any, width: Any, block: Any, c: Any, state: Any) -> None:
+    """The largest of the first elements of each column."""
+    own_function_with_wide_vectors()
+    guess, tile = row_of(state, GUESS, block), row_tile()
+    lowest_row(guess, block)
+    for k in range(min(c, LANES)):
+        find_larger((block_row(advance(x, k * core_step), step, width, block, tile), guess), block, (ZERO,))
+
+
+def column_exponentials(
+    x: Any, step: Any, core_step: Any, width: Any, block: Any, c: Any, kept: Any, guess: Any, state: Any
+) -> None:
+    """As ``row_exponentials`` for a block of columns; ``kept`` holds those of the last chunk."""
+    own_function_with_wide_vectors()
+    sums, wide, tile = lane_tile(), wide_tile(), row_tile()
+    best, total = row_of(state, BEST, block), row_of(state, TOTAL, block)
+    base, shift, floor = row_of(state, BASE, block), row_of(state, SHIFT, block), row_of(state, FLOOR, block)
+    find_level((guess, base, shift, floor), block, ())
+    copy_bytes(best, row_of(state, GUESS, block), block * COMPUTED_SIZE)
+    zero_wide_row(total, block)
+    for start in range(0, c, LANES):
+        used, first = min(LANES, c - start), start % CHUNK
+        kept_rows = row_of(kept, first, block)
+        for k in range(used):
+            place = block_row(advance(x, (start + k) * core_step), step, width, block, tile)
+            if start == 0:
+                keep_first((place, base, shift, floor, row_of(kept_rows, k, block)), block, ())
+            else:
+                keep_exponentials((place, base, shift, floor, best, row_of(kept_rows, k, block)), block, ())
+        if c <= LANES:
+            add_tree(kept_rows, sums, used, 1, block)
+            widen_row((sums, total), block, ())
+        else:
+            add_tree(kept_rows, sums, used, SUMS, block)
+            if first == 0:
+                zero_wide_row(wide, block * SUMS)
+            for j in range(min(SUMS, used)):
+                add_chunks((row_of(sums, j, block), wide_row(wide, j, block)), block, ())
+            if first + LANES == CHUNK or start + LANES >= c:
+                add_wide_tree(wide, block)
+                add_wide_rows((wide, total), block, ())
+
+
+def wide_row(tile: Any, k: Any, block: Any) -> Any:
+    """Row ``k`` of a tile of float64, as wide as the block."""
+    return advance(tile, k * block * 8)
+
+
+def add_wide_tree(wide: Any, block: Any) -> None:
+    """Add the lanes of float64 into the first, in the order of ``lanes.tree``."""
+    half = SUMS // 2
+    while half > 0:
+        for j in range(half):
+            add_wide_rows((wide_row(wide, j + half, block), wide_row(wide, j, block)), block, ())
+        half = half // 2
+
+
+def add_tree(rows: Any, sums: Any, used: Any, left: Any, block: Any) -> None:
+    """Add up to LANES rows in the order of ``lanes.tree`` until ``left`` are left, in ``sums``."""
+    half = LANES // 2
+    while half >= max(used, left + 1):
+        half = half // 2
+    source, copied = rows, False
+    while half >= left:
+        for j in range(min(half, used)):
+            if j + half < used:
+                pair = (row_of(source, j, block), row_of(source, j + half, block), row_of(sums, j, block))
+                add_rows(pair, block, ())
+            elif not copied:
+                copy_row((row_of(source, j, block), row_of(sums, j, block)), block, ())
+        source, copied = sums, True
+        used = min(half, used)
+        half = half // 2
+
+
+def any_changed(state: Any, block: Any) -> Any:
+    """Whether a column's maximum is beyond the margin."""
+    settle(
+        (
+            row_of(state, BEST, block),
+            row_of(state, GUESS, block),
+            row_of(state, CHOSEN, block),
+            row_of(state, CHANGED, block),
+        ),
+        block,
+        (),
+    )
+    changed = False
+    for i in range(block):
+        if load_number(advance(row_of(state, CHANGED, block), i * COMPUTED_SIZE)) > ZERO:
+            changed = True
+    return changed
+
+
+def column_constants(chosen: Any, state: Any, constants: Any, block: Any) -> None:
+    """The constants of a block of columns."""
+    own_function_with_wide_vectors()
+    ties, no_terms = row_of(state, TIES, block), row_of(state, NO_TERMS, block)
+    zero_row(ties, block)
+    zero_wide_row(no_terms, block)
+    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
+    s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
+    finish_rows((chosen, ties, row_of(state, TOTAL, block), no_terms, p, q, r, s, t, u), block, ())
+
+
+def rows_scope(kernel: Any, dtype: str) -> dict[str, Any]:
+    """The globals of a kernel's clones for one dtype, on top of those of ``rows.py``."""
+    scope = rows.scope_of(kernel, dtype)
+    compute = "float64" if dtype == "float64" else "float32"
+    computed_size = np.dtype(compute).itemsize
+    scope |= {
+        "COMPUTED_SIZE": computed_size,
+        "exponential_tile": memory.stack_space((CHUNK + LANES) * computed_size),
+        "sum_space": memory.stack_space(SUMS * 8),
+        "zero_sums": lanes.fill("float64", 0.0, SUMS),
+        "add_widened": lanes.add_widened(compute, LANES, SUMS),
+        "total_of_sums": lanes.tree("float64", SUMS, "sum"),
+    }
+    formula = scalar(clone(keep_along, scope))
+    loop = ElementLoop(formula, [dtype, compute], [compute] * 2, updates=1)
+    scope["keep_exponentials"] = loop.over_pointers()
+    for helper in (first_largest, row_exponentials):
+        scope[helper.__name__] = internal(clone(helper, scope))
+    return scope
+
+
+def columns_scope(kernel: Any, dtype: str) -> dict[str, Any]:
+    """The globals of a kernel's clones for one dtype, on top of those of ``columns.py``."""
+    scope = columns.scope_of(kernel, dtype)
+    compute = "float64" if dtype == "float64" else "float32"
+    most = MOST_STEPS * STEP
+    one, wide = [compute], ["float64"]
+    scope |= {
+        "load_number": lanes.load(compute),
+        "exponential_tile": memory.stack_space(TILE_BYTES),
+        "wide_tile": memory.stack_space(SUMS * most * 8),
+        "guess_tile": memory.stack_space(STATE_ROWS * most * np.dtype(compute).itemsize),
+    }
+    scope["keep_along"] = scalar(clone(keep_along, scope))
+    for name, template, reads, writes, updates in (
+        ("find_level", level_one, one, one * 3, 0),
+        ("keep_first", keep_first_across, [dtype, *one * 3], one, 0),
+        ("keep_exponentials", keep_across, [dtype, *one * 4], one * 2, 1),
+        ("add_rows", add_two, one * 2, one, 0),
+        ("add_wide_rows", add_two, wide * 2, wide, 1),
+        ("copy_row", copy_one, one, one, 0),
+        ("widen_row", widen_one, one, wide, 0),
+        ("settle", settle_one, one * 2, one * 2, 0),
+    ):
+        scope[name] = ElementLoop(scalar(clone(template, scope)), reads, writes, updates=updates).over_pointers()
+    helpers = (wide_row, add_wide_tree, add_tree, column_guesses, column_exponentials, any_changed, column_constants)
+    for helper in helpers:
+        scope[helper.__name__] = internal(clone(helper, scope))
+    return scope

@@ -1,0 +1,203 @@
+"""Softmax: results that are multiples of exponentials, of which each is computed once and kept until the sum is known.
+
+A row of one chunk keeps its exponentials in a tile; a longer one in the output, unless that is the input, whose elements
+may be needed once more: then they are computed twice.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastact.engine import onepass
+from fastact.engine.columns import STEP
+from fastact.engine.elementloop import ElementLoop
+from fastact.engine.jit import internal
+from fastact.engine.memory import (
+    advance,
+    as_address,
+    call_loop,
+    clear_fp_flags,
+    copy_bytes,
+    field,
+    own_function_with_wide_vectors,
+)
+from fastact.engine.onepass import CHOSEN, GUESS, settled
+from fastact.engine.records import COLUMNS, ENTRY, PARALLEL_FROM
+from fastact.engine.rows import CHUNK, LANES, SEGMENT
+from fastact.engine.templates import clone
+from fastact.maths.logsumexp import level, reach
+from fastact.simd import widen
+
+# What specialise_rows() and specialise_columns() fill in for each clone; the values here serve the reader and the type checker.
+SIZE, COMPUTED_SIZE = 4, 4
+ZERO = np.float32(0)
+finish: Any = None
+row_state: Any = None
+write_row: Any = None
+write_columns: Any = None
+first_largest: Any = None
+row_exponentials: Any = None
+column_guesses: Any = None
+column_exponentials: Any = None
+column_constants: Any = None
+any_changed: Any = None
+beside: Any = None
+gather: Any = None
+scatter: Any = None
+block_of: Any = None
+row_of: Any = None
+chunk_tile: Any = None
+tail_tile: Any = None
+lane_space: Any = None
+exponential_tile: Any = None
+row_tile: Any = None
+guess_tile: Any = None
+constant_tile: Any = None
+fill_tail: Any = None
+fill_lowest: Any = None
+largest_lane: Any = None
+sum_of_lanes: Any = None
+find_larger: Any = None
+keep_exponentials: Any = None
+write_shares: Any = None
+
+
+def share_short_row(x: Any, step: Any, y: Any, y_step: Any, c: Any) -> None:
+    """The results of a row of up to LANES elements, whose largest is no guess."""
+    own_function_with_wide_vectors()
+    tail, result, best, kept = tail_tile(), tail_tile(), lane_space(), lane_space()
+    fill_tail(tail)
+    gather(tail, x, step, c)
+    fill_lowest(best)
+    find_larger((tail, best), LANES, (ZERO,))
+    m = largest_lane(best)
+    base, n = level(m)
+    shift, floor = reach(n)
+    keep_exponentials((tail, best, kept), LANES, (base, shift, floor))
+    constants = finish(m, ZERO, widen(sum_of_lanes(kept)), widen(ZERO))
+    write_shares((kept, result), LANES, constants)
+    scatter(y, y_step, result, c)
+
+
+def write_kept(kept: Any, y: Any, y_step: Any, c: Any, constants: Any) -> None:
+    """A row's results from its exponentials; ``y`` may be where they are."""
+    own_function_with_wide_vectors()
+    tile, last = chunk_tile(), lane_space()
+    if y_step == SIZE:
+        whole = c // LANES * LANES
+        write_shares((kept, y), whole, constants)
+        if c <= CHUNK and whole < c:
+            again = c - LANES
+            write_shares((advance(kept, again * COMPUTED_SIZE), advance(y, again * SIZE)), LANES, constants)
+        elif whole < c:
+            copy_bytes(last, advance(kept, whole * COMPUTED_SIZE), (c - whole) * COMPUTED_SIZE)
+            write_shares((last, tile), LANES, constants)
+            copy_bytes(advance(y, whole * SIZE), tile, (c - whole) * SIZE)
+    else:
+        write_shares((kept, tile), (c + LANES - 1) // LANES * LANES, constants)
+        scatter(y, y_step, tile, c)
+
+
+def share_row(x: Any, step: Any, y: Any, y_step: Any, c: Any) -> None:
+    """The results of a longer row."""
+    kept, pitch = exponential_tile(), 0
+    if c > CHUNK and y_step == SIZE == COMPUTED_SIZE and as_address(x) != as_address(y):
+        kept, pitch = y, SIZE
+    guess = first_largest(x, step)
+    m, total = row_exponentials(x, step, c, kept, pitch, guess)
+    chosen = settled(m, guess)
+    if chosen != guess:
+        m, total = row_exponentials(x, step, c, kept, pitch, chosen)
+    constants = finish(chosen, ZERO, total, widen(ZERO))
+    if c <= CHUNK or pitch > 0:
+        write_kept(kept, y, y_step, c, constants)
+    else:
+        write_row(x, step, x, step, y, y_step, c, constants, ZERO)
+
+
+def share_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """``(n)->(n)``, as ``rows.map_rows``."""
+    n, c = dims[0], dims[1]
+    if beside(steps[0], n, c):
+        call_loop(field(record, COLUMNS), args, dims, steps, record)
+        return
+    if n > 1 and n * c >= field(record, PARALLEL_FROM):
+        call_loop(field(record, ENTRY), args, dims, steps, record)
+        return
+    for i in range(n):
+        x, y = advance(args[0], i * steps[0]), advance(args[1], i * steps[1])
+        if c <= LANES:
+            share_short_row(x, steps[2], y, steps[3], c)
+        elif c <= SEGMENT:
+            share_row(x, steps[2], y, steps[3], c)
+        else:
+            m, ties, rest = row_state(x, steps[2], c, ZERO)
+            write_row(x, steps[2], x, steps[2], y, steps[3], c, finish(m, ties, rest, widen(ZERO)), ZERO)
+    clear_fp_flags()
+
+
+def write_kept_columns(
+    kept: Any, y: Any, y_step: Any, y_core: Any, width: Any, block: Any, c: Any, constants: Any
+) -> None:
+    """The results of a block of columns from their exponentials."""
+    own_function_with_wide_vectors()
+    results = row_tile()
+    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
+    s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
+    direct = y_step == SIZE and width == block
+    for k in range(c):
+        e, place = row_of(kept, k, block), advance(y, k * y_core)
+        if direct:
+            write_shares((e, p, q, r, s, t, u, place), block, ())
+        else:
+            write_shares((e, p, q, r, s, t, u, results), block, ())
+            scatter(place, y_step, results, width)
+
+
+def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """As ``share_rows``."""
+    n, c = dims[0], dims[1]
+    if n * c >= field(record, PARALLEL_FROM):
+        call_loop(field(record, ENTRY), args, dims, steps, record)
+        return
+    kept, state, constants = exponential_tile(), guess_tile(), constant_tile()
+    x_step, y_step, x_core, y_core = steps[0], steps[1], steps[2], steps[3]
+    widest = block_of(c)
+    for first in range(0, n, widest):
+        width = min(widest, n - first)
+        block = (width + STEP - 1) // STEP * STEP
+        x, y = advance(args[0], first * x_step), advance(args[1], first * y_step)
+        column_guesses(x, x_step, x_core, width, block, c, state)
+        chosen = row_of(state, GUESS, block)
+        column_exponentials(x, x_step, x_core, width, block, c, kept, chosen, state)
+        if c > LANES and any_changed(state, block):
+            chosen = row_of(state, CHOSEN, block)
+            column_exponentials(x, x_step, x_core, width, block, c, kept, chosen, state)
+        column_constants(chosen, state, constants, block)
+        if c <= CHUNK:
+            write_kept_columns(kept, y, y_step, y_core, width, block, c, constants)
+        else:
+            write_columns(
+                x, x_step, x_core, x, x_step, x_core, y, y_step, y_core, width, block, c, kept, constants, ZERO
+            )
+    clear_fp_flags()
+
+
+def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
+    """Clone ``share_rows``, and what it calls, for one op and dtype."""
+    scope = onepass.rows_scope(kernel, dtype)
+    compute = "float64" if dtype == "float64" else "float32"
+    scope["write_shares"] = ElementLoop(kernel.share, [compute], [dtype]).over_pointers()
+    for helper in (share_short_row, write_kept, share_row):
+        scope[helper.__name__] = internal(clone(helper, scope))
+    return clone(share_rows, scope)
+
+
+def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
+    """Clone ``share_columns``, and what it calls, for one op and dtype."""
+    scope = onepass.columns_scope(kernel, dtype)
+    compute = "float64" if dtype == "float64" else "float32"
+    scope["write_shares"] = ElementLoop(kernel.share, [compute] * 7, [dtype]).over_pointers()
+    scope["write_kept_columns"] = internal(clone(write_kept_columns, scope))
+    return clone(share_columns, scope)
