@@ -132,6 +132,50 @@ def test_off_writes_nothing(python, tmp_path):
     assert not [f for place in places.values() for f in place.rglob("*") if f.is_file()]
 
 
+def test_what_is_no_longer_used_is_removed(folder, monkeypatch):
+    monkeypatch.setenv("FASTACT_CACHE_DIR", str(folder))
+    (folder / "something-else").mkdir(parents=True, mode=0o700)
+    for i in range(6):
+        monkeypatch.setattr(cache, "digest", lambda i=i: f"version{i}")
+        cache.cached("kernel", lambda: b"code")
+        os.utime(folder / f"kernels-version{i}", (i, i))
+    assert sorted(f.name for f in folder.iterdir()) == [*(f"kernels-version{i}" for i in range(2, 6)), "something-else"]
+
+    monkeypatch.setattr(cache, "MOST_SALTED", 3)
+    for i in range(6):
+        cache.cached("own", lambda: b"code", salt=bytes([i]))
+    assert len(list(folder.glob("kernels-version5/own.*.o"))) == 3
+    assert cache.cached("kernel", lambda: b"anew") == b"code", "only kernels of users' own ops are limited"
+
+    monkeypatch.setattr(cache, "MOST_UNFINISHED", 2)
+    for i in range(5):
+        (folder / "kernels-version5" / f".writing-{i}").write_bytes(b"half")
+    cache.cached("another", lambda: b"code")
+    assert len(list(folder.glob("kernels-version5/.writing-*"))) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system does not say who can write to a folder")
+def test_a_folder_that_others_can_write_to_is_refused(python, tmp_path):
+    public, private = tmp_path / "public", tmp_path / "private"
+    public.mkdir()
+    command = "import warnings; warnings.simplefilter('error', RuntimeWarning)\n" + USE
+    show = USE + "from fastact.engine import cache; print(cache.directory())"
+    for mode in (0o777, 0o770, 0o1777):
+        public.chmod(mode)
+        places = {"FASTACT_CACHE_DIR": public, "NUMBA_CACHE_DIR": None, "XDG_CACHE_HOME": private}
+        out = python(show, flags=["-W", "ignore"], **places)
+        assert out.split()[1] == str(private / "fastact")
+        assert not list(public.iterdir())
+        with pytest.raises(AssertionError, match=f"other users can write to it .mode {mode:03o}"):
+            python(command, **places)
+    public.chmod(0o755)
+    assert python(USE, FASTACT_CACHE_DIR=public) == "compiled"
+    if os.getuid() == 0:
+        os.chown(public, 12345, -1)
+        with pytest.raises(AssertionError, match="belongs to another user"):
+            python(command, FASTACT_CACHE_DIR=public)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="where a user's cache is differs")
 def test_order_of_places(python, tmp_path):
     """FASTACT_CACHE_DIR, NUMBA_CACHE_DIR, the user's cache, a temporary directory: the first that can be written."""

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,6 +29,72 @@ def test_set_get_and_context_manager(threads):
     assert fa.get_num_threads() == default
     fa.set_num_threads(10_000)
     np.testing.assert_array_equal(fa.relu(np.full(LARGE, 2, np.float32)), 2)
+
+
+def test_a_number_of_threads_is_the_calling_threads_own(threads):
+    default, seen = fa.get_num_threads(), {}
+    inside, checked = threading.Barrier(9), threading.Barrier(9)
+
+    def caller(n):
+        with threads(n):
+            inside.wait()
+            with threads(n + 1):
+                nested = fa.get_num_threads()
+            seen[n] = (fa.get_num_threads(), nested)
+            checked.wait()
+
+    callers = [threading.Thread(target=caller, args=(n,)) for n in range(1, 9)]
+    for thread in callers:
+        thread.start()
+    inside.wait()
+    assert fa.get_num_threads() == default
+    checked.wait()
+    for thread in callers:
+        thread.join()
+    assert seen == {n: (n, n + 1) for n in range(1, 9)}
+    assert fa.get_num_threads() == default
+
+
+def test_the_driver_uses_the_calling_threads_own_number(python):
+    out = python(
+        """
+import ctypes, numpy as np, fastact as fa
+from concurrent.futures import ThreadPoolExecutor
+from fastact.engine import records
+x = np.linspace(-4, 4, 2_000_000, dtype="f4")
+fa.set_num_threads(2)
+expected = fa.mish(x).tobytes()
+asked = []
+kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5, *[ctypes.c_int64] * 3)
+real = kind(records._team[records.PARALLEL_FOR])
+def counting(*arguments):
+    asked.append(arguments[-1])
+    real(*arguments)
+spy = kind(counting)
+records._team[records.PARALLEL_FOR] = ctypes.cast(spy, ctypes.c_void_p).value
+def computed(n=None):
+    asked.clear()
+    if n is None:
+        assert fa.mish(x).tobytes() == expected
+    else:
+        with fa.threads(n):
+            assert fa.mish(x).tobytes() == expected
+            fa.set_num_threads(n)
+    return asked[:]
+assert computed() == [2]
+assert computed(3) == [3], asked
+assert computed(1) == []
+with fa.threads(3), ThreadPoolExecutor(1) as pool:
+    assert pool.submit(computed).result() == [2]
+    assert pool.submit(computed, 1).result() == []
+    assert computed() == [3]
+fa.set_num_threads(10_000)
+assert computed() == [3]
+print("right")
+""",
+        NUMBA_NUM_THREADS="3",
+    )
+    assert out == "right"
 
 
 def test_environment_variable(python):

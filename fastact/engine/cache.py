@@ -1,20 +1,28 @@
 """Compiled kernels on disk: one checked object file per kernel, in a directory per version of everything it depends on.
 
-The directory is ``FASTACT_CACHE_DIR``, else ``NUMBA_CACHE_DIR``, else the user's cache directory; a place that cannot be written
-falls back to a per-user temporary directory, then to none. ``FASTACT_CACHE_DIR=off`` keeps nothing.
+The directory is ``FASTACT_CACHE_DIR``, else ``NUMBA_CACHE_DIR``, else the user's cache directory; a place that cannot be written,
+or that other users can write to, falls back to a per-user temporary directory, then to none. ``FASTACT_CACHE_DIR=off`` keeps
+nothing. Kernels of older versions are removed, and of users' own ops those that were made first.
 """
 
 import contextlib
 import hashlib
 import os
+import shutil
+import stat
 import sys
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
 MAGIC = b"fastact kernel 1\n"
 OFF = "off"
+VERSION, UNFINISHED = "kernels-", ".writing-"
+"""What the names of a version's folder and of a file that is being written begin with."""
+MOST_VERSIONS, MOST_SALTED, MOST_UNFINISHED = 4, 500, 100
+"""How many versions are kept, how many kernels of users' own ops in each, and how many files of processes that were killed."""
 
 
 def cached(name: str, build: Callable[[], bytes], salt: bytes = b"") -> bytes:
@@ -25,12 +33,14 @@ def cached(name: str, build: Callable[[], bytes], salt: bytes = b"") -> bytes:
     folder = directory()
     if folder is None:
         return build()
-    path = folder / digest() / (f"{name}.{hashlib.sha256(salt).hexdigest()[:16]}.o" if salt else f"{name}.o")
+    path = folder / f"{VERSION}{digest()}" / (f"{name}.{hashlib.sha256(salt).hexdigest()[:16]}.o" if salt else f"{name}.o")
     kept = _read(path)
     if kept is not None:
         return kept
     built = build()
     _write(path, built)
+    if salt:
+        _remove_oldest(path.parent.glob("*.????????????????.o"), MOST_SALTED)
     return built
 
 
@@ -50,14 +60,32 @@ def _read(path: Path) -> bytes | None:
 def _write(path: Path, contents: bytes) -> None:
     """Write a cache file so that nobody ever sees half of it; a full or read-only disk only costs the file."""
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _remove_oldest(path.parent.parent.glob(f"{VERSION}*"), MOST_VERSIONS)
+        _remove_oldest(path.parent.glob(f"{UNFINISHED}*"), MOST_UNFINISHED)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(MAGIC + hashlib.sha256(contents).digest() + contents)
             os.replace(temporary, path)
         except OSError:
             os.unlink(temporary)
+
+
+def _remove_oldest(paths: Iterable[Path], most: int) -> None:
+    """Remove all but the newest; another process that still reads one has it open, or makes it anew."""
+
+    def changed(path: Path) -> float:
+        with contextlib.suppress(OSError):
+            return path.stat().st_mtime
+        return 0.0
+
+    for path in sorted(paths, key=changed)[:-most]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def directory() -> Path | None:
@@ -70,18 +98,35 @@ def directory() -> Path | None:
 def _writable_directory(fastact_choice: str, numba_choice: str) -> Path | None:
     temporary = Path(tempfile.gettempdir()) / f"fastact-{_user()}"
     for candidate in (fastact_choice, numba_choice and os.path.join(numba_choice, "fastact"), _user_cache()):
-        if candidate and _can_write(Path(candidate)):
+        if candidate and _is_private(Path(candidate)):
             return Path(candidate)
-    return temporary if _can_write(temporary) else None
+    return temporary if _is_private(temporary) else None
 
 
-def _can_write(folder: Path) -> bool:
+def _is_private(folder: Path) -> bool:
+    """Whether a folder, made if need be, is one that this user can write to and no other can."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryFile(dir=folder):
-            return True
+            reason = _public(folder)
     except OSError:
         return False
+    if reason:
+        text = f"kernels are not kept in {folder}: {reason}, and what it holds is run as machine code"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    return not reason
+
+
+def _public(folder: Path) -> str:
+    """Who else can write to a folder; empty if nobody, or if the system does not say."""
+    if not hasattr(os, "getuid"):
+        return ""
+    status = folder.stat()
+    if status.st_uid != os.getuid():
+        return f"it belongs to another user (of number {status.st_uid})"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"other users can write to it (mode {stat.S_IMODE(status.st_mode):03o})"
+    return ""
 
 
 def _user_cache() -> str:

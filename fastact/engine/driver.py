@@ -15,6 +15,7 @@ from fastact.engine.memory import (
     as_pointers,
     call_loop,
     call_team,
+    current_thread,
     field,
     set_integer,
     set_pointer,
@@ -23,7 +24,19 @@ from fastact.engine.memory import (
     try_lock,
     unlock,
 )
-from fastact.engine.records import BODY, KERNEL, NARGS, NDIMS, PARALLEL_FOR, SERIAL, TEAM, THREADS
+from fastact.engine.records import (
+    BODY,
+    KERNEL,
+    MOST,
+    NARGS,
+    NDIMS,
+    OWN,
+    PARALLEL_FOR,
+    SERIAL,
+    TEAM,
+    TEAM_FIELDS,
+    THREADS,
+)
 
 CALL_ARGS, CALL_STEPS, CALL_DIMS, CALL_CHUNK, CALL_RECORD, CALL_FIELDS = range(6)
 """What ``run_parallel`` tells ``run_chunk``."""
@@ -43,6 +56,12 @@ def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     n = dims[0]
     team = as_pointer(field(record, TEAM))
     threads = field(team, THREADS)
+    if field(team, OWN) > 0:
+        caller = current_thread()
+        for i in range(TEAM_FIELDS, TEAM_FIELDS + 2 * field(team, OWN), 2):
+            if field(team, i) == caller:
+                threads = field(team, i + 1)
+    threads = min(threads, field(team, MOST))
     if threads > 1 and try_lock(as_address(team)):
         chunk = (n + threads - 1) // threads
         if n >= MANY:

@@ -4,6 +4,7 @@ An inner loop works on ``char **args`` and byte strides as NumPy hands them over
 here, so that ``loops.py`` can be written in plain Python.
 """
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -300,6 +301,20 @@ def unlock(typing_context: Any, lock: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp), codegen
+
+
+@intrinsic
+def current_thread(typing_context: Any) -> Any:
+    """The calling thread, as ``threading.get_ident()`` names it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        windows = sys.platform == "win32"
+        kind = ir.FunctionType(ir.IntType(32) if windows else I64, [])
+        name = "GetCurrentThreadId" if windows else "pthread_self"
+        thread = builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+        return builder.zext(thread, I64) if windows else thread
+
+    return types.intp(), codegen
 
 
 TEAM_LLVM = ir.FunctionType(

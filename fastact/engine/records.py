@@ -10,15 +10,18 @@ PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, COLUMNS, LABEL, FIELDS
 address of the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks
 are computed with, which never goes parallel; a row kernel's other half, for columns; and the kind of its integer labels."""
 
-LOCK, THREADS, PARALLEL_FOR, BODY, TEAM_FIELDS = range(5)
-"""The team's state, 64-bit integers: the lock, the number of threads, the layer's entry point and the address of the compiled
-``run_chunk``."""
+LOCK, THREADS, PARALLEL_FOR, BODY, MOST, OWN, TEAM_FIELDS = range(7)
+"""The team's state, 64-bit integers: the lock, the number of threads that callers get, the layer's entry point, the address of the
+compiled ``run_chunk``, and how many threads there are. After these come pairs, of which the first OWN may be in use: a calling
+thread that has a number of its own, and that number."""
+
+MOST_OWN = 256
 
 NEVER = 2**62
 
 Record = ctypes.Array[ctypes.c_int64]
 
-_team: Record = (ctypes.c_int64 * TEAM_FIELDS)(0, 1, 0, 0)
+_team: Record = (ctypes.c_int64 * (TEAM_FIELDS + 2 * MOST_OWN))(0, 1, 0, 0, NEVER)
 _records: list[Record] = []
 _serials: list[Record] = []
 _entry = 0
@@ -50,17 +53,32 @@ def set_entry(entry: int) -> None:
         record[ENTRY] = entry
 
 
-def set_team(parallel_for: int, body: int) -> None:
-    """Tell the driver how to run a team."""
+def set_team(parallel_for: int, body: int, most: int) -> None:
+    """Tell the driver how to run a team, of how many threads at most."""
     _team[PARALLEL_FOR] = parallel_for
     _team[BODY] = body
+    _team[MOST] = min(_team[MOST], most)
 
 
 def set_threads(n: int) -> None:
-    """Set the number of threads of the next parallel call."""
+    """Set the number of threads that calls from any thread get."""
     _team[THREADS] = n
 
 
-def release_team() -> None:
-    """Forget a parallel region that was running when this process was forked."""
-    _team[LOCK] = 0
+def set_own_threads(thread: int, n: int | None) -> None:
+    """Set, or forget, the number of one calling thread, by ``threading.get_ident()``; that thread must be the caller.
+
+    A pair stays where it is while it is in use. The drivers of other threads may read meanwhile, but match only their own.
+    """
+    pairs = range(TEAM_FIELDS, TEAM_FIELDS + 2 * MOST_OWN, 2)
+    place = next((i for i in pairs if _team[i] == thread), None) or next((i for i in pairs if _team[i] == 0), None)
+    if place is None:
+        raise RuntimeError(f"at most {MOST_OWN} threads can have a number of threads of their own")
+    _team[place + 1] = n or 0
+    _team[place] = 0 if n is None else thread
+    _team[OWN] = max((1 + (i - TEAM_FIELDS) // 2 for i in pairs if _team[i]), default=0)
+
+
+def forget_team() -> None:
+    """For a forked child, which has none of its parent's threads."""
+    _team[LOCK], _team[MOST], _team[OWN] = 0, 1, 0

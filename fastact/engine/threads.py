@@ -15,7 +15,8 @@ OPENMP_SPINS = 100_000
 
 _lock = threading.RLock()
 _wanted: int | None = None
-_in_forked_child = False
+_own: dict[int, int] = {}
+"""What ``threads`` set for the calling threads that are inside it."""
 
 
 def get_num_threads() -> int:
@@ -24,8 +25,8 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        The number set by `set_num_threads`, else the number of processors that this process may use: its affinity
-        mask, limited by its cgroup's processor quota and by ``FASTACT_NUM_THREADS``.
+        Inside `threads` its number; else the one set by `set_num_threads`; else the number of processors that this
+        process may use: its affinity mask, limited by its cgroup's processor quota and by ``FASTACT_NUM_THREADS``.
 
     Examples
     --------
@@ -33,11 +34,14 @@ def get_num_threads() -> int:
     >>> fa.get_num_threads() >= 1
     True
     """
-    return default_num_threads()[0] if _wanted is None else _wanted
+    wanted = _own.get(threading.get_ident(), _wanted)
+    return default_num_threads()[0] if wanted is None else wanted
 
 
 def set_num_threads(n: int) -> None:
-    """Set the number of threads that large arrays are computed with.
+    """Set the number of threads that large arrays are computed with, whichever thread calls.
+
+    Inside `threads` it sets what holds for the calling thread until the end of the block.
 
     Parameters
     ----------
@@ -61,22 +65,25 @@ def set_num_threads(n: int) -> None:
     >>> fa.set_num_threads(before)
     """
     global _wanted
-    if not isinstance(n, int) or isinstance(n, bool):
-        raise TypeError(f"n must be an integer, got {type(n).__name__}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    _wanted = n
-    records.set_threads(_usable(n))
+    _check(n)
+    with _lock:
+        if threading.get_ident() in _own:
+            _set_own(n)
+        else:
+            _wanted = n
+            records.set_threads(n)
 
 
 @contextlib.contextmanager
 def threads(n: int) -> Iterator[None]:
     """Compute with `n` threads inside a ``with`` block.
 
+    This holds for calls from the thread that entered the block; blocks nest.
+
     Parameters
     ----------
     n : int
-        At least 1.
+        At least 1; more than the machine offers has no effect beyond all of it.
 
     Examples
     --------
@@ -85,14 +92,31 @@ def threads(n: int) -> Iterator[None]:
     ...     fa.get_num_threads()
     1
     """
-    global _wanted
-    before = _wanted
-    set_num_threads(n)
+    _check(n)
+    before = _own.get(threading.get_ident())
+    _set_own(n)
     try:
         yield
     finally:
-        _wanted = before
-        records.set_threads(_usable(get_num_threads()))
+        _set_own(before)
+
+
+def _set_own(n: int | None) -> None:
+    """Set, or forget, the calling thread's own number."""
+    thread = threading.get_ident()
+    with _lock:
+        records.set_own_threads(thread, n)
+        if n is None:
+            del _own[thread]
+        else:
+            _own[thread] = n
+
+
+def _check(n: int) -> None:
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise TypeError(f"n must be an integer, got {type(n).__name__}")
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
 
 
 @cache
@@ -115,6 +139,8 @@ def default_num_threads() -> tuple[int, str]:
 def explanation() -> str:
     """The number of threads and why that many."""
     default, reason = default_num_threads()
+    if threading.get_ident() in _own:
+        return f"{get_num_threads()} (inside threads; default {default}: {reason})"
     return f"{default} ({reason})" if _wanted is None else f"{_wanted} (set_num_threads; default {default}: {reason})"
 
 
@@ -138,14 +164,6 @@ def _cgroup_quota() -> float | None:
 def _cgroup_file(name: str) -> str:
     with open(f"{CGROUP}/{name}") as file:
         return file.read()
-
-
-def _usable(n: int) -> int:
-    """At most as many threads as Numba's layer has started; none before it has, and one in a forked child."""
-    if _in_forked_child:
-        return 1
-    layer = _layer.cache_info().currsize and _layer()
-    return min(n, layer[1]) if layer else n
 
 
 @cache
@@ -216,19 +234,18 @@ def form_team() -> int:
             compiler.load(disk.cached(f"driver.{name}", lambda name=name: build(name)))  # type: ignore[misc]
             for name in ("run_parallel", "run_chunk")
         )
-        parallel_for, _, _ = _layer()
-        records.set_team(parallel_for, body)
-        records.set_threads(_usable(get_num_threads()))
+        parallel_for, most, _ = _layer()
+        records.set_team(parallel_for, body, most)
+        records.set_threads(default_num_threads()[0] if _wanted is None else _wanted)
         records.set_entry(int(entry))
         return int(entry)
 
 
 def _serial_in_child() -> None:
     """A forked child has none of the parent's threads (GNU OpenMP kills it for asking): it computes alone."""
-    global _in_forked_child
-    _in_forked_child = True
-    records.release_team()
-    records.set_threads(1)
+    global _lock
+    _lock = threading.RLock()  # another thread may have held it
+    records.forget_team()
 
 
 if hasattr(os, "register_at_fork"):
