@@ -33,7 +33,9 @@ def cached(name: str, build: Callable[[], bytes], salt: bytes = b"") -> bytes:
     folder = directory()
     if folder is None:
         return build()
-    path = folder / f"{VERSION}{digest()}" / (f"{name}.{hashlib.sha256(salt).hexdigest()[:16]}.o" if salt else f"{name}.o")
+    path = (
+        folder / f"{VERSION}{digest()}" / (f"{name}.{hashlib.sha256(salt).hexdigest()[:16]}.o" if salt else f"{name}.o")
+    )
     kept = _read(path)
     if kept is not None:
         return kept
