@@ -91,7 +91,7 @@ def _largest(x: Any, results: Any, wanted: tuple[Any, Any, Any]) -> dict[str, An
     errors = ulp_error(results, *wanted)
     value, _, scale = wanted
     normal = (np.abs(x) >= SMALLEST_NORMAL) & (np.abs(value if scale is None else scale) >= SMALLEST_NORMAL)
-    found = {}
+    found: dict[str, Any] = {}
     for key, some in (("ulp", errors), ("normal_ulp", np.where(normal, errors, 0.0))):
         at = int(np.argmax(some))
         found |= {key: float(f"{some[at]:.6g}") if np.isfinite(some[at]) else "inf", f"{key}_at": float(x[at]).hex()}
@@ -120,7 +120,7 @@ def page() -> str:
 
 def _everybody_rounds(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     errors = [entry["max_ulp"] for entry in ours.values()] + [float(entry["ulp"]) for entry in theirs.values()]
-    return max(errors) <= ROUNDING
+    return bool(max(errors) <= ROUNDING)
 
 
 def _errors(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

@@ -17,9 +17,8 @@ EVERY_OP = "activations.png"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What to draw, and where to."""
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("ops", nargs="*", metavar="OP", default=[], help="an op such as gelu; several make one picture")
-    what.add_argument("--all", action="store_true", help="every op")
+    parser.add_argument("ops", nargs="*", metavar="OP", help="an op such as gelu; several make one picture")
+    parser.add_argument("--all", action="store_true", help="every op")
     parser.add_argument(
         "-o",
         "--output",
@@ -31,18 +30,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Draw one picture of all the ops, or one of each."""
+    if bool(options.ops) == options.all:
+        parser.error("name ops, or give --all")
     if unknown := [name for name in options.ops if name not in OPS]:
         parser.error(f"unknown op {', '.join(unknown)}; known are {', '.join(OPS)}")
     ops = [OPS[name] for name in dict.fromkeys(options.ops or OPS)]
     target = Path(options.output or (EVERY_OP if options.all else f"{'-'.join(op.name for op in ops)}.png"))
-    if target.is_dir() or (options.all and not target.suffix):
-        pictures = {target / f"{op.name}.svg": [op] for op in ops}
-    elif target.suffix.lower() in KINDS:
-        pictures = {target: ops}
-    else:
+    several = target.is_dir() or (options.all and not target.suffix)
+    if not several and target.suffix.lower() not in KINDS:
         parser.error(f"cannot draw {target}: a file must end in {' or '.join(KINDS)}")
     try:
-        next(iter(pictures)).parent.mkdir(exist_ok=True)
+        if several:
+            target.mkdir(exist_ok=True)
+        pictures = {target / f"{op.name}.svg": [op] for op in ops} if several else {target: ops}
         for path in pictures:
             _require_writable(path)
         return _draw(pictures)
