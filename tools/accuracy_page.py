@@ -30,7 +30,7 @@ from tests.ulp import exact, functions, load_accuracy, neighbours, parameters, s
 PAGE = DOCS / "accuracy.md"
 FIGURES = ROOT / "benchmarks" / "results" / "accuracy-peers.json"
 
-FINITE_BINADES = 255
+LARGEST_EXPONENT = 254
 PER_BINADE = 2100
 SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 ROUNDING = 0.5001
@@ -56,16 +56,13 @@ FLUSHED = "that error is in the last place of the smallest numbers and harmless 
 
 def sample(name: str) -> Any:
     """Finite numbers of every binade of either sign, always the same, and the neighbours of edges and kinks."""
-    binades = (
-        np.concatenate([np.arange(FINITE_BINADES), np.arange(256, 256 + FINITE_BINADES)]).astype(np.uint32)[:, None]
-        << 23
-    )
-    mantissas = np.random.default_rng(4).integers(1 << 23, size=(binades.size, PER_BINADE), dtype=np.uint32)
-    near = [
-        neighbours(binades.ravel().view(np.float32), np.float32, 2),
-        neighbours(split(name)[0].kinks, np.float32, 16),
-    ]
-    return np.concatenate([(binades | mantissas).ravel().view(np.float32), *near])
+    exponents = np.arange(512, dtype=np.uint32)
+    exponents = exponents[exponents % 256 <= LARGEST_EXPONENT]
+    mantissas = np.random.default_rng(4).integers(1 << 23, size=(exponents.size, PER_BINADE), dtype=np.uint32)
+    powers = np.r_[exponents, np.uint32([255, 511])] << 23  # and infinity, for what lies next to it
+    near = [neighbours(powers.view(np.float32), np.float32, 2), neighbours(split(name)[0].kinks, np.float32, 16)]
+    x = np.concatenate([(exponents[:, None] << 23 | mantissas).ravel().view(np.float32), *near])
+    return x[np.isfinite(x)]
 
 
 def measure() -> None:
