@@ -59,7 +59,7 @@ def sample(name: str) -> Any:
     exponents = np.arange(512, dtype=np.uint32)
     exponents = exponents[exponents % 256 <= LARGEST_EXPONENT]
     mantissas = np.random.default_rng(4).integers(1 << 23, size=(exponents.size, PER_BINADE), dtype=np.uint32)
-    powers = np.r_[exponents, np.uint32([255, 511])] << 23  # and infinity, for what lies next to it
+    powers = np.append(exponents, (255, 511)).astype(np.uint32) << 23  # and infinity, for what lies next to it
     near = [neighbours(powers.view(np.float32), np.float32, 2), neighbours(split(name)[0].kinks, np.float32, 16)]
     x = np.concatenate([(exponents[:, None] << 23 | mantissas).ravel().view(np.float32), *near])
     return x[np.isfinite(x)]
