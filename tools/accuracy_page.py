@@ -47,11 +47,11 @@ what was worst, and fails when an error grows.
 
 The others' figures are maxima over {inputs:,} float32 inputs, the same for all: {per_binade} from every binade of either sign, and
 what lies next to powers of two and to kinks. So they may be worse than shown. A figure in parentheses leaves out subnormal inputs
-and results, which some flush to zero: {flushed} Derivatives are measured in units of their largest term, as near a zero of the
-derivative every formula cancels. ∞ stands for an infinity or NaN where the result is finite. A dash means that there is no
-such function; for NumPy and SciPy the expression is the one that `benchmarks/idioms.py` lists, for PyTorch the function or the one
-that its autograd calls, for JAX `jax.nn` under `jit` and its gradient by `jax.grad`."""
-FLUSHED = "that error is in the last place of the smallest numbers and harmless more often than not."
+and results, which some flush to zero. Derivatives are measured in units of their largest term, as near a zero of the derivative
+every formula cancels. ∞ stands for an infinity or NaN where the result is finite. A dash means that there is no such function.
+
+What is measured is what people call: of PyTorch the function, or the one that its autograd calls; of JAX that of `jax.nn` under
+`jit`, and its gradient by `jax.grad`; for NumPy and SciPy the expression that the benchmarks time."""
 
 
 def sample(name: str) -> Any:
@@ -99,7 +99,7 @@ def page() -> str:
     """The page, from what is stored."""
     figures, ours = json.loads(FIGURES.read_text()), load_accuracy()
     exactly = [name for name in functions() if _everybody_rounds(ours[name], figures["errors"].get(name, {}))]
-    introduction = INTRODUCTION.format(inputs=figures["inputs"], per_binade=PER_BINADE, flushed=FLUSHED)
+    introduction = INTRODUCTION.format(inputs=figures["inputs"], per_binade=PER_BINADE)
     head = ["", "fastact", *PEERS.values(), "fastact, float64"]
     tables = []
     for title, backward in (("Values", False), ("Derivatives", True)):
