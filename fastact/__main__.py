@@ -6,10 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import fastact
-from fastact.cli import commands
-
-INTERRUPTED, BROKEN_PIPE = 130, 141
-"""Exit statuses: what a shell reports of programs that such a signal ends."""
+from fastact.cli import BROKEN_PIPE, INTERRUPTED, commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -180,6 +180,14 @@ class TestWarmup:
         assert (status, out) == (1, "")
         assert "nothing can be kept" in err
 
+    def test_interrupted_in_a_callback(self, tmp_path):
+        """Where Python can only print an exception and go on."""
+        code = "import ctypes, signal; from fastact import warm\n"
+        code += "callback = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))\n"
+        code += "warm.warmup = lambda *arguments: callback()"
+        done = child("warmup", code=code, FASTACT_CACHE_DIR=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
+
     def test_a_bar_on_a_terminal(self, fastact, monkeypatch):
         names = []
 

@@ -48,7 +48,7 @@ what was worst, and fails when an error grows.
 The others' figures are maxima over {inputs:,} float32 inputs, the same for all: {per_binade} from every binade of either sign, and
 what lies next to powers of two and to kinks. So they may be worse than shown. A figure in parentheses leaves out subnormal inputs
 and results, which some flush to zero. Derivatives are measured in units of their largest term, as near a zero of the derivative
-every formula cancels. ∞ stands for an infinity or NaN where the result is finite. A dash means that there is no such function.
+every formula cancels. ∞ stands for NaN in place of a number, or a number in place of infinity. A dash: there is no such function.
 
 What is measured is what people call: of PyTorch the function, or the one that its autograd calls; of JAX that of `jax.nn` under
 `jit`, and its gradient by `jax.grad`; for NumPy and SciPy the expression that the benchmarks time."""

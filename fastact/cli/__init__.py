@@ -7,6 +7,9 @@ import pkgutil
 from importlib import import_module
 from types import ModuleType
 
+INTERRUPTED, BROKEN_PIPE = 130, 141
+"""Exit statuses: what a shell reports of programs that such a signal ends."""
+
 
 def commands() -> dict[str, ModuleType]:
     """Every command by name."""

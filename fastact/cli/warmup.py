@@ -6,12 +6,15 @@ directory of your choice; they serve processors of the kind that they were compi
 
 import argparse
 import contextlib
+import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from fastact import warm
+from fastact.cli import INTERRUPTED
 from fastact.engine import cache
 from fastact.engine.ufunc import DTYPES
 
@@ -36,7 +39,9 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         print("fastact warmup: nothing can be kept: the cache is off, or no place can be written", file=sys.stderr)
         return 1
     before, start = cache.usage(), time.perf_counter()
-    with _progress(len(names) * len(dtypes)) as advance:
+    with contextlib.ExitStack() as shown:
+        advance = _bar(shown, len(names) * len(dtypes))
+        _leave_at_once_if_interrupted(shown)
         warm.warmup(names, dtypes, advance)
     after, seconds = cache.usage(), time.perf_counter() - start
     added, functions = after.kernels - before.kernels, f"{len(names)} function{'s' * (len(names) > 1)}"
@@ -62,17 +67,24 @@ def _op(function: str) -> str:
     return function
 
 
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], object] | None]:
+def _bar(shown: contextlib.ExitStack, total: int) -> Callable[[str], object] | None:
     """What advances a bar, if anybody is there to see it and Rich is there to draw it."""
     if not sys.stdout.isatty():
-        yield None
-        return
+        return None
     try:
         from rich.progress import Progress
     except ImportError:
-        yield None
-        return
-    with Progress(transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda name: bar.update(task, advance=1, description=name)
+        return None
+    bar = shown.enter_context(Progress(transient=True))
+    task = bar.add_task("", total=total)
+    return lambda name: bar.update(task, advance=1, description=name)
+
+
+def _leave_at_once_if_interrupted(shown: contextlib.ExitStack) -> None:
+    """Let Ctrl-C clear away what is shown and end the process: as an exception it may be lost in a callback from LLVM."""
+
+    def leave(*_: object) -> None:
+        shown.close()
+        os._exit(INTERRUPTED)
+
+    shown.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, leave))
