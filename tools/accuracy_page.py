@@ -12,6 +12,7 @@ import datetime
 import importlib.util
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -36,10 +37,14 @@ SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 ROUNDING = 0.5001
 """An error that is nothing but the rounding of the exact result; float64 references are not exact."""
 
+WIDTH = 128
+BOUNDLESS = 1e9
+"""No sensible result is so far from another."""
+
 HEADER = "<!-- Written by tools/accuracy_page.py from measured figures: do not edit. -->"
 INTRODUCTION = """\
 The unit in the last place (ULP) is the distance between neighbouring floats: rounding the exact result costs at most half of one.
-An error of a million ULP means that about six digits of seven are wrong.
+An error of a million ULP means that about six digits of seven are wrong, and 1.7e7 that the result is zero in place of a number.
 
 fastact's figures are maxima over **every** float32 there is, 2^32 of them, subnormals included, as `tools/sweep.py` found them.
 Its float64 figures come from samples of every binade, compared with mpmath in as many digits as it takes. A test measures again
@@ -48,21 +53,26 @@ what was worst, and fails when an error grows.
 The others' figures are maxima over {inputs:,} float32 inputs, the same for all: {per_binade} from every binade of either sign, and
 what lies next to powers of two and to kinks. So they may be worse than shown. A figure in parentheses leaves out subnormal inputs
 and results, which some flush to zero. Derivatives are measured in units of their largest term, as near a zero of the derivative
-every formula cancels. ∞ stands for NaN in place of a number, or a number in place of infinity. A dash: there is no such function.
+every formula cancels, and not at kinks, where they are a matter of choice. ∞ stands for anything beyond 1e9, most often infinity
+or NaN in place of a number. A dash: there is no such function.
 
 What is measured is what people call: of PyTorch the function, or the one that its autograd calls; of JAX that of `jax.nn` under
 `jit`, and its gradient by `jax.grad`; for NumPy and SciPy the expression that the benchmarks time."""
 
 
 def sample(name: str) -> Any:
-    """Finite numbers of every binade of either sign, always the same, and the neighbours of edges and kinks."""
+    """Finite numbers of every binade of either sign, always the same, and the neighbours of edges and kinks.
+
+    For a derivative without the kinks themselves, where it is a matter of choice.
+    """
+    op, backward = split(name)
     exponents = np.arange(512, dtype=np.uint32)
     exponents = exponents[exponents % 256 <= LARGEST_EXPONENT]
     mantissas = np.random.default_rng(4).integers(1 << 23, size=(exponents.size, PER_BINADE), dtype=np.uint32)
     powers = np.append(exponents, (255, 511)).astype(np.uint32) << 23  # and infinity, for what lies next to it
-    near = [neighbours(powers.view(np.float32), np.float32, 2), neighbours(split(name)[0].kinks, np.float32, 16)]
+    near = [neighbours(powers.view(np.float32), np.float32, 2), neighbours(op.kinks, np.float32, 16)]
     x = np.concatenate([(exponents[:, None] << 23 | mantissas).ravel().view(np.float32), *near])
-    return x[np.isfinite(x)]
+    return x[np.isfinite(x) & ~(backward & np.isin(x, [*op.kinks]))]
 
 
 def measure() -> None:
@@ -112,6 +122,7 @@ def page() -> str:
         f"Measured on {figures['date']} with {packages}. To measure again: `python tools/accuracy_page.py --measure`; the inputs "
         f"where each error is largest are in `{FIGURES.relative_to(ROOT)}`.",
     ]
+    closing = [textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) for text in closing]
     return "\n\n".join([HEADER, "# Accuracy", introduction, *tables, *closing]) + "\n"
 
 
@@ -138,7 +149,7 @@ def _peer(entry: Mapping[str, Any] | None) -> str:
 
 
 def _number(error: float) -> str:
-    if error == float("inf"):
+    if error > BOUNDLESS:
         return "∞"
     return f"{error:.2f}" if error < 100 else f"{error:.0f}" if error < 10_000 else f"{error:.1e}".replace("e+0", "e")
 
