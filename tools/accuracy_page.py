@@ -108,12 +108,13 @@ def _largest(x: Any, results: Any, wanted: tuple[Any, Any, Any]) -> dict[str, An
 def page() -> str:
     """The page, from what is stored."""
     figures, ours = json.loads(FIGURES.read_text()), load_accuracy()
-    exactly = [name for name in functions() if _everybody_rounds(ours[name], figures["errors"].get(name, {}))]
+    names = [name for name in functions() if {"float32", "float64"} <= set(ours.get(name, {}))]
+    exactly = [name for name in names if _everybody_rounds(ours[name], figures["errors"].get(name, {}))]
     introduction = INTRODUCTION.format(inputs=figures["inputs"], per_binade=PER_BINADE)
     head = ["", "fastact", *PEERS.values(), "fastact, float64"]
     tables = []
     for title, backward in (("Values", False), ("Derivatives", True)):
-        shown = [name for name in functions() if split(name)[1] == backward and name not in exactly]
+        shown = [name for name in names if split(name)[1] == backward and name not in exactly]
         rows = [[f"`{name}`", *_errors(ours[name], figures["errors"].get(name, {}))] for name in shown]
         tables += [f"## {title}", _table(head, rows)]
     packages = ", ".join(f"{package} {number}" for package, number in sorted(figures["versions"].items()))

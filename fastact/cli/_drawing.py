@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ GREY = "#b0b0b0"
 PANEL, DOTS_PER_INCH = (4.4, 3.9), 110
 ROW, MOST_COLUMNS = 3, 5
 """So many panels make one row; more of them a square of rows, up to a width."""
+
+UNSPACED = re.compile(r"(?<=[\w)]) (?=\\(?:ln|max|min|tanh)\b)")
+"""A factor before a function, which Matplotlib sets without the space that TeX adds."""
 
 STYLE = {
     "font.size": 9,
@@ -42,8 +46,9 @@ def picture(ops: Sequence[Op], kind: str) -> bytes:
 
 
 def formula(op: Op) -> str:
-    """The op's formula for Matplotlib; empty if it cannot set it."""
-    text = "${}$".format(op.formula.replace(r"\frac", r"\dfrac").replace(r"\tfrac", r"\frac"))
+    """The op's formula as Matplotlib writes it; empty if it cannot set it."""
+    text = op.formula.replace(r"\frac", r"\dfrac").replace(r"\tfrac", r"\frac")
+    text = "${}$".format(UNSPACED.sub(lambda _: r"\,", text))
     try:
         MathTextParser("path").parse(text)
     except ValueError:
