@@ -23,6 +23,7 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 	$(BIN)/python tools/derive_coefficients.py --check
 	$(BIN)/python tools/stubs.py --check
+	$(BIN)/python tools/docs.py --check
 
 demo: $(VENV)/ready
 	$(BIN)/python examples/digits.py
@@ -34,6 +35,8 @@ smoke: $(VENV)/ready
 	$(BIN)/python -m benchmarks.compare --quick --op gelu
 	$(BIN)/python -m benchmarks.compare_rows --quick
 	$(BIN)/python -m benchmarks.startup --quick
+	$(BIN)/fastact info
+	$(BIN)/fastact warmup --op gelu
 	$(BIN)/asv machine --yes
 	$(BIN)/asv check --python=same
 
