@@ -177,5 +177,7 @@ def usage(*, all_versions: bool = False) -> Usage:
     folder = directory()
     if folder is None:
         return Usage(0, 0)
-    sizes = [file.stat().st_size for file in folder.glob("*/*.o" if all_versions else f"{digest()}/*.o")]
+    sizes = [
+        file.stat().st_size for file in folder.glob(f"{VERSION}*/*.o" if all_versions else f"{VERSION}{digest()}/*.o")
+    ]
     return Usage(len(sizes), sum(sizes))
