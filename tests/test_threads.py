@@ -145,6 +145,38 @@ print(all((r == np.maximum(x, 0)).all() for r in results))
     assert out == "True"
 
 
+MANY_CODE = """
+import threading, numpy as np, fastact as fa
+fa.set_num_threads(2)
+rng = np.random.default_rng(0)
+sizes = [1, 7, 100, 3000, 300_001]
+arrays = {n: rng.normal(size=n).astype("f4") for n in sizes}
+logits, labels = rng.normal(size=(50, 7)).astype("f4"), np.zeros(50, int)
+functions = [fa.gelu, fa.mish, fa.leaky_relu, fa.tanh, fa.softmax, fa.exp, lambda x: fa.maxout(x[: x.size // 2 * 2], 2), fa.silu]
+def call(i, x):
+    out = functions[i % len(functions)](x)
+    return out.tobytes() + fa.cross_entropy(logits, labels).tobytes()
+expected = {(i, n): call(i, arrays[n]) for i in range(len(functions)) for n in sizes if not (i == 6 and n == 1)}
+wrong = []
+def caller(i):
+    own = {n: a.copy() for n, a in arrays.items()}
+    for k in range(1000):
+        n = sizes[-1] if k % 100 == 99 else sizes[(k + i) % 4]
+        op = (i + k) % len(functions)
+        if (op, n) in expected and call(op, (own if k % 2 else arrays)[n]) != expected[op, n]:
+            wrong.append((op, n))
+callers = [threading.Thread(target=caller, args=(i,)) for i in range(8)]
+for thread in callers: thread.start()
+for thread in callers: thread.join()
+print(wrong[:5])
+"""
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_thousand_calls_from_each_of_eight_threads(layer, python):
+    assert python(MANY_CODE, NUMBA_THREADING_LAYER=layer) == "[]"
+
+
 LAYER_CODE = """
 import sys, numpy as np, fastact as fa
 from concurrent.futures import ThreadPoolExecutor
@@ -257,3 +289,64 @@ print("right")
 """
     )
     assert out == "right"
+
+
+NESTED = {
+    "a user's prange": """
+import numba
+@numba.njit(parallel=True)
+def nested(x):
+    out = np.empty_like(x)
+    for i in numba.prange(x.size):
+        out[i] = fa.gelu(x[i])
+    return out
+got = nested(x)
+assert np.abs(got - expected).max() < 1e-6
+""",
+    "dask's threads": """
+import dask.array
+got = dask.array.map_blocks(fa.gelu, dask.array.from_array(x, chunks=200_000)).compute(scheduler="threads", num_workers=4)
+assert got.tobytes() == expected.tobytes()
+""",
+    "a pool of threads, each with a team's worth": """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(8) as pool:
+    for got in pool.map(lambda i: fa.gelu(x), range(40)):
+        assert got.tobytes() == expected.tobytes()
+""",
+    "PyTorch's pool": """
+import torch
+def in_pool(grad):
+    assert fa.gelu(x).tobytes() == expected.tobytes()
+    return grad
+t = torch.ones(1_000_000, requires_grad=True)
+t.register_hook(in_pool)  # autograd calls it from a thread of its own
+(torch.nn.functional.gelu(t) * 2).sum().backward()
+for _ in range(5):
+    torch.nn.functional.gelu(torch.from_numpy(x))
+    assert fa.gelu(x).tobytes() == expected.tobytes()
+""",
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("inside", NESTED)
+def test_inside_other_pools(inside, layer, python):
+    if "torch" in NESTED[inside]:
+        pytest.importorskip("torch")
+    start = """
+import os, threading, numpy as np, fastact as fa
+x = np.random.default_rng(0).normal(size=1_000_000).astype("f4")
+fa.set_num_threads(1)
+expected = fa.gelu(x)
+fa.set_num_threads(2)
+"""
+    # The team serves one caller at a time, and the others compute by themselves: no pool makes more threads of ours.
+    end = """
+tasks = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
+for _ in range(20):
+    fa.gelu(x)
+assert not tasks or len(os.listdir("/proc/self/task")) <= tasks
+print("right")
+"""
+    assert python(start + "fa.gelu(x)\n" + NESTED[inside] + end, NUMBA_THREADING_LAYER=layer) == "right"
