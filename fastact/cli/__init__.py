@@ -1,0 +1,1 @@
+"""The commands of ``python -m fastact``, a module for each."""
