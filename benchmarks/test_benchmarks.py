@@ -24,7 +24,12 @@ def pytest_generate_tests(metafunc: Any) -> None:
     """Parametrise without importing pytest, which asv's environments lack although asv imports this module."""
     if "benchmark" in metafunc.fixturenames:
         timed = metafunc.config.getoption("benchmark_enable")
-        pairs = [(one, name) for one in _cases(timed) for name in ("fastact", *peers.PEERS)]
+        present = [peer for peer in peers.PEERS if peers.installed(peer)]
+        pairs = [
+            (one, name)
+            for one in _cases(timed)
+            for name in ("fastact", *(peer for peer in present if cases.has(peer, one)))
+        ]
         metafunc.parametrize(("one", "name"), pairs, ids=[f"{one.name}-{one.size}-{name}" for one, name in pairs])
 
 
@@ -37,15 +42,10 @@ def _cases(timed: bool) -> list[case.Case]:
 
 
 def test_contender(benchmark: Any, one: case.Case, name: str) -> None:
-    import pytest
-
     benchmark.group = f"{one.name} {one.size}"
-    if name in peers.PEERS and not peers.installed(name):
-        pytest.skip(f"{name} is not installed")
-    with peers.equal_terms(1 if benchmark.disabled else 2, ("numpy", name)):
-        found = cases.contenders(one, (name,))
-        if name not in found:
-            pytest.skip(f"{name} has no {one.name}")
+    among = [peer for peer in peers.PEERS if peer == name]
+    with peers.equal_terms(1 if benchmark.disabled else 2, among):
+        found = cases.contenders(one, among)
         expected = _copies(found["fastact"].result())
         run = eval(f"lambda: {found[name].statement}", dict(found[name].names))
         returned = benchmark(run)

@@ -72,6 +72,11 @@ def shaped_cases(
             yield case
 
 
+def has(peer: str, case: Case) -> bool:
+    """Whether a peer, installed or not, has what a case is about."""
+    return rows.has(peer, case) if case.op in rows.op_names() else elementwise.has(peer, case)
+
+
 def contenders(case: Case, peers: Sequence[str] = PEERS) -> dict[str, Contender]:
     """Who takes part in a case, by name; "fastact" is the first.
 

@@ -27,6 +27,12 @@ def exists(case: Case) -> bool:
     return case.direction == "forward" or (record.derivative is not None and not several)
 
 
+def has(peer: str, case: Case) -> bool:
+    """Whether a peer, installed or not, has the op; NumPy can write anything."""
+    idiom = IDIOMS.get(case.op)
+    return peer == "numpy" or (idiom is not None and idiom.statement(peer, case.direction) != "")
+
+
 def contenders(case: Case, names_of_peers: Sequence[str]) -> dict[str, Contender]:
     """Who takes part in a case, by name; see ``cases.contenders``."""
     import fastact
@@ -64,22 +70,20 @@ def _peer(peer: str, case: Case, record: Any, names: Mapping[str, Any]) -> Conte
     """A peer's contender; ``None`` where it has no such op or is not installed."""
     if peer == "numpy":
         return _numpy(case, record, names)
-    idiom = IDIOMS.get(case.op)
-    if idiom is None:
+    if not has(peer, case):
         return None
-    forward, out = case.direction == "forward", "out" if case.variant == "out" else ""
+    idiom, into_out = IDIOMS[case.op], case.variant == "out"
+    statement = idiom.statement(peer, case.direction)
     if peer == "numexpr":
-        return peers.numexpr_contender(idiom.numexpr if forward else idiom.numexpr_backward, names, out)
+        return peers.numexpr_contender(statement, names, into_out)
     arrays = {name: names[name] for name in ("x", "grad", "value", "out")}
     if peer == "torch":
         return _torch(idiom, case, arrays)
     if peer == "jax":
         arrays["weight"] = np.full((), 0.25, case.dtype)
-        second = "value" if record.arrays > 1 else "weight"
-        return peers.jax_contender(idiom.jax, arrays, () if forward else ("x", second)[: record.gradients])
-    if not forward:
-        return None
-    return peers.onnx_contender(idiom.onnx, idiom.onnx_attributes, {"x": names["x"]}, names["out"] if out else None)
+        operands = ("x", "value" if record.arrays > 1 else "weight")[: record.gradients]
+        return peers.jax_contender(statement, arrays, operands if case.direction == "backward" else ())
+    return peers.onnx_contender(statement, idiom.onnx_attributes, {"x": names["x"]}, names["out"] if into_out else None)
 
 
 def _call(record: Any, direction: str, out: str, x: str = "x") -> str:
@@ -98,7 +102,7 @@ def _numpy(case: Case, record: Any, names: Mapping[str, Any]) -> Contender:
     idiom = IDIOMS.get(case.op)
     if idiom is None:
         return _reference(case, record, names)
-    statement = idiom.numpy if case.direction == "forward" else idiom.numpy_backward
+    statement = idiom.statement("numpy", case.direction)
     if case.variant == "fresh":
         statement = fresh(statement)
     elif not statement.startswith("np.maximum"):  # which wants its out by name
@@ -123,9 +127,8 @@ def parameters_of(record: Any, names: Mapping[str, Any]) -> list[Any]:
 
 
 def _torch(idiom: Idiom, case: Case, arrays: Mapping[str, Any]) -> Contender | None:
-    names = peers.torch_names(arrays)
-    statement = idiom.torch if case.direction == "forward" else idiom.torch_backward
-    if not names or not statement:
+    names, statement = peers.torch_names(arrays), idiom.statement("torch", case.direction)
+    if not names:
         return None
     if case.variant != "out" or not writes_out(statement):
         statement = (case.direction == "forward" and idiom.torch_fresh) or fresh(statement)

@@ -37,6 +37,15 @@ class Idiom:
     onnx_attributes: Mapping[str, Any] = field(default_factory=dict)
     """Where the defaults are not those of fastact."""
 
+    def statement(self, peer: str, direction: str) -> str:
+        """What a peer runs; empty where it has no such op."""
+        if peer == "jax":
+            return self.jax
+        if peer == "onnxruntime":
+            return self.onnx if direction == "forward" else ""
+        statement: str = getattr(self, peer if direction == "forward" else f"{peer}_backward")
+        return statement
+
 
 def _gradient(name: str, arguments: str = "x", overload: str = "grad_input") -> str:
     return f"aten.{name}_backward.{overload}(grad, {arguments}, {overload}=out)"

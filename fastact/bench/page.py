@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from .measure import Cell
-from .report import NOTE, TITLES, conditions, own_time, peers_in, place, quality, ratio, winners
+from .report import NOTE, TITLES, conditions, losses, own_time, peers_in, place, quality, ratio, winners
 from .results import Result
 
 STYLE = """
@@ -23,9 +23,9 @@ input { font: inherit; padding: .3rem .6rem; border: 1px solid var(--line); bord
 .table { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th { position: sticky; top: 0; background: var(--head); font-weight: 600; }
-th, td { padding: .35rem .75rem; border-bottom: 1px solid var(--line); text-align: right; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
-td small { color: var(--quiet); }
+td small { color: var(--quiet); display: block; line-height: 1.3; }
 td:first-child { font-weight: 600; }
 tr.lost { background: var(--lost-row); }
 b.won { color: var(--won); }
@@ -42,7 +42,7 @@ document.querySelector("input").addEventListener("input", event => {
 });
 """
 
-HEAD = ("op", "direction", "dtype", "size", "variant", "fastact", "GB/s", "ULP")
+HEAD = ("op", "direction", "dtype", "size", "variant", "fastact", "GB/s", "ULP", "slower than")
 FULL_BAR = 30.0
 """The ratio, or one over it, whose bar is as wide as its cell."""
 
@@ -51,7 +51,7 @@ def page(result: Result) -> str:
     """The page of a result."""
     cells: list[Cell] = result["cells"]
     peers = peers_in(cells)
-    head = "".join(f"<th>{escape(text)}</th>" for text in (*HEAD, *(TITLES[peer] for peer in peers), "slower than"))
+    head = "".join(f"<th>{escape(text)}</th>" for text in (*HEAD, *(TITLES[peer] for peer in peers), "also"))
     rows = "\n".join(_row(cell, peers) for cell in cells)
     lost = sum(bool(winners(cell)) for cell in cells)
     told = "".join(_paragraph(line) for line in conditions(result))
@@ -87,19 +87,21 @@ def _paragraph(line: str) -> str:
 def _row(cell: Cell, peers: list[str]) -> str:
     slower = winners(cell)
     texts = [*map(escape, place(cell)), escape(own_time(cell)), *quality(cell)]
+    texts.append(f"<b class=lost>{escape(losses(cell))}</b>" if slower else "")
     texts += [_ratio(cell, peer) for peer in peers]
-    texts.append(f"<b class=lost>{escape(', '.join(TITLES.get(name, name) for name in slower))}</b>" if slower else "")
+    others = (f"{name} {cell['ratio'][name][2]:.2f}" for name in cell["ratio"] if name not in TITLES)
+    texts.append(f"<small>{'<br>'.join(map(escape, others))}</small>")
     return f"<tr{' class=lost' * bool(slower)}>{''.join(f'<td>{text}</td>' for text in texts)}</tr>"
 
 
 def _ratio(cell: Cell, peer: str) -> str:
-    """The ratio to a peer with a bar, on a logarithmic scale, and its time and quartiles."""
+    """The ratio to a peer with a bar, on a logarithmic scale, and below its time and the quartiles."""
     if peer not in cell["ratio"]:
         return ""
     middle: Any = cell["ratio"][peer][2]
     kind = "lost" if middle < 1 else "won"
     width = min(1.0, abs(math.log(middle)) / math.log(FULL_BAR))
     quick, _, quartiles = ratio(cell, peer).partition("  ")
-    detail = f"{quick}, {quartiles.partition(' ')[2].strip('()')}"
+    detail = f"{escape(quick)}<br>{escape(quartiles.partition(' ')[2])}"
     bar = f'<span class="bar {kind}" style="width: {width:.0%}"></span>'
-    return f"<b class={kind}>{middle:.2f}</b> <small>{escape(detail)}</small>{bar}"
+    return f"<b class={kind}>{middle:.2f}</b> {bar}<small>{detail}</small>"

@@ -76,14 +76,14 @@ def equal_terms(threads: int, peers: Sequence[str] = PEERS) -> Iterator[None]:
         yield
 
 
-def numexpr_contender(expression: str, names: Mapping[str, Any], out: str = "") -> Contender | None:
-    """NumExpr over an expression, into the array called ``out`` if any.
+def numexpr_contender(expression: str, names: Mapping[str, Any], into_out: bool) -> Contender | None:
+    """NumExpr over an expression.
 
     NumExpr takes a literal such as 0.5 for a double and then computes everything in double: literals become scalars of
     the arrays' dtype.
     """
     numexpr = module("numexpr")
-    if not expression or numexpr is None:
+    if numexpr is None:
         return None
     constants: dict[str, Any] = {}
 
@@ -95,7 +95,7 @@ def numexpr_contender(expression: str, names: Mapping[str, Any], out: str = "") 
     text = FLOAT.sub(constant, expression)
     arrays = {name: names[name] for name in ("x", "grad", "value") if name in names}
     given = {"evaluate": numexpr.evaluate, "text": text, "arrays": arrays | constants}
-    call = "evaluate(text, arrays, {}, out)" if out else "evaluate(text, arrays, {})"
+    call = "evaluate(text, arrays, {}, out)" if into_out else "evaluate(text, arrays, {})"
     return Contender(call, {**names, **given})
 
 
@@ -111,7 +111,7 @@ def torch_names(arrays: Mapping[str, Any]) -> dict[str, Any]:
 def jax_contender(expression: str, arrays: Mapping[str, Any], by: Sequence[str] = ()) -> Contender | None:
     """JAX's compiled function of an expression in the arrays' names; with ``by``, ``grad`` times its derivatives by those."""
     jax = module("jax")
-    if not expression or jax is None:
+    if jax is None:
         return None
     scope = {"jax": jax, "jnp": jax.numpy, "lax": jax.lax, "nn": jax.nn}
     used = [name for name in arrays if name in by or re.search(rf"\b{name}\b", expression)]
@@ -145,7 +145,7 @@ def onnx_contender(
 ) -> Contender | None:
     """ONNX Runtime's session over a model of one node, which writes to ``out`` if there is one."""
     onnx, runtime = module("onnx"), module("onnxruntime")
-    if not op or onnx is None or runtime is None:
+    if onnx is None or runtime is None:
         return None
     import fastact
 

@@ -112,7 +112,8 @@ def torch_loss_and_gradient(torch: Any, x: Array, target: Array) -> tuple[Any, A
 
 def torch_linear_loss_and_gradients(torch: Any, hidden: Array, weight: Array, target: Array) -> Sequence[Any]:
     """All logits by NumPy's ``matmul``, their loss and gradient by PyTorch, and two products more."""
-    logits = torch.from_numpy(hidden @ weight.T)
+    with torch.inference_mode(False):
+        logits = torch.from_numpy(hidden @ weight.T)
     loss, gradient = torch_loss_and_gradient(torch, logits, target)
     grad = gradient.numpy()
     return loss, grad @ weight, grad.T @ hidden

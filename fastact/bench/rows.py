@@ -68,6 +68,11 @@ class RowIdiom:
     onnx: str = ""
     onnx_attributes: Mapping[str, Any] = field(default_factory=dict)
 
+    def statement(self, peer: str) -> str:
+        """What a peer runs; empty where it has no such function. NumExpr has none: it computes no maximum along rows."""
+        statements = {"numpy": self.numpy, "torch": self.torch, "jax": self.jax, "onnxruntime": self.onnx}
+        return statements.get(peer, "")
+
 
 LOSS = "(nn.logsumexp(x, -1) - jnp.take_along_axis(x, target[:, None], -1)[:, 0]).mean()"
 LINEAR_LOSS = f"(lambda x: {LOSS})(hidden @ weight.T)"
@@ -210,6 +215,11 @@ def cases(op: str, direction: str, dtype: str, size: int, variant: str, by_defau
         yield case
 
 
+def has(peer: str, case: Case) -> bool:
+    """Whether a peer, installed or not, has the function."""
+    return ROWS[case.name].statement(peer) != ""
+
+
 def contenders(case: Case, names_of_peers: Sequence[str]) -> dict[str, Contender]:
     """Who takes part in a case, by name; see ``cases.contenders``."""
     import fastact
@@ -237,6 +247,8 @@ def numpy_contender(case: Case, names: Arrays) -> Contender:
 
 def _peer(peer: str, case: Case, names: Arrays) -> Contender | None:
     """A peer's contender; ``None`` where it has no such function or is not installed."""
+    if not has(peer, case):
+        return None
     idiom, setting = ROWS[case.name], setting_of(case)
     if peer == "numpy":
         return numpy_contender(case, names)
@@ -244,11 +256,9 @@ def _peer(peer: str, case: Case, names: Arrays) -> Contender | None:
         return _torch(case, names)
     if peer == "jax":
         return peers.jax_contender(idiom.jax.format(**setting), names)
-    if peer == "onnxruntime":
-        attributes = {name: int(value.format(**setting)) for name, value in idiom.onnx_attributes.items()}
-        inputs = {name: names[name] for name in idiom.arguments.split(", ")}
-        return peers.onnx_contender(idiom.onnx, attributes, inputs, names.get("out"))
-    return None
+    attributes = {name: int(value.format(**setting)) for name, value in idiom.onnx_attributes.items()}
+    inputs = {name: names[name] for name in idiom.arguments.split(", ")}
+    return peers.onnx_contender(idiom.onnx, attributes, inputs, names.get("out"))
 
 
 def _torch(case: Case, names: Arrays) -> Contender | None:
