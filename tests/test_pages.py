@@ -16,14 +16,13 @@ def tool(monkeypatch):
 
 def test_written_fresh_and_stale(tool, tmp_path, capsys):
     file = tmp_path / "docs" / "performance.md"
-    check = ["--page", str(file), "--check"]
-    assert tool.main(check) == 1
-    assert "is stale: run python tools/performance.py" in capsys.readouterr().err
+    assert not tool.write(True, file)
+    assert "performance.md is stale: run python tools/" in capsys.readouterr().err
     assert not file.exists()
-    assert tool.main(["--page", str(file)]) == 0
-    assert tool.main(check) == 0
+    assert tool.write(False, file)
+    assert tool.write(True, file)
     file.write_text(file.read_text().replace("fastact", "slowact"))
-    assert tool.main(check) == 1
+    assert not tool.write(True, file)
 
 
 RESULT = {"machine": {"processor": "one", "cores": 2, "caches": {}}, "versions": {}, "threads": 2, "busy": False}

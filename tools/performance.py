@@ -3,23 +3,22 @@
 Every measured cell is on the page, those in which a peer is quicker too.
 """
 
-import argparse
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pages import RESULTS, ROOT, read_all, write_or_check
+from kept import results
+from pages import DOCS, main, write_or_check
 
 import fastact
 from fastact.bench import report, rows, targets
 from fastact.bench.case import DTYPES, VARIANT_SIZES
-from fastact.bench.results import Result, ResultError, merged
+from fastact.bench.results import Result, merged
 from fastact.bench.tables import table
 
-PAGE = ROOT / "docs" / "performance.md"
-COMMAND = "python tools/performance.py"
+PAGE = DOCS / "performance.md"
 
 HEAD = """\
 <!-- Written by tools/performance.py from benchmarks/results: do not edit. -->
@@ -61,17 +60,9 @@ FAMILIES = {
 """Titles by the last part of the module that defines an op, in the page's order."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--page", type=Path, default=PAGE, help="default: %(default)s")
-    parser.add_argument("--check", action="store_true", help="write nothing; the exit status is 1 if the page is stale")
-    options = parser.parse_args(arguments)
-    try:
-        found = read_all(sorted(RESULTS.glob("*.json")))
-    except ResultError as error:
-        parser.error(str(error))
-    return write_or_check(options.page, page(found), options.check, COMMAND)
+def write(check: bool, path: Path = PAGE) -> bool:
+    """Write or check the page; whether it is fresh."""
+    return write_or_check(path, page(results()), check)
 
 
 def page(found: Sequence[Result]) -> str:
@@ -185,4 +176,4 @@ def _by(cells: Iterable[Any], key: Callable[[Any], str]) -> dict[str, list[Any]]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, write))

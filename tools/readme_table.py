@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pages import RESULTS, ROOT, read_all, write_or_check
+from kept import RESULTS, results
+from pages import ROOT, write_or_check
 
 from fastact.bench.report import TITLES, conditions
 from fastact.bench.results import Result, ResultError
@@ -39,13 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{options.readme} must hold {BEGIN} and, after it, {END}, once each")
     head, tail = before.split(BEGIN)[0], before.split(END)[1]
     after = f"{head}{BEGIN}\n{block(_result(parser, options.file))}\n{END}{tail}"
-    command = f"python tools/readme_table.py {options.file or ''}".rstrip()
-    return write_or_check(options.readme, after, options.check, command)
+    return int(not write_or_check(options.readme, after, options.check))
 
 
 def _result(parser: argparse.ArgumentParser, file: Path | None) -> Result:
     try:
-        found = read_all([file] if file else RESULTS.glob("*.json"))
+        found = results([file] if file else None)
     except ResultError as error:
         parser.error(str(error))
     whole = found if file else [result for result in found if {cell["size"] for cell in _shown(result)} >= set(SIZES)]

@@ -1,1 +1,17 @@
-"""The commands of ``python -m fastact``, a module for each."""
+"""The commands of ``fastact``, a module each: ``add_options(parser)``, ``run(options, parser)`` and a docstring that is its help.
+
+A module whose name begins with an underscore is no command, but what a command is made of.
+"""
+
+import pkgutil
+from importlib import import_module
+from types import ModuleType
+
+INTERRUPTED, BROKEN_PIPE = 130, 141
+"""Exit statuses: what a shell reports of programs that such a signal ends."""
+
+
+def commands() -> dict[str, ModuleType]:
+    """Every command by name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return {name: import_module(f"{__name__}.{name}") for name in names}

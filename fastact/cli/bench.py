@@ -18,10 +18,10 @@ from fastact.bench.case import DIRECTIONS, DTYPES, VARIANT_SIZES, Case
 from fastact.bench.machine import busy, conditions
 from fastact.bench.measure import Cell, measure
 from fastact.bench.peers import PEERS, equal_terms, installed
+from fastact.cli import INTERRUPTED
 
 QUICK_SIZES = (1_000, 100_000)
 QUICK_VARIANTS = ("out", "fresh")
-INTERRUPTED = 130
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
