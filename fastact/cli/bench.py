@@ -17,7 +17,7 @@ from fastact.bench import cases, memory, page, report, results, targets
 from fastact.bench.case import DIRECTIONS, DTYPES, VARIANT_SIZES, Case
 from fastact.bench.machine import busy, conditions
 from fastact.bench.measure import Cell, measure
-from fastact.bench.peers import PEERS, equal_terms, installed
+from fastact.bench.peers import PEERS, equal_terms, installed, module
 from fastact.cli import INTERRUPTED
 
 QUICK_SIZES = (1_000, 100_000)
@@ -30,11 +30,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("--op", nargs="+", metavar="OP", help="default: all")
-    add("--direction", nargs="+", choices=DIRECTIONS)
-    add("--dtype", nargs="+", choices=DTYPES)
-    add("--size", nargs="+", type=_count, metavar="N", help="such as 1e6; default: 10 to 16e6")
-    add("--shapes", action="store_true", help="not sizes, but the shapes that functions over rows have targets for")
-    add("--variant", nargs="+", choices=list(VARIANT_SIZES))
+    for name, choices in (("direction", DIRECTIONS), ("dtype", DTYPES), ("variant", tuple(VARIANT_SIZES))):
+        add(
+            f"--{name}", nargs="+", choices=choices, metavar=name.upper(), help=f"of {', '.join(choices)}; default: all"
+        )
+    arrays = parser.add_mutually_exclusive_group()
+    arrays.add_argument("--size", nargs="+", type=_count, metavar="N", help="such as 1e6; default: 10 to 16e6")
+    text = "not sizes, but the shapes that functions over rows have targets for"
+    arrays.add_argument("--shapes", action="store_true", help=text)
     add("--peers", nargs="+", metavar="PEER", help=f"of {', '.join(PEERS)}; default: those that are installed")
     add("--rounds", type=_count, metavar="N", help="default: 15")
     add("--threads", type=_count, metavar="N", default=fastact.get_num_threads(), help="for all; default: %(default)s")
@@ -74,13 +77,13 @@ def _run(options: argparse.Namespace, wanted: list[Case]) -> int:
     if options.targets and options.json and not _asks_for_cells(options):
         print(targets.report(results.read(options.json)["cells"], options.markdown))
         return 0
+    for file in filter(None, (options.json, options.html)):
+        results.require_writable(file)
     peers = _peers(options.peers)
     if warning := busy():
         print(warning, file=sys.stderr)
     result = conditions(options.threads, peers) | {"date": datetime.date.today().isoformat(), "busy": bool(warning)}
     before = results.cells_before(options.json, result) if options.json else []
-    for file in filter(None, (options.json, options.html)):
-        results.require_writable(file)
     cells: list[Cell] = []
     status = 0
     try:
@@ -106,6 +109,8 @@ def _peers(wanted: list[str] | None) -> list[str]:
     """The peers that take part; says which of all, or of those that were asked for, are not installed."""
     found = [peer for peer in PEERS if peer in (wanted or PEERS) and installed(peer)]
     missing = [peer for peer in PEERS if peer in (wanted or PEERS) and peer not in found]
+    if "numpy" in found and module("scipy") is None:
+        missing.append("scipy, without which NumPy lacks some ops")
     if missing:
         print(f"left out: {', '.join(missing)} (pip install 'fastact[peers]' has all)", file=sys.stderr)
     return found
