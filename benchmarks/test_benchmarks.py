@@ -100,6 +100,16 @@ def test_every_variant_measures() -> None:
         assert cell["ulp"]["fastact"] <= 1, one
 
 
+def test_who_fails_or_returns_double_is_left_out() -> None:
+    one = case.Case("relu", "forward", "float32", SMALL, "fresh")
+    found = cases.contenders(one, ("numpy",))
+    wide = case.Contender("x * 1.0", {"x": found["fastact"].names["x"].astype(np.float64)})
+    failing = case.Contender("nothing", {})
+    cell = measure.measure(one, {**found, "jax": wide, "torch": failing}, rounds=1, turn=1e-4)
+    assert set(cell["ratio"]) == {"numpy"}
+    assert set(cell["ulp"]) == {"fastact", "numpy"}
+
+
 def test_targets_judge_cells() -> None:
     cell = {"op": "mish", "direction": "forward", "dtype": "float32", "size": 10_000, "variant": "out", "allocates": []}
     met, missed = ({**cell, "ratio": {"torch": [ratio] * 5}} for ratio in (4.0, 2.0))
