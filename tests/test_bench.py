@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -140,6 +141,23 @@ def test_peers_that_are_not_installed_are_left_out(capsys, monkeypatch):
     monkeypatch.setattr(bench, "installed", lambda peer: peer == "numpy")
     assert run("--op", "relu", "--size", "100", "--quick", "--peers", "numpy", "torch") == 0
     assert capsys.readouterr().err == "left out: torch (pip install 'fastact[peers]' has all)\n"
+
+
+def test_without_rich_there_is_no_progress_bar(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run(*RELU, "--direction", "forward", "--variant", "out") == 0
+    out, err = capsys.readouterr()
+    assert err == "no progress bar without rich: pip install 'fastact[bench]'\n"
+    assert "\nrelu " in out
+
+
+def test_progress_is_drawn_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run(*RELU, "--direction", "forward", "--variant", "out") == 0
+    out, err = capsys.readouterr()
+    assert "relu float32 1e+02 out" in err
+    assert "1e+02" not in out
 
 
 def test_functions_over_rows(tmp_path, capsys):

@@ -72,7 +72,7 @@ def equal_terms(threads: int, peers: Sequence[str] = PEERS) -> Iterator[None]:
             torch.set_num_threads(threads)
             stack.enter_context(torch.inference_mode())
         if "numexpr" in peers and (numexpr := module("numexpr")):
-            numexpr.set_num_threads(threads)
+            numexpr.set_num_threads(min(threads, numexpr.MAX_THREADS))
         yield
 
 
