@@ -24,7 +24,7 @@ lint: $(VENV)/ready
 	$(BIN)/python tools/derive_coefficients.py --check
 	$(BIN)/python tools/stubs.py --check
 	$(BIN)/python tools/readme_table.py --check
-	$(BIN)/python tools/performance.py --check
+	$(BIN)/python tools/docs.py --check
 
 demo: $(VENV)/ready
 	$(BIN)/python examples/digits.py
@@ -33,8 +33,10 @@ demo: $(VENV)/ready
 smoke: $(VENV)/ready
 	$(BIN)/python examples/digits.py --quick
 	$(BIN)/python tools/sweep.py gelu --quick
-	$(BIN)/python -m fastact bench --quick --op gelu softmax cross_entropy_with_grad linear_cross_entropy maxout
+	$(BIN)/fastact bench --quick --op gelu softmax cross_entropy_with_grad linear_cross_entropy maxout
 	$(BIN)/python -m benchmarks.startup --quick
+	$(BIN)/fastact info
+	$(BIN)/fastact warmup --op gelu
 	$(BIN)/asv machine --yes
 	$(BIN)/asv check --python=same
 

@@ -38,7 +38,7 @@ def warmup(
     >>> import fastact as fa
     >>> fa.warmup(["gelu"], ["float32"])
     """
-    known = [*public_names(), *FUNCTIONS, *ROWS]
+    known = known_names()
     wanted, kinds = list(known if names is None else names), list(dtypes)
     for what, given, allowed in (("name", wanted, known), ("dtype", kinds, DTYPES)):
         for item in given:
@@ -50,6 +50,11 @@ def warmup(
             if progress is not None:
                 progress(f"{name} {dtype}")
     threads.form_team()
+
+
+def known_names() -> list[str]:
+    """The names of all functions that there is something to compile for."""
+    return [*public_names(), *FUNCTIONS, *ROWS]
 
 
 def _call_once(name: str, dtype: str) -> None:
@@ -67,8 +72,10 @@ def _call_once(name: str, dtype: str) -> None:
         return
     op = OPS[name if name in OPS else name.removesuffix("_backward")]
     function = getattr(fastact, name)
-    one = np.ones(1, dtype)
-    getattr(function, "ufunc", function)(*[one] * (1 + len(op.parameters) + (name != op.name)))
+    one, leading = np.ones(1, dtype), 1 + (name != op.name)
+    getattr(function, "ufunc", function)(*[one] * (leading + len(op.parameters)))
+    if op.parameters and len(op.defaults) == len(op.parameters):
+        function(*[one] * leading)  # which has a kernel of its own
 
 
 def show_config() -> None:
@@ -104,6 +111,7 @@ def config() -> dict[str, Any]:
         "threads": threads.explanation(),
         "threading layer": threads.layer_name() or "not started",
         "cache directory": cache.directory() or "none",
+        "cached": f"{cache.usage()}; {cache.usage(all_versions=True)} with those of other versions",
     }
 
 

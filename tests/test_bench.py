@@ -15,6 +15,7 @@ from fastact.bench.case import Case
 from fastact.cli import bench
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+KEPT = [file for file in sorted(RESULTS.glob("*.json")) if '"cells"' in file.read_text()]
 FEW = ("--peers", "numpy", "--rounds", "2", "--quick")
 RELU = ("--op", "relu", "--size", "100", *FEW)
 
@@ -229,7 +230,7 @@ def test_page_needs_nothing_else_and_marks_what_is_lost():
     assert ("p", "warning") in tags.found
 
 
-@pytest.mark.parametrize("file", sorted(RESULTS.glob("*.json")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", KEPT, ids=lambda file: file.name)
 def test_kept_results_can_be_read(file, capsys):
     result = results.read(file)
     assert report.report(result["cells"]).count("\n") > len(result["cells"])

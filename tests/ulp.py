@@ -6,6 +6,7 @@ term, as near a zero of the derivative every formula cancels.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,20 +115,25 @@ def compute(name: str, x: Any, *params: float) -> Any:
 
 def float32_errors(name: str, x: Any, sample: int = 0, maths: Any = reference.numpy_maths) -> Any:
     """Measure the error of a function's float32 kernel at every ``x``, in ULP."""
-    op, backward = split(name)
-    params = parameters(op, np.float32, sample)
+    params = parameters(split(name)[0], np.float32, sample)
     computed = compute(name, x, *params)
+    return ulp_error(computed, *exact(name, x, params, maths))
+
+
+def exact(name: str, x: Any, params: Sequence[float], maths: Any = reference.numpy_maths) -> tuple[Any, Any, Any]:
+    """Return what ``ulp_error`` compares float32 results at ``x`` with: the values in float64, float32, and the scale."""
+    op, backward = split(name)
     with np.errstate(all="ignore"):
         wide = x.astype(np.float64)
         if not backward:
-            return ulp_error(computed, op.reference(maths, wide, *params), np.float32)
+            return op.reference(maths, wide, *params), np.float32, None
         assert op.reference_derivative is not None
         first, *rest = op.reference_derivative(maths, wide, *params)
-        exact, scale = first, np.abs(first)
+        total, scale = first, np.abs(first)
         for term in rest:
-            exact = exact + term
+            total = total + term
             scale = np.maximum(scale, np.abs(term))
-    return ulp_error(computed, exact, np.float32, np.maximum(scale, np.abs(exact)))
+    return total, np.float32, np.maximum(scale, np.abs(total))
 
 
 def neighbours(points: Any, dtype: Any, distance: int) -> Any:

@@ -30,10 +30,10 @@ far as they were installed. All take turns in one process, with the same number 
 
 ```sh
 pip install "fastact[bench,peers]"
-python -m fastact bench --op gelu softmax --size 1e4 1e6
-python -m fastact bench --json FILE             # everything below but the shapes: hours
-python -m fastact bench --shapes --json FILE    # the shapes that the functions over rows have targets for
-python -m fastact bench --targets --json FILE   # the verdicts on what FILE holds
+fastact bench --op gelu softmax --size 1e4 1e6
+fastact bench --json FILE             # everything below but the shapes: hours
+fastact bench --shapes --json FILE    # the shapes that the functions over rows have targets for
+fastact bench --targets --json FILE   # the verdicts on what FILE holds
 ```
 """
 

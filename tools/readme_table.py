@@ -50,7 +50,7 @@ def _result(parser: argparse.ArgumentParser, file: Path | None) -> Result:
         parser.error(str(error))
     whole = found if file else [result for result in found if {cell["size"] for cell in _shown(result)} >= set(SIZES)]
     if not whole:
-        parser.error(f"no result in {RESULTS}: make one with python -m fastact bench --json FILE")
+        parser.error(f"no result in {RESULTS}: make one with fastact bench --json FILE")
     return whole[-1]
 
 

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 MAGIC = b"fastact kernel 1\n"
 OFF = "off"
@@ -163,3 +164,24 @@ def digest() -> str:
             total.update(str(name).encode())
             total.update(source.read_bytes())
     return total.hexdigest()[:24]
+
+
+class Usage(NamedTuple):
+    """How many kernels are kept, and their size."""
+
+    kernels: int
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.kernels} kernels, {self.bytes / 1e6:.1f} MB"
+
+
+def usage(*, all_versions: bool = False) -> Usage:
+    """What the cache directory holds for these sources, compilers and processor, or for all that it was ever used with."""
+    folder = directory()
+    if folder is None:
+        return Usage(0, 0)
+    sizes = [
+        file.stat().st_size for file in folder.glob(f"{VERSION}*/*.o" if all_versions else f"{VERSION}{digest()}/*.o")
+    ]
+    return Usage(len(sizes), sum(sizes))

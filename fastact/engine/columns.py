@@ -219,6 +219,10 @@ def copied_columns(
     """For an op without exponentials: only leaves a first chunk of ``x`` in ``tile``, as later passes expect."""
     own_function_with_wide_vectors()
     best = row_of(state, BEST, block)
+    lowest_row(best, block)
+    zero_row(row_of(state, M, block), block)
+    zero_row(row_of(state, TIES, block), block)
+    zero_wide_row(row_of(state, REST, block), block)
     for k in range(min(c, CHUNK)):
         place, row = advance(x, k * core_step), stored_row(tile, k, block)
         if step == SIZE and width == block:
@@ -347,11 +351,6 @@ def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
         a, b = advance(args[0], first * steps[0]), advance(args[last - 1], first * steps[last - 1])
         y = advance(args[last], first * steps[last])
         a_core, b_core, y_core = steps[core], steps[core + last - 1], steps[core + last]
-        for k in range(CONSTANTS):
-            zero_row(row_of(constants, k, block), block)
-        zero_row(row_of(state, M, block), block)
-        zero_row(row_of(state, TIES, block), block)
-        zero_wide_row(row_of(state, REST, block), block)
         zero_wide_row(row_of(state, TOTAL, block), block)
         column_states(a, steps[0], a_core, width, block, c, tile, state, ZERO)
         column_sums(a, steps[0], a_core, b, steps[last - 1], b_core, width, block, c, tile, state, constants, ZERO)

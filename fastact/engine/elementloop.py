@@ -122,7 +122,11 @@ class ElementLoop:
         index = builder.phi(I64)
         index.add_incoming(I64(0), entry)
         values = [operands.load(j, index, written) for j in range(len(self.reads))]
-        results, kinds = [formula(builder, [*values[self.times_gradient :], *scalars])], [signature.return_type]
+        arguments = [*values[self.times_gradient :], *scalars]
+        own = len(signature.args) - 1
+        if own < len(arguments) - 1:  # the formula takes the others as *rest
+            arguments[own:] = [context.make_tuple(builder, signature.args[-1], arguments[own:])]
+        results, kinds = [formula(builder, arguments)], [signature.return_type]
         if isinstance(signature.return_type, types.BaseTuple):
             results, kinds = (
                 cgutils.unpack_tuple(builder, results[0], len(self.writes)),

@@ -210,8 +210,14 @@ def _preload_tbb() -> None:
             ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
 
 
+def start_layer() -> None:
+    """Start the threading layer, as the first parallel call would; ``ValueError`` if the one asked for is not to be had."""
+    with _lock:
+        _layer()
+
+
 def layer_name() -> str | None:
-    """The threading layer's name, once a parallel call has started it."""
+    """The threading layer's name, once it has been started."""
     return _layer()[2] if _layer.cache_info().currsize else None
 
 

@@ -23,6 +23,13 @@ def capped(x: Scalar, cap: Scalar) -> Scalar:
 
 
 @scalar
+def cap_slope(capped: Scalar, cap: Scalar) -> Scalar:
+    """The derivative of ``capped`` at what it made this of."""
+    ratio = capped / cap
+    return fma(-ratio, ratio, type(capped)(1.0))
+
+
+@scalar
 def uncapped(x: Scalar, cap: Scalar) -> Scalar:
     """``x``."""
     return x
@@ -79,55 +86,19 @@ def row_loss(
 
 
 @scalar
-def row_loss_alone(
-    m: Scalar,
-    ties: Scalar,
-    rest: Scalar,
-    terms: Scalar,
-    dense_sum: Scalar,
-    x_label: Scalar,
-    w_label: Scalar,
-    d_label: Scalar,
-    keep: Scalar,
-    slope: Scalar,
-    offset: Scalar,
-    z_loss: Scalar,
-    scale: Scalar,
-    classes: Scalar,
-    cap: Scalar,
-) -> tuple[Any, ...]:
+def row_loss_alone(m: Scalar, *others: Scalar) -> tuple[Any, ...]:
     """The same where no gradient is wanted: the compiler drops what only that needs."""
-    loss, lse, _, _, _, _, _, _, _ = row_loss(
-        m, ties, rest, terms, dense_sum, x_label, w_label, d_label, keep, slope, offset, z_loss, scale, classes, cap
-    )
+    loss, lse, _, _, _, _, _, _, _ = row_loss(m, *others)
     return loss, lse, m, m, m, m, m, m, m
 
 
 @scalar
 def row_loss_capped(
-    m: Scalar,
-    ties: Scalar,
-    rest: Scalar,
-    terms: Scalar,
-    dense_sum: Scalar,
-    x_label: Scalar,
-    w_label: Scalar,
-    d_label: Scalar,
-    keep: Scalar,
-    slope: Scalar,
-    offset: Scalar,
-    z_loss: Scalar,
-    scale: Scalar,
-    classes: Scalar,
-    cap: Scalar,
+    m: Scalar, ties: Scalar, rest: Scalar, terms: Scalar, dense_sum: Scalar, x_label: Scalar, *others: Scalar
 ) -> tuple[Any, ...]:
     """The same for capped logits."""
-    T = type(m)
-    loss, lse, base, shift, floor, p, t, u, at_label = row_loss(
-        m, ties, rest, terms, dense_sum, x_label, w_label, d_label, keep, slope, offset, z_loss, scale, classes, cap
-    )
-    ratio = x_label / cap
-    return loss, lse, base, shift, floor, p, t, u, at_label * fma(-ratio, ratio, T(1.0))
+    loss, lse, base, shift, floor, p, t, u, at_label = row_loss(m, ties, rest, terms, dense_sum, x_label, *others)
+    return loss, lse, base, shift, floor, p, t, u, at_label * cap_slope(x_label, others[-1])
 
 
 @scalar
@@ -163,36 +134,12 @@ def dense_gradient(
 
 
 @scalar
-def capped_label_gradient(
-    x: Scalar,
-    d: Scalar,
-    base: Scalar,
-    shift: Scalar,
-    floor: Scalar,
-    slope_of_p: Scalar,
-    slope: Scalar,
-    offset: Scalar,
-    cap: Scalar,
-) -> Scalar:
+def capped_label_gradient(x: Scalar, *others: Scalar) -> Scalar:
     """``label_gradient`` of capped logits; ``x`` is capped already."""
-    ratio = x / cap
-    gradient = label_gradient(x, d, base, shift, floor, slope_of_p, slope, offset, cap)
-    return gradient * fma(-ratio, ratio, type(x)(1.0))
+    return label_gradient(x, *others) * cap_slope(x, others[-1])
 
 
 @scalar
-def capped_dense_gradient(
-    x: Scalar,
-    d: Scalar,
-    base: Scalar,
-    shift: Scalar,
-    floor: Scalar,
-    slope_of_p: Scalar,
-    slope: Scalar,
-    offset: Scalar,
-    cap: Scalar,
-) -> Scalar:
+def capped_dense_gradient(x: Scalar, *others: Scalar) -> Scalar:
     """``dense_gradient`` of capped logits; ``x`` is capped already."""
-    ratio = x / cap
-    gradient = dense_gradient(x, d, base, shift, floor, slope_of_p, slope, offset, cap)
-    return gradient * fma(-ratio, ratio, type(x)(1.0))
+    return dense_gradient(x, *others) * cap_slope(x, others[-1])

@@ -1,0 +1,23 @@
+"""Write all generated pages and pictures of ``docs/``; with ``--check``, fail if one is stale."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import accuracy_page
+import performance
+import pictures
+import reference_pages
+from pages import main
+
+GENERATORS = (pictures.write, reference_pages.write, accuracy_page.write, performance.write)
+
+
+def write(check: bool) -> bool:
+    """Write or check everything; whether all is fresh."""
+    return all([generate(check) for generate in GENERATORS])  # noqa: C419 - each is to say what is stale
+
+
+if __name__ == "__main__":
+    sys.exit(main(__doc__, write))

@@ -1,0 +1,160 @@
+"""Write ``docs/reference/``: a page for each family of functions and an index, from the records, docstrings and measured errors."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+from numpydoc import formula, markdown, signature  # noqa: E402
+from pages import DOCS, main, remove_or_check, write_or_check  # noqa: E402
+
+import fastact  # noqa: E402
+from fastact.functions import FUNCTIONS  # noqa: E402
+from fastact.registry import Op, docstring  # noqa: E402
+from fastact.rows import NAMES as ROWS  # noqa: E402
+from fastact.rows import ROW_OPS  # noqa: E402
+from tests.ulp import load_accuracy  # noqa: E402
+
+REFERENCE = DOCS / "reference"
+PAGES = {"maxouts": "maxout", "cross_entropy": "cross-entropy", "linear": "cross-entropy"}
+"""Pages that are not called like their modules."""
+
+HEADER = "<!-- Written by tools/reference_pages.py from the records and docstrings: do not edit. -->"
+HOW_TO_READ = """\
+Errors are the largest that were found, in units in the last place, and in parentheses what is promised: over all 2^32 float32
+inputs, and over float64 samples of every binade ([accuracy](../accuracy.md)). A derivative's are in units of its largest term.
+"""
+DTYPES = ("float32", "float64")
+
+
+@dataclass
+class Family:
+    """The functions of a page."""
+
+    title: str
+    ops: list[Op] = field(default_factory=list)
+    functions: list[str] = field(default_factory=list)
+    """Those that are no elementwise op."""
+
+
+def families() -> dict[str, Family]:
+    """Every page by name: one per module that defines public functions."""
+    found: dict[str, Family] = {}
+    for op in fastact.ops.values():
+        _family(found, op.forward.__module__).ops.append(op)
+    homes = {name: function.module for name, function in FUNCTIONS.items()}
+    homes |= {name: ROW_OPS[name].home for name in ROWS}
+    for name, home in homes.items():
+        _family(found, home).functions.append(name)
+    return found
+
+
+def _family(found: dict[str, Family], module: str) -> Family:
+    stem = module.rpartition(".")[2]
+    page = PAGES.get(stem, stem)
+    if page not in found:
+        headline = (import_module(module).__doc__ or "").partition("\n")[0]
+        found[page] = Family(headline.partition(":")[0].rstrip("."))
+    return found[page]
+
+
+def write(check: bool) -> bool:
+    """Write the pages, or check them; whether all are fresh."""
+    found = families()
+    texts = {page: family_page(family, load_accuracy()) for page, family in found.items()}
+    texts["index"] = index(found)
+    fresh = [write_or_check(REFERENCE / f"{page}.md", text, check) for page, text in texts.items()]
+    gone = [path for path in REFERENCE.glob("*.md") if path.stem not in texts]
+    return all([*fresh, *(remove_or_check(path, check) for path in gone)])
+
+
+def family_page(family: Family, accuracy: Mapping[str, Any]) -> str:
+    """The page of a family."""
+    parts = [HEADER, f"# {family.title}"]
+    if family.ops:
+        parts += [HOW_TO_READ.rstrip(), *(op_section(op, accuracy) for op in family.ops)]
+    parts += [function_section(name) for name in family.functions]
+    return "\n\n".join(parts) + "\n"
+
+
+def op_section(op: Op, accuracy: Mapping[str, Any]) -> str:
+    """What the record says about an op, its picture and its errors."""
+    names = function_names(op)
+    parts = [f"## `{op.name}`", op.summary]
+    if op.derivative is not None and op.gradients > 1:
+        parts[-1] += f" Its backward returns the gradients of {' and '.join(f'`{name}`' for name in op.operands)}."
+    parts += ["\n".join(["```python", *(f"fa.{_call(op, name)}" for name in names), "```"]), formula(op.formula)]
+    parts += [f"![The graph of {op.name}](../images/{op.name}.svg)", _table(op, names, accuracy)]
+    if extra := {**op.extra, **op.extra_backward}:
+        parts += ["\n".join(f"- `{name}`: {meaning}" for name, meaning in extra.items())]
+    if op.notes:
+        parts += [op.notes]
+    if op.paper:
+        parts += [f"Paper: {op.paper}"]
+    return "\n\n".join(parts)
+
+
+def function_names(op: Op) -> list[str]:
+    """The public functions of an op."""
+    return [op.name, f"{op.name}_backward"][: 1 + (op.derivative is not None)]
+
+
+def _call(op: Op, name: str) -> str:
+    if op.is_ufunc:  # whose operands NumPy calls x1 and x2
+        return docstring(op, backward=name != op.name).partition("\n")[0]
+    return signature(name, getattr(fastact, name))
+
+
+def _table(op: Op, names: Sequence[str], accuracy: Mapping[str, Any]) -> str:
+    """Limits, kinks and errors: a row for each function of an op."""
+    values = zip(op.parameters, op.samples[0], strict=True) if op.arrays > 1 else ()
+    at = "".join(f", `{name}` = {_number(value)}" for name, value in values)
+    head = ["", *(f"at {_number(x)}{at}" for x in op.limits), *(["at kinks"] if op.kinks else []), *DTYPES]
+    rows = [head, [":--", *["--:"] * (len(head) - 1)]]
+    for name in names:
+        backward = name != op.name
+        limits = op.derivative_limits if backward else op.limits
+        kinks = ", ".join(f"{_number(value)} at {_number(x)}" for x, value in op.kinks.items() if backward)
+        promised = (op.promised_ulp(dtype, backward=backward) for dtype in DTYPES)
+        errors = [f"{_measured(accuracy, name, dtype)} ({ulp:g})" for dtype, ulp in zip(DTYPES, promised, strict=True)]
+        rows.append([f"`{name}`", *map(_number, limits.values()), *([kinks] if op.kinks else []), *errors])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _measured(accuracy: Mapping[str, Any], name: str, dtype: str) -> str:
+    stored = accuracy.get(name, {}).get(dtype)
+    return f"{stored['max_ulp']:.3g}" if stored else "not measured"
+
+
+def _number(y: float) -> str:
+    return "NaN" if y != y else f"{y:.6g}".replace("inf", "\N{INFINITY}").replace("-", "\N{MINUS SIGN}")
+
+
+def function_section(name: str) -> str:
+    """The docstring of a function that is no elementwise op."""
+    function = getattr(fastact, name)
+    return f"## `{name}`\n\n```python\nfa.{signature(name, function)}\n```\n\n{markdown(function)}"
+
+
+def index(found: Mapping[str, Family]) -> str:
+    """What there is, with links."""
+    parts = [HEADER, "# Reference", "`import fastact as fa`; every name below is one of `fa`."]
+    for page, family in found.items():
+        rows = [(f"{page}.md#{name}", name, summary) for name, summary in _summaries(family)]
+        listed = "\n".join(f"- [`{name}`]({link}): {summary}" for link, name, summary in rows)
+        parts += [f"## [{family.title}]({page}.md)", listed]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summaries(family: Family) -> list[tuple[str, str]]:
+    summaries = [(op.name, docstring(op, backward=False).splitlines()[2]) for op in family.ops]
+    return summaries + [(name, (getattr(fastact, name).__doc__ or "").partition("\n")[0]) for name in family.functions]
+
+
+if __name__ == "__main__":
+    sys.exit(main(__doc__, write))
