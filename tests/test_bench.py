@@ -120,6 +120,18 @@ def test_bad_arguments(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_number_of_threads(tmp_path, capsys, monkeypatch):
+    for options, threads in (((), fa.get_num_threads()), (("--threads", 1), 1)):
+        file = tmp_path / f"{threads}.json"
+        assert run(*RELU, *options, "--json", file) == 0
+        assert json.loads(file.read_text())["threads"] == threads
+    monkeypatch.setattr(fa, "get_num_threads", lambda: int("many"))
+    with pytest.raises(SystemExit) as stopped:
+        run(*RELU)
+    assert stopped.value.code == 2
+    assert "many" in capsys.readouterr().err
+
+
 def test_interrupt_loses_nothing(tmp_path, capsys, monkeypatch):
     measure, done = bench.measure, []
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fastact
 from fastact.bench import cases, memory, page, report, results, targets
 from fastact.bench.case import DIRECTIONS, DTYPES, VARIANT_SIZES, Case
 from fastact.bench.machine import busy, conditions
@@ -26,8 +27,6 @@ QUICK_VARIANTS = ("out", "fresh")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    import fastact
-
     add = parser.add_argument
     add("--op", nargs="+", metavar="OP", help="default: all")
     for name, choices in (("direction", DIRECTIONS), ("dtype", DTYPES), ("variant", tuple(VARIANT_SIZES))):
@@ -40,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     arrays.add_argument("--shapes", action="store_true", help=text)
     add("--peers", nargs="+", metavar="PEER", help=f"of {', '.join(PEERS)}; default: those that are installed")
     add("--rounds", type=_count, metavar="N", help="default: 15")
-    add("--threads", type=_count, metavar="N", default=fastact.get_num_threads(), help="for all; default: %(default)s")
+    add("--threads", type=_count, metavar="N", help="for all; default: as many as fastact uses")
     add("--quick", action="store_true", help="few rounds, sizes and dtypes: to see that it works")
     add("--json", type=Path, metavar="FILE", help="keep the cells here")
     add("--html", type=Path, metavar="FILE", help="write a page with the table and the conditions")
@@ -59,6 +58,10 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error(
             "there is no such case: not every op has a backward, a variant of this kind, or a shape of its own"
         )
+    try:
+        options.threads = options.threads or fastact.get_num_threads()
+    except ValueError as error:  # of FASTACT_NUM_THREADS
+        parser.error(str(error))
     try:
         return _run(options, wanted)
     except results.ResultError as error:
