@@ -189,17 +189,17 @@ def threads():
 
 @pytest.fixture(scope="session")
 def python():
-    """``python(code, **environment)`` runs code in a fresh interpreter and returns its output.
+    """``python(code, **environment)`` runs code, or a script, in a fresh interpreter and returns its output.
 
     An environment variable given as ``None`` is removed. Fails with the child's errors unless it exits with 0.
     """
 
-    def run(code, *, flags=(), **environment):
+    def run(code, *, script=None, flags=(), **environment):
         env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
         env |= {name: str(value) for name, value in environment.items() if value is not None}
         for name in [name for name, value in environment.items() if value is None]:
             env.pop(name, None)
-        command = [sys.executable, *flags, "-c", code]
+        command = [sys.executable, *flags, *([str(script)] if script else ["-c", code])]
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr[-3000:]}"
         return done.stdout.strip()

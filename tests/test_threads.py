@@ -238,25 +238,6 @@ print("right")
     assert out == "right"
 
 
-def test_spawned_pool(python, tmp_path):
-    script = tmp_path / "pool.py"
-    script.write_text(
-        """
-import multiprocessing, numpy as np, fastact as fa
-x = np.linspace(-4, 4, 400_001, dtype="f4")
-def total(n):
-    return float(fa.relu(x[:n]).astype("f8").sum())
-if __name__ == "__main__":
-    sizes = [10, 1000, x.size] * 3
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert pool.map(total, sizes) == [float(np.maximum(x[:n], 0).astype("f8").sum()) for n in sizes]
-        assert pool.map(fa.relu, [x[:5]])[0].tobytes() == fa.relu(x[:5]).tobytes()
-    print("right")
-"""
-    )
-    assert python(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')") == "right"
-
-
 def test_a_call_from_inside_numbas_own_team(python):
     """A user's prange and fastact share Numba's layer; both keep right answers."""
     out = python(

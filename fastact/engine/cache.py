@@ -101,11 +101,21 @@ def directory() -> Path | None:
 
 @cache
 def _writable_directory(fastact_choice: str, numba_choice: str) -> Path | None:
-    temporary = Path(tempfile.gettempdir()) / f"fastact-{_user()}"
-    for candidate in (fastact_choice, numba_choice and os.path.join(numba_choice, "fastact"), _user_cache()):
+    for candidate in (
+        fastact_choice,
+        numba_choice and os.path.join(numba_choice, "fastact"),
+        _user_cache(),
+        _temporary(),
+    ):
         if candidate and _is_private(Path(candidate)):
             return Path(candidate)
-    return temporary if _is_private(temporary) else None
+    return None
+
+
+def _temporary() -> str:
+    with contextlib.suppress(OSError):  # Python looks for a place where it can write a file, and a full disk has none
+        return os.path.join(tempfile.gettempdir(), f"fastact-{_user()}")
+    return ""
 
 
 def _is_private(folder: Path) -> bool:

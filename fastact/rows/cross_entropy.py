@@ -11,6 +11,7 @@ from fastact.engine.rowkernel import EntropyKernel
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
 from fastact.rows import reference
+from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -213,6 +214,7 @@ def reduced(reduction: str, results: Any, dtype: Any, empty: float) -> Any:
     return dtype.type(total)
 
 
+@documented
 def cross_entropy(
     logits: Any,
     target: Any,
@@ -230,20 +232,7 @@ def cross_entropy(
 
     Parameters
     ----------
-    logits : array_like
-        Unnormalised log-probabilities; float16, float32 or float64.
-    target : array_like
-        Class indices of any integer dtype, with the shape of `logits` without `axis`; or probabilities with the shape of `logits`.
-    weight : array_like, optional
-        A weight for each class. A mean over class indices is then a weighted one.
-    ignore_index : int, default -100
-        The label of rows that count nothing; it may lie among the classes.
-    label_smoothing : float, default 0.0
-        Between 0 and 1: the part of the target that is spread evenly over all classes.
-    z_loss : float, default 0.0
-        This many times the square of the row's logsumexp is added to its loss.
-    softcap : float, optional
-        Logits are replaced by ``softcap * tanh(logits / softcap)``.
+    <logits to softcap>
     reduction : {"mean", "sum", "none"}
         Of the rows' losses. With "mean" they are divided by the weights of their labels' classes.
     axis : int, default -1
@@ -256,14 +245,7 @@ def cross_entropy(
     scalar or ndarray
         Of the dtype of `logits`; with ``reduction="none"`` of the shape of `logits` without `axis`.
 
-    Raises
-    ------
-    IndexError
-        If a label is neither a class nor `ignore_index`.
-    ValueError
-        If an argument has a shape or value that is not allowed.
-    TypeError
-        If an argument has a dtype that is not allowed.
+    <label errors>
 
     See Also
     --------
@@ -318,6 +300,7 @@ def _plain_call(classes: int, dtype: Any, ignore_index: int) -> tuple[Any, tuple
     return request.gufunc(False), request.operands(1.0, False)[2:]
 
 
+@documented
 def cross_entropy_with_grad(
     logits: Any,
     target: Any,
@@ -338,20 +321,7 @@ def cross_entropy_with_grad(
 
     Parameters
     ----------
-    logits : array_like
-        Unnormalised log-probabilities; float16, float32 or float64.
-    target : array_like
-        Class indices of any integer dtype, with the shape of `logits` without `axis`; or probabilities with the shape of `logits`.
-    weight : array_like, optional
-        A weight for each class. A mean over class indices is then a weighted one.
-    ignore_index : int, default -100
-        The label of rows that count nothing; it may lie among the classes.
-    label_smoothing : float, default 0.0
-        Between 0 and 1: the part of the target that is spread evenly over all classes.
-    z_loss : float, default 0.0
-        This many times the square of the row's logsumexp is added to its loss.
-    softcap : float, optional
-        Logits are replaced by ``softcap * tanh(logits / softcap)``.
+    <logits to softcap>
     reduction : {"mean", "sum", "none"}
         Of the rows' losses. With "none" the gradient of a row is that of its own loss.
     axis : int, default -1
@@ -372,14 +342,7 @@ def cross_entropy_with_grad(
     lse, argmax : ndarray
         If asked for: of the shape of `logits` without `axis`.
 
-    Raises
-    ------
-    IndexError
-        If a label is neither a class nor `ignore_index`. Nothing has been written then.
-    ValueError
-        If an argument has a shape or value that is not allowed.
-    TypeError
-        If an argument has a dtype that is not allowed.
+    <label errors>
 
     Notes
     -----

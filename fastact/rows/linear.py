@@ -8,6 +8,7 @@ import numpy as np
 
 from fastact.rows import reference
 from fastact.rows.cross_entropy import RESULTS, Request, check_labels, checked, gradient_scale, reduced
+from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
 
 BLOCKS, LARGEST_BLOCK = 16, 2**26
@@ -78,6 +79,7 @@ def _layer(
     return _Layer(hidden, weight.astype(dtype, copy=False), bias, request)
 
 
+@documented
 def linear_cross_entropy(
     hidden: Any,
     weight: Any,
@@ -96,16 +98,7 @@ def linear_cross_entropy(
 
     Parameters
     ----------
-    hidden : array_like, shape (..., features)
-        Input of the linear layer; float16, float32 or float64.
-    weight : array_like, shape (classes, features)
-        Its weight.
-    target : array_like of int, shape (...)
-        Class indices.
-    bias : array_like, shape (classes,), optional
-        Its bias.
-    class_weight : array_like, shape (classes,), optional
-        What `cross_entropy` calls ``weight``.
+    <hidden to class_weight>
     ignore_index, label_smoothing, z_loss, softcap, reduction, empty
         As in `cross_entropy`.
 
@@ -114,23 +107,14 @@ def linear_cross_entropy(
     scalar or ndarray
         The loss, of the dtype that `hidden` and `weight` promote to.
 
-    Raises
-    ------
-    IndexError
-        If a label is neither a class nor `ignore_index`.
-    ValueError
-        If an argument has a shape or value that is not allowed.
-    TypeError
-        If an argument has a dtype that is not allowed.
+    <label errors>
 
     Notes
     -----
     Logits are made for a block of rows at a time, a sixteenth of all rows or 64 MiB, in a buffer that all blocks share; float16 is
     multiplied as float32.
 
-    References
-    ----------
-    E. Wijmans et al., Cut Your Losses in Large-Vocabulary Language Models, 2024.
+    <losses paper>
 
     Examples
     --------
@@ -154,6 +138,7 @@ def _loss(request: Request, results: Any, target: Any, dtype: Any, empty: float)
     return loss.reshape(np.shape(target))[()] if request.reduction == "none" else loss
 
 
+@documented
 def linear_cross_entropy_with_grad(
     hidden: Any,
     weight: Any,
@@ -172,16 +157,7 @@ def linear_cross_entropy_with_grad(
 
     Parameters
     ----------
-    hidden : array_like, shape (..., features)
-        Input of the linear layer; float16, float32 or float64.
-    weight : array_like, shape (classes, features)
-        Its weight.
-    target : array_like of int, shape (...)
-        Class indices.
-    bias : array_like, shape (classes,), optional
-        Its bias.
-    class_weight : array_like, shape (classes,), optional
-        What `cross_entropy` calls ``weight``.
+    <hidden to class_weight>
     ignore_index, label_smoothing, z_loss, softcap, reduction, empty
         As in `cross_entropy`. With ``reduction="none"`` the gradients are those of the sum.
 
@@ -194,22 +170,13 @@ def linear_cross_entropy_with_grad(
     grad_bias : ndarray, shape of `bias`
         Only if `bias` was given.
 
-    Raises
-    ------
-    IndexError
-        If a label is neither a class nor `ignore_index`.
-    ValueError
-        If an argument has a shape or value that is not allowed.
-    TypeError
-        If an argument has a dtype that is not allowed.
+    <label errors>
 
     Notes
     -----
     Beside the gradients themselves, a block of logits is all that is allocated: their gradient is written over them.
 
-    References
-    ----------
-    E. Wijmans et al., Cut Your Losses in Large-Vocabulary Language Models, 2024.
+    <losses paper>
 
     Examples
     --------

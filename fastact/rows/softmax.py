@@ -13,6 +13,7 @@ from fastact.maths.exp import exp
 from fastact.maths.logsumexp import exp_at, level, log_excess, reach, reciprocal, total
 from fastact.maths.logsumexp import logsumexp as _logsumexp
 from fastact.rows.axes import Axis, over_axes, reduce_axes
+from fastact.rows.docs import documented
 from fastact.rows.long import LONG, along
 from fastact.rows.record import RowOp, register_row_op, row_ufunc
 from fastact.scalar import scalar
@@ -51,31 +52,22 @@ def _softmax_element(
     return _softmax_share(exp_at(x, base, shift, floor), base, shift, floor, scale, scale_rest, m)
 
 
+@documented
 def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Exponentials along an axis, divided by their sum.
 
     Parameters
     ----------
-    x : array_like
-        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    <x>
     axis : int, tuple of int or None, default -1
         What sums to 1: one axis, several together, or the whole array.
     out : ndarray, optional
         Written to and returned; may be `x` itself.
-    **ufunc_arguments
-        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+    <ufunc_arguments>
 
-    Returns
-    -------
-    ndarray
-        Of the shape of `x` and its dtype.
+    <rows like x>
 
-    Raises
-    ------
-    numpy.exceptions.AxisError
-        If `axis` is not an axis of `x`.
-    TypeError
-        For complex, string and object arrays.
+    <axis and dtype errors>
 
     Notes
     -----
@@ -118,31 +110,22 @@ def _negative(x: Scalar, cap: Scalar) -> Scalar:
     return -x
 
 
+@documented
 def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Softmax of ``-x``: the smallest element gets the largest share.
 
     Parameters
     ----------
-    x : array_like
-        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    <x>
     axis : int, tuple of int or None, default -1
         What sums to 1: one axis, several together, or the whole array.
     out : ndarray, optional
         Written to and returned; may be `x` itself.
-    **ufunc_arguments
-        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+    <ufunc_arguments>
 
-    Returns
-    -------
-    ndarray
-        Of the shape of `x` and its dtype.
+    <rows like x>
 
-    Raises
-    ------
-    numpy.exceptions.AxisError
-        If `axis` is not an axis of `x`.
-    TypeError
-        For complex, string and object arrays.
+    <axis and dtype errors>
 
     Notes
     -----
@@ -188,31 +171,22 @@ def _log_softmax_element(
     return (x - m) - excess
 
 
+@documented
 def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Logarithm of softmax, precise where one element dominates.
 
     Parameters
     ----------
-    x : array_like
-        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    <x>
     axis : int, tuple of int or None, default -1
         Over what the exponentials sum to 1: one axis, several together, or the whole array.
     out : ndarray, optional
         Written to and returned; may be `x` itself.
-    **ufunc_arguments
-        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+    <ufunc_arguments>
 
-    Returns
-    -------
-    ndarray
-        Of the shape of `x` and its dtype.
+    <rows like x>
 
-    Raises
-    ------
-    numpy.exceptions.AxisError
-        If `axis` is not an axis of `x`.
-    TypeError
-        For complex, string and object arrays.
+    <axis and dtype errors>
 
     Notes
     -----
@@ -255,33 +229,27 @@ def _logsumexp_result(m: Scalar, ties: Scalar, rest: Scalar, _: Scalar) -> Scala
     return T(_logsumexp(m, ties, rest))
 
 
+@documented
 def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Logarithm of the sum of exponentials.
 
     Parameters
     ----------
-    x : array_like
-        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    <x>
     axis : int, tuple of int or None, default -1
         Over what is summed: one axis, several together, or the whole array.
     keepdims : bool, default False
         Leave the axes that are summed over in the result, with length 1.
     out : ndarray, optional
         Written to and returned.
-    **ufunc_arguments
-        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+    <ufunc_arguments>
 
     Returns
     -------
     ndarray or scalar
         Of the shape of `x` without `axis`, and of its dtype.
 
-    Raises
-    ------
-    numpy.exceptions.AxisError
-        If `axis` is not an axis of `x`.
-    TypeError
-        For complex, string and object arrays.
+    <axis and dtype errors>
 
     Notes
     -----
@@ -339,6 +307,7 @@ def _softmax_backward_element(
     return output * (grad - product)
 
 
+@documented
 def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Gradient of `softmax` with respect to its input.
 
@@ -348,24 +317,12 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
         Gradient with respect to the output of `softmax`.
     output : array_like
         That output; broadcasts against `grad`.
-    axis : int, tuple of int or None, default -1
-        As it was given to `softmax`.
-    out : ndarray, optional
-        Written to and returned; may be `grad` or `output` itself.
-    **ufunc_arguments
-        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+    <grad and output>
+    <ufunc_arguments>
 
-    Returns
-    -------
-    ndarray
-        Of the broadcast shape of the operands and their dtype.
+    <rows like both>
 
-    Raises
-    ------
-    numpy.exceptions.AxisError
-        If `axis` is not an axis of the operands.
-    TypeError
-        For complex, string and object arrays.
+    <axis and dtype errors>
 
     Notes
     -----
@@ -417,6 +374,7 @@ def _log_softmax_backward_element(
     return fma(-exp(output), total, grad)
 
 
+@documented
 def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Gradient of `log_softmax` with respect to its input.
 
@@ -426,24 +384,12 @@ def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = Non
         Gradient with respect to the output of `log_softmax`.
     output : array_like
         That output; broadcasts against `grad`.
-    axis : int, tuple of int or None, default -1
-        As it was given to `log_softmax`.
-    out : ndarray, optional
-        Written to and returned; may be `grad` or `output` itself.
-    **ufunc_arguments
-        ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.
+    <grad and output>
+    <ufunc_arguments>
 
-    Returns
-    -------
-    ndarray
-        Of the broadcast shape of the operands and their dtype.
+    <rows like both>
 
-    Raises
-    ------
-    numpy.exceptions.AxisError
-        If `axis` is not an axis of the operands.
-    TypeError
-        For complex, string and object arrays.
+    <axis and dtype errors>
 
     Notes
     -----

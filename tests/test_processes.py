@@ -1,0 +1,179 @@
+"""Child processes of every kind compute right answers; what is killed, full or forbidden costs the cache at most."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastact as fa
+
+LARGE = 400_001
+
+WORK = f"""
+import numpy as np, fastact as fa
+x = np.linspace(-4, 4, {LARGE}, dtype="f4")
+logits = x[:400_000].reshape(400, 1000)
+def work(n):
+    \"\"\"Small and large arrays, elementwise and over rows; plain NumPy says what is right.\"\"\"
+    assert (fa.relu(x[:n]) == np.maximum(x[:n], 0)).all()
+    assert np.allclose(fa.silu(x), x / (1 + np.exp(-x)), rtol=1e-5)
+    p = fa.softmax(logits)
+    assert np.allclose(p.sum(-1), 1, rtol=1e-5)
+    return float(fa.cross_entropy(logits, np.zeros(400, int)))
+"""
+
+POOLS = {
+    "multiprocessing, fork": "multiprocessing.get_context('fork').Pool(2)",
+    "multiprocessing, spawn": "multiprocessing.get_context('spawn').Pool(2)",
+    "multiprocessing, forkserver": "multiprocessing.get_context('forkserver').Pool(2)",
+    "concurrent.futures, spawn": "ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('spawn'))",
+    "concurrent.futures, fork": "ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('fork'))",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not every kind of process exists elsewhere")
+@pytest.mark.parametrize("pool", POOLS)
+def test_pools_after_a_parallel_call(pool, python, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        WORK
+        + f"""
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+if __name__ == "__main__":
+    expected = work(10)
+    with {POOLS[pool]} as pool:
+        assert list(pool.map(work, [0, 1, 10, 1000, x.size, 7])) == [expected] * 6
+        assert list(pool.map(fa.gelu, [x[:5]]))[0].tobytes() == fa.gelu(x[:5]).tobytes()
+    assert work(10) == expected
+    print("right")
+"""
+    )
+    assert python("", script=script, flags=["-W", "ignore"]) == "right"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_fork_inside_a_thread(python):
+    code = """
+import os, threading
+expected, statuses = work(10), []
+def forks():
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(work(10) != expected)
+        except BaseException:
+            os._exit(2)
+    statuses.append(os.waitpid(child, 0)[1])
+for _ in range(3):
+    thread = threading.Thread(target=forks)
+    thread.start()
+    work(10)
+    thread.join()
+print(statuses)
+"""
+    assert python(WORK + code, flags=["-W", "ignore"]) == "[0, 0, 0]"
+
+
+def test_joblib(python, tmp_path):
+    pytest.importorskip("joblib")
+    script = tmp_path / "script.py"
+    script.write_text(
+        WORK
+        + """
+from joblib import Parallel, delayed
+if __name__ == "__main__":
+    expected = work(10)
+    for backend in ("loky", "threading"):
+        assert Parallel(2, backend=backend)(delayed(work)(n) for n in (1, 10, x.size, 3)) == [expected] * 4
+        assert Parallel(2, backend=backend)(delayed(fa.mish)(x[:n]) for n in (1, 2))[1].tobytes() == fa.mish(x[:2]).tobytes()
+    print("right")
+"""
+    )
+    assert python("", script=script, flags=["-W", "ignore"]) == "right"
+
+
+def test_everything_public_is_pickled_by_name():
+    import pickle
+
+    cloudpickle = pytest.importorskip("cloudpickle")
+    for name in fa.__all__:
+        public = getattr(fa, name)
+        if callable(public):
+            for module in (pickle, cloudpickle):
+                assert module.loads(module.dumps(public)) is public, name
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[0])
+from kill_rounds import main
+sys.exit(main(["--rounds", "2", "--processes", "4"]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no SIGKILL on this platform")
+def test_processes_that_are_killed_while_they_compile(python):
+    tools = Path(__file__).parent.parent / "tools"
+    if not tools.exists():
+        pytest.skip("an installed package has no tools")
+    assert "every answer was right" in python(KILLED.replace("sys.argv[0]", repr(str(tools))))
+
+
+def test_a_full_disk(python, tmp_path):
+    pytest.importorskip("resource")
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file can grow any more, as on a full disk
+work(10)
+"""
+    python(WORK + code + "print('right')", FASTACT_CACHE_DIR=tmp_path)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()], "half a kernel was left"
+    python(WORK + "work(10)", FASTACT_CACHE_DIR=tmp_path)
+
+
+def test_nothing_is_written_beside_the_package(python, tmp_path):
+    package = Path(fa.__file__).parent
+
+    def files():
+        return {file for file in package.rglob("*") if "__pycache__" not in file.parts}
+
+    before = files()
+    python(WORK + "work(10)", FASTACT_CACHE_DIR=tmp_path, HOME=tmp_path)
+    assert files() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this platform")
+def test_affinity_of_one_processor(python):
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n" + WORK
+    assert python(code + "work(10); print(fa.get_num_threads())") == "1"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_quota_of_a_control_group(files, expected, python, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    code = f"from fastact.engine import threads; threads.CGROUP = {str(tmp_path)!r}\n" + WORK
+    code += "work(10); print(fa.get_num_threads(), threads.default_num_threads()[1])"
+    number, reason = python(code, FASTACT_NUM_THREADS=None).split(" ", 1)
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert int(number) == min(expected or affinity, affinity)
+    assert ("quota of 0.5 processors" in reason) == (expected == 1 and affinity > 1)
+
+
+def test_number_of_threads_in_the_environment(python):
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    for wanted in (1, 2, 99):
+        code = WORK + "work(10); print(fa.get_num_threads())"
+        assert python(code, FASTACT_NUM_THREADS=wanted) == str(min(wanted, affinity))
