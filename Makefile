@@ -23,6 +23,7 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 	$(BIN)/python tools/derive_coefficients.py --check
 	$(BIN)/python tools/stubs.py --check
+	$(BIN)/python tools/readme_table.py --check
 	$(BIN)/python tools/docs.py --check
 
 demo: $(VENV)/ready
@@ -32,8 +33,7 @@ demo: $(VENV)/ready
 smoke: $(VENV)/ready
 	$(BIN)/python examples/digits.py --quick
 	$(BIN)/python tools/sweep.py gelu --quick
-	$(BIN)/python -m benchmarks.compare --quick --op gelu
-	$(BIN)/python -m benchmarks.compare_rows --quick
+	$(BIN)/fastact bench --quick --op gelu softmax cross_entropy_with_grad linear_cross_entropy maxout
 	$(BIN)/python -m benchmarks.startup --quick
 	$(BIN)/fastact info
 	$(BIN)/fastact warmup --op gelu

@@ -1,4 +1,4 @@
-"""Benchmarks: one list of cases (``cases.py``), read by asv, by pytest-benchmark and by ``compare.py``."""
+"""Benchmarks over time, of the cases of ``fastact/bench``: the asv suite, and the same cases under pytest."""
 
 import os
 

@@ -6,8 +6,7 @@ It must load for old commits too, so the ops are named here; a commit without on
 
 import os
 
-from benchmarks.cases import Case, Contender, contenders
-from benchmarks.idioms import IDIOMS
+from benchmarks.harness import case, cases, idioms
 from benchmarks.tracked import Measured, Tracked, function_of, measure_all
 
 ONE_OF_EACH_KIND = (
@@ -23,7 +22,7 @@ ONE_OF_EACH_KIND = (
     "gelu",
     "mish",
 )
-OPS = tuple(IDIOMS) if os.environ.get("FASTACT_BENCH_ALL") else ONE_OF_EACH_KIND
+OPS = tuple(idioms.IDIOMS) if os.environ.get("FASTACT_BENCH_ALL") else ONE_OF_EACH_KIND
 
 
 class Elementwise(Tracked):
@@ -49,12 +48,12 @@ class Overhead(Tracked):
         return measure_all(self.params, _ten_elements, per_call=True)
 
 
-def _contenders(op: str, direction: str, size: int) -> dict[str, Contender]:
-    case = Case(op, direction, "float32", size)
-    function_of(case.name)
-    return contenders(case, peers=("numpy",))
+def _contenders(op: str, direction: str, size: int) -> dict[str, case.Contender]:
+    measured = case.Case(op, direction, "float32", size)
+    function_of(measured.name)
+    return cases.contenders(measured, peers=("numpy",))
 
 
-def _ten_elements(function: str) -> dict[str, Contender]:
+def _ten_elements(function: str) -> dict[str, case.Contender]:
     op = function.removesuffix("_backward")
     return _contenders(op, "forward" if op == function else "backward", 10)

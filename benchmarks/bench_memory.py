@@ -5,23 +5,24 @@ What a process holds anyway (the interpreter, NumPy, the kernel, the inputs) is 
 
 import contextlib
 
-from benchmarks.cases import Contender
-from benchmarks.rows import LINEAR, hidden_arrays, logits_arrays, row_contenders
+from benchmarks.harness import case, cases
+from benchmarks.tracked import function_of
 
-FUNCTIONS = ("cross_entropy_with_grad", *LINEAR)
+FUNCTIONS = ("cross_entropy_with_grad", "linear_cross_entropy", "linear_cross_entropy_with_grad")
 SMALL, ROWS = 8, 1024
 WIDTH, CLASSES = 128, 32_000
 
 
-def _contenders(function: str, rows: int) -> dict[str, Contender]:
-    arrays = hidden_arrays(rows, WIDTH, CLASSES) if function in LINEAR else logits_arrays(rows, CLASSES)
-    return row_contenders(function, arrays)
+def _contenders(function: str, rows: int) -> dict[str, case.Contender]:
+    function_of(function)
+    shape = (rows, WIDTH, CLASSES) if function.startswith("linear_") else (rows, CLASSES)
+    return cases.contenders(case.Case(function, "forward", "float32", rows * CLASSES, "fresh", shape), ("numpy",))
 
 
 class CrossEntropy:
     """1024 rows of 32000 classes, float32: the logits alone are 131 MB."""
 
-    version = "1"
+    version = "2"
     params = (FUNCTIONS, ("fastact", "numpy", "inputs alone"))
     param_names = ("function", "who")
 

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.tables import table
+from benchmarks.harness import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows.append((f"first {options.op} of {size:,}, empty cache", _median(code, repeat, cold=True)))
         rows.append((f"first {options.op} of {size:,}, filled cache", _median(code, repeat)))
     imports_numba = _run(IMPORTED, os.environ) == 1
-    print(table(("", "ms"), [(text, f"{1e3 * seconds:.1f}") for text, seconds in rows], options.markdown))
+    print(tables.table(("", "ms"), [(text, f"{1e3 * seconds:.1f}") for text, seconds in rows], options.markdown))
     print(f"\nimport fastact imports numba: {'yes' if imports_numba else 'no'}")
     return int(imports_numba)
 

@@ -3,71 +3,111 @@
 A group holds the contenders of one case. The test proper: whoever takes part computes the same.
 """
 
-import contextlib
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import bench_elementwise, bench_memory, bench_rows, idioms, rows, targets
-from benchmarks.cases import DIRECTIONS, Case, contenders, every_case, op_names
-from benchmarks.measure import equal_terms, measure
+from benchmarks import bench_elementwise, bench_memory, bench_rows
+from benchmarks.harness import accuracy, case, cases, idioms, measure, peers, rowidioms, rows, targets
 
 SMALL, LARGE = 1_000, 1_000_000
+LARGE_LAYER = 100_000
+"""The matrix product of a linear layer takes longer than all the rest."""
 
 
 def pytest_generate_tests(metafunc: Any) -> None:
     """Parametrise without importing pytest, which asv's environments lack although asv imports this module."""
     if "benchmark" in metafunc.fixturenames:
         timed = metafunc.config.getoption("benchmark_enable")
-        sizes = (SMALL, LARGE) if timed else (SMALL,)
-        both = every_case(op_names(), DIRECTIONS, ("float32",), sizes, ("fresh", "out"))
-        cases = {(case.name, case.size): case for case in both}.values()  # with out= where there is one
-        pairs = [(case, name) for case in cases for name in ("fastact", "numpy", "torch")]
-        metafunc.parametrize(("case", "name"), pairs, ids=[f"{case.name}-{case.size}-{name}" for case, name in pairs])
+        present = [peer for peer in peers.PEERS if peers.installed(peer)]
+        pairs = [
+            (one, name)
+            for one in _cases(timed)
+            for name in ("fastact", *(peer for peer in present if cases.has(peer, one)))
+        ]
+        metafunc.parametrize(("one", "name"), pairs, ids=[f"{one.name}-{one.size}-{name}" for one, name in pairs])
 
 
-def test_contender(benchmark: Any, case: Case, name: str) -> None:
-    benchmark.group = f"{case.name} {case.size}"
-    found = contenders(case, (name,))
-    if name not in found:
-        import pytest
+def _cases(timed: bool) -> list[case.Case]:
+    """Every function, with ``out`` where it has one."""
+    sizes = (SMALL, LARGE) if timed else (SMALL,)
+    both = cases.every_case(cases.op_names(), case.DIRECTIONS, ("float32",), sizes, ("fresh", "out"))
+    found = {(one.name, one.size): one for one in both}.values()
+    return [one for one in found if not (one.op.startswith("linear_") and one.size > LARGE_LAYER)]
 
-        pytest.skip(f"{name} is not installed or has no {case.name}")
-    with equal_terms(1 if benchmark.disabled else 2):
-        expected = _arrays(found["fastact"].result())
+
+def test_contender(benchmark: Any, one: case.Case, name: str) -> None:
+    benchmark.group = f"{one.name} {one.size}"
+    among = [peer for peer in peers.PEERS if peer == name]
+    with peers.equal_terms(1 if benchmark.disabled else 2, among):
+        found = cases.contenders(one, among)
+        expected = _copies(found["fastact"].result())
         run = eval(f"lambda: {found[name].statement}", dict(found[name].names))
-        for got, wanted in zip(_arrays(benchmark(run)), expected, strict=True):
-            np.testing.assert_allclose(got, wanted, rtol=2e-3, atol=2e-5)
+        returned = benchmark(run)
+        got = _copies(found[name].names["out"] if returned is None else returned)
+        for part, wanted in zip(got, expected, strict=True):
+            assert part.dtype == wanted.dtype, "it computes in another dtype, which would be no fair comparison"
+            np.testing.assert_allclose(part, wanted, rtol=2e-3, atol=2e-5)
 
 
-def _arrays(result: Any) -> list[Any]:
-    """A result's arrays, or tensors as arrays, copied."""
-    parts = result if isinstance(result, tuple) else (result,)
-    return [np.copy(part.numpy() if hasattr(part, "numpy") else part) for part in parts]
+def _copies(result: Any) -> list[Any]:
+    return [np.copy(part) for part in accuracy.parts(result)]
 
 
 def test_every_idiom_is_for_an_op() -> None:
-    assert set(idioms.IDIOMS) <= set(op_names()), "benchmarks/idioms.py names ops that the registry lacks"
+    assert set(idioms.IDIOMS) <= set(cases.op_names()), "fastact/bench/idioms.py names ops that the registry lacks"
+
+
+def test_every_function_over_rows_is_a_case() -> None:
+    import fastact
+
+    elementwise = {name for op in fastact.ops for name in (op, f"{op}_backward")}
+    public = {name for name in fastact.__all__ if name not in elementwise and callable(getattr(fastact, name))}
+    others = {
+        "CompilationError",
+        "elementwise",
+        "get_num_threads",
+        "set_num_threads",
+        "show_config",
+        "threads",
+        "warmup",
+    }
+    assert set(rows.ROWS) == public - others, "fastact/bench/rows.py does not have the functions that fastact has"
 
 
 def test_targets_name_ops() -> None:
-    assert set(op_names()) >= targets.EXPONENTIAL | targets.RELU_FAMILY
+    assert set(cases.op_names()) >= targets.EXPONENTIAL | targets.RELU_FAMILY
 
 
 def test_op_without_an_idiom(monkeypatch: Any) -> None:
     monkeypatch.delitem(idioms.IDIOMS, "leaky_relu")
-    for direction in DIRECTIONS:
-        found = contenders(Case("leaky_relu", direction, "float32", SMALL))
-        assert "torch" not in found
+    for direction in case.DIRECTIONS:
+        found = cases.contenders(case.Case("leaky_relu", direction, "float32", SMALL))
+        assert set(found) == {"fastact", "numpy"}
         np.testing.assert_allclose(found["fastact"].result(), found["numpy"].result(), rtol=1e-6)
 
 
 def test_every_variant_measures() -> None:
-    for case in every_case(["silu"], DIRECTIONS, ("float16",), (SMALL,)):
-        cell = measure(case, contenders(case, ("numpy",)), rounds=1, turn=1e-4)
+    for one in cases.every_case(["silu"], case.DIRECTIONS, ("float16",), (SMALL,)):
+        cell = measure.measure(one, cases.contenders(one, ("numpy",)), rounds=1, turn=1e-4)
         assert set(cell["ratio"]) == set(cell["seconds"]) - {"fastact"}
-        assert cell["ratio"], case
+        assert cell["ratio"], one
+        assert cell["ulp"]["fastact"] <= 1, one
+
+
+def test_who_fails_or_returns_double_is_left_out() -> None:
+    one = case.Case("relu", "forward", "float32", SMALL, "fresh")
+    found = cases.contenders(one, ("numpy",))
+    wide = case.Contender("x * 1.0", {"x": found["fastact"].names["x"].astype(np.float64)})
+    failing = case.Contender("nothing", {})
+    cell = measure.measure(one, {**found, "jax": wide, "torch": failing}, rounds=1, turn=1e-4)
+    assert set(cell["ratio"]) == {"numpy"}
+    assert set(cell["ulp"]) == {"fastact", "numpy"}
 
 
 def test_targets_judge_cells() -> None:
@@ -77,55 +117,68 @@ def test_targets_judge_cells() -> None:
     assert "missed in 1" in targets.report([met, missed])
 
 
-def test_row_functions_compute_the_same() -> None:
-    arrays = rows.row_arrays(6, 12) | rows.hidden_arrays(6, 5, 12)
-    for name in (*rows.ROWS, *rows.MAXOUT, *rows.LINEAR):
-        with contextlib.suppress(NotImplementedError):  # it comes with a later commit
-            found = rows.row_contenders(name, arrays)
-            ours, numpys = (_arrays(found[who].result()) for who in ("fastact", "numpy"))
-            for got, wanted in zip(ours, numpys, strict=True):
-                np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-6, err_msg=name)
+def test_every_shape_has_a_target() -> None:
+    ratio = {name: [1.0] * 5 for name in ("numpy", "scipy", "torch", "reading")}
+    for one in cases.SHAPED:
+        cell = {**vars(one), "ratio": ratio, "allocates": []}
+        if not one.shape:
+            del cell["shape"]
+        assert any(target.covers(cell) and target.contender in ratio for target in targets.TARGETS), one
+    over_rows = [target for target in targets.TARGETS if target.what.startswith(("loss", "softmax", "log_s", "maxout"))]
+    for target in over_rows:
+        assert any(target.covers(vars(one)) for one in cases.SHAPED), target
 
 
 def test_numpy_gradients_of_rows() -> None:
     rng = np.random.default_rng(2)
     hidden, weight, grad = rng.normal(size=(6, 5)), rng.normal(size=(12, 5)), rng.normal(size=(6, 12))
     target = rng.integers(0, 12, 6)
-    x, h = hidden @ weight.T, 1e-6
+    x, h, pieces = hidden @ weight.T, 1e-6, 4
+    r = rowidioms
 
     def slope(function: Any, at: Any, step: Any) -> Any:
         return np.sum(function(at + h * step) - function(at - h * step)) / (2 * h)
 
     step = rng.normal(size=x.shape)
-    for function, backward in ((rows.softmax, rows.softmax_backward), (rows.log_softmax, rows.log_softmax_backward)):
+    for function, backward in ((r.softmax, r.softmax_backward), (r.log_softmax, r.log_softmax_backward)):
         expected = slope(lambda x, function=function: grad * function(x), x, step)
         np.testing.assert_allclose(np.sum(backward(grad, function(x)) * step), expected, rtol=1e-6)
-    loss, grad_x = rows.cross_entropy_with_grad(x, target)
-    np.testing.assert_allclose(loss, rows.cross_entropy(x, target))
-    np.testing.assert_allclose(
-        np.sum(grad_x * step), slope(lambda x: rows.cross_entropy(x, target), x, step), rtol=1e-6
-    )
-    _, grad_hidden, grad_weight = rows.linear_cross_entropy_with_grad(hidden, weight, target)
-    along_hidden = slope(lambda hidden: rows.linear_cross_entropy(hidden, weight, target), hidden, hidden)
+    loss, grad_x = r.cross_entropy_with_grad(x, target)
+    np.testing.assert_allclose(loss, r.cross_entropy(x, target))
+    np.testing.assert_allclose(np.sum(grad_x * step), slope(lambda x: r.cross_entropy(x, target), x, step), rtol=1e-6)
+    _, grad_hidden, grad_weight = r.linear_cross_entropy_with_grad(hidden, weight, target)
+    along_hidden = slope(lambda hidden: r.linear_cross_entropy(hidden, weight, target), hidden, hidden)
     np.testing.assert_allclose(np.sum(grad_hidden * hidden), along_hidden, rtol=1e-6)
-    along_weight = slope(lambda weight: rows.linear_cross_entropy(hidden, weight, target), weight, weight)
+    along_weight = slope(lambda weight: r.linear_cross_entropy(hidden, weight, target), weight, weight)
     np.testing.assert_allclose(np.sum(grad_weight * weight), along_weight, rtol=1e-6)
-    which = rows.maxout_with_index(x, rows.PIECES)[1]
-    routed = rows.maxout_backward(grad[:, :3], which, rows.PIECES)
-    expected = slope(lambda x: grad[:, :3] * rows.maxout(x, rows.PIECES), x, step)
+    routed = r.maxout_backward(grad[:, :3], r.maxout_with_index(x, pieces)[1], pieces)
+    expected = slope(lambda x: grad[:, :3] * r.maxout(x, pieces), x, step)
     np.testing.assert_allclose(np.sum(routed * step), expected, rtol=1e-6)
+    gated = slope(lambda x: grad[:, :6] * r.glu(x), x, step)
+    np.testing.assert_allclose(np.sum(r.glu_backward(grad[:, :6], x) * step), gated, rtol=1e-6)
+
+
+def test_error_functions_beyond_float64() -> None:
+    import pytest
+
+    mpmath = pytest.importorskip("mpmath")
+    if np.finfo(np.longdouble).nmant < 60:
+        pytest.skip("longdouble is float64 here")
+    x = np.array([-9.0, -1.6, -1.4, -1e-3, 1e-9, 0.5, 1.4, 1.49, 1.5, 3.0, 8.0])
+    maths = accuracy._maths(np.longdouble)
+    with mpmath.workdps(40):
+        for name in ("erf", "erfc"):
+            for at, got in zip(x, getattr(maths, name)(x), strict=True):
+                exact, high = getattr(mpmath, name)(at), float(got)
+                low = float(got - high)
+                assert abs((mpmath.mpf(high) + low - exact) / exact) < 1e-17, (name, at)
 
 
 def test_asv_benchmarks_return_samples(monkeypatch: Any) -> None:
-    import fastact
-
-    monkeypatch.setattr(bench_elementwise.Elementwise, "params", (("gelu", "exp"), DIRECTIONS, (100,)))
+    monkeypatch.setattr(bench_elementwise.Elementwise, "params", (("gelu", "exp"), case.DIRECTIONS, (100,)))
     monkeypatch.setattr(bench_rows, "SHAPES", dict.fromkeys(bench_rows.SHAPES, (4, 8)))
     monkeypatch.setattr(bench_memory, "ROWS", 2)
     monkeypatch.setattr(bench_memory, "CLASSES", 12)
-    for name, op in {**rows.ROWS, **rows.MAXOUT, **rows.LINEAR}.items():  # as if this commit had them all
-        if name not in fastact.__all__:
-            monkeypatch.setattr(fastact, name, op.numpy, raising=False)
     suite = (bench_elementwise.Elementwise, bench_elementwise.Overhead, bench_rows.Rows, bench_rows.Maxout)
     for benchmark in (benchmark() for benchmark in suite):
         measured = benchmark.setup_cache()
@@ -144,10 +197,38 @@ def test_asv_benchmarks_return_samples(monkeypatch: Any) -> None:
 def test_asv_benchmarks_of_a_commit_without_the_function(monkeypatch: Any) -> None:
     import pytest
 
-    monkeypatch.setitem(rows.ROWS, "not_yet", rows.RowOp("x", rows.softmax))
     monkeypatch.setattr(bench_elementwise.Elementwise, "params", (("exp",), ("backward",), (10,)))
     monkeypatch.setattr(bench_rows.Rows, "params", (("not_yet",), ("1000 x 1000",)))
     for benchmark in (bench_elementwise.Elementwise(), bench_rows.Rows()):
         (combination,) = itertools.product(*benchmark.params)
         with pytest.raises(NotImplementedError, match="this commit has no"):
             benchmark.setup(benchmark.setup_cache(), *combination)
+
+
+OLDER = """
+import numpy
+ops = {}
+def softmax(x):
+    e = numpy.exp(x)
+    return e / e.sum(-1, keepdims=True)
+"""
+USE = """
+import importlib.util, itertools
+import fastact
+assert importlib.util.find_spec("fastact.bench") is None, fastact.__file__
+from benchmarks.bench_rows import Rows
+Rows.params = (("softmax", "log_softmax"), ("1000 x 1000",))
+rows = Rows()
+measured = rows.setup_cache()
+print(*(getattr(measured[combination], "keys", lambda: ["n/a"])() for combination in measured))
+"""
+
+
+def test_asv_benchmarks_beside_an_older_fastact(tmp_path: Path) -> None:
+    (tmp_path / "fastact").mkdir()
+    (tmp_path / "fastact" / "__init__.py").write_text(OLDER)
+    (tmp_path / "benchmarks").symlink_to(Path(__file__).resolve().parent, target_is_directory=True)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", USE], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "dict_keys(['fastact', 'numpy']) ['n/a']"

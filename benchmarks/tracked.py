@@ -10,8 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.cases import Contender
-from benchmarks.measure import take_turns
+from benchmarks.harness import case, measure
 
 ROUNDS = 9
 
@@ -23,7 +22,7 @@ Measured = dict[tuple[Any, ...], Times | Exception]
 
 
 def measure_all(
-    params: Sequence[Sequence[Any]], contenders: Callable[..., Mapping[str, Contender]], per_call: bool = False
+    params: Sequence[Sequence[Any]], contenders: Callable[..., Mapping[str, case.Contender]], per_call: bool = False
 ) -> Measured:
     """Nanoseconds per element of ``x``, or per call, round by round for every combination of parameters.
 
@@ -38,7 +37,7 @@ def measure_all(
             for contender in pair.values():
                 contender.result()
             scale = 1e9 / (1 if per_call else found["fastact"].names["x"].size)
-            times = take_turns(pair, ROUNDS)
+            times = measure.take_turns(pair, ROUNDS)
             measured[combination] = {name: [scale * seconds for seconds in times[name]] for name in pair}
         except Exception as error:  # the other combinations are measured all the same
             measured[combination] = error

@@ -90,7 +90,7 @@ def test_a_folder_in_place_of_a_file_costs_only_the_cache(python, folder):
     assert python(USE, FASTACT_CACHE_DIR=folder) == "compiled"
 
 
-def test_any_edit_of_the_sources_compiles_anew(python, folder, tmp_path):
+def test_any_edit_of_a_kernels_sources_compiles_anew(python, folder, tmp_path):
     copy = tmp_path / "copy" / "fastact"
     shutil.copytree(Path(fa.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
     path = os.pathsep.join([str(copy.parent), os.environ.get("PYTHONPATH", "")])
@@ -110,13 +110,18 @@ def test_any_edit_of_the_sources_compiles_anew(python, folder, tmp_path):
     assert run(USE) == "compiled"
     assert run(USE) == "loaded"
     seen = {digest()}
-    sources = sorted(copy.rglob("*.py"))
+    callers = {folder: sorted((copy / folder).rglob("*.py")) for folder in cache.MAKE_NO_KERNEL}
+    assert all(callers.values()), "a folder that makes no kernel is gone"
+    sources = sorted(set(copy.rglob("*.py")).difference(*callers.values()))
     for source in sources:
         text = source.read_text()
         source.write_text(text + "\n# edited\n")
         seen.add(digest())
         source.write_text(text)
     assert len(seen) == 1 + len(sources), "an edit of some source left the digest as it was"
+    for source in (files[-1] for files in callers.values()):
+        source.write_text(source.read_text() + "\n# edited\n")
+    assert digest() in seen, "an edit that no kernel is made from changed the digest"
     assert run(USE) == "loaded", "the sources are as they were"
     edited = copy / "maths" / "exp.py"
     edited.write_text(edited.read_text() + "\n# edited\n")

@@ -6,11 +6,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import accuracy_page
+import performance
 import pictures
 import reference_pages
 from pages import main
 
-GENERATORS = (pictures.write, reference_pages.write, accuracy_page.write)
+GENERATORS = (pictures.write, reference_pages.write, accuracy_page.write, performance.write)
 
 
 def write(check: bool) -> bool:

@@ -1,6 +1,6 @@
 """What others compute for each of our functions, as functions of float32 arrays: for measuring their errors.
 
-The statements for NumPy, SciPy and PyTorch are those that the benchmarks time.
+The statements are those that the benchmarks time.
 """
 
 import importlib
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.idioms import IDIOMS, Idiom, fresh
+from fastact.bench.idioms import IDIOMS, Idiom, fresh
 from tests.ulp import parameters, split
 
 PEERS = {"torch": "PyTorch", "jax": "JAX", "numpy": "NumPy and SciPy"}
@@ -17,37 +17,37 @@ PEERS = {"torch": "PyTorch", "jax": "JAX", "numpy": "NumPy and SciPy"}
 
 PACKAGES = {"torch": ("torch",), "jax": ("jax", "jaxlib"), "numpy": ("numpy", "scipy")}
 
-JAX = {
-    "exp": "jnp.exp(x)",
-    "expm1": "jnp.expm1(x)",
-    "log": "jnp.log(x)",
-    "log1p": "jnp.log1p(x)",
-    "erf": "special.erf(x)",
-    "elu": "nn.elu(x)",
-    "selu": "nn.selu(x)",
-    "celu": "nn.celu(x)",
-    "silu": "nn.silu(x)",
-    "gelu": "nn.gelu(x, approximate=False)",
-    "gelu_tanh": "nn.gelu(x)",
-    "mish": "nn.mish(x)",
-    "squareplus": "nn.squareplus(x)",
-    "relu": "nn.relu(x)",
-    "relu6": "nn.relu6(x)",
-    "leaky_relu": "nn.leaky_relu(x)",
-    "prelu": "nn.leaky_relu(x, 0.25)",
-    "hard_tanh": "nn.hard_tanh(x)",
-    "hard_sigmoid": "nn.hard_sigmoid(x)",
-    "hard_swish": "nn.hard_swish(x)",
-    "sigmoid": "nn.sigmoid(x)",
-    "log_sigmoid": "nn.log_sigmoid(x)",
-    "softplus": "nn.softplus(x)",
-    "tanh": "jnp.tanh(x)",
-    "softsign": "nn.soft_sign(x)",
-    "swiglu": "nn.silu(x) * value",
-    "geglu": "nn.gelu(x, approximate=False) * value",
-    "reglu": "nn.relu(x) * value",
-}
-"""JAX has no benchmark, so its statements are here; where one is missing, it has no such function."""
+JAX = (
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "erf",
+    "elu",
+    "selu",
+    "celu",
+    "silu",
+    "gelu",
+    "gelu_tanh",
+    "mish",
+    "squareplus",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "prelu",
+    "hard_tanh",
+    "hard_sigmoid",
+    "hard_swish",
+    "sigmoid",
+    "log_sigmoid",
+    "softplus",
+    "tanh",
+    "softsign",
+    "swiglu",
+    "geglu",
+    "reglu",
+)
+"""What JAX has a function for; the benchmarks also time expressions of it."""
 
 
 def computed(peer: str, name: str, x: Any) -> Any:
@@ -88,8 +88,8 @@ def _jax(name: str, backward: bool, arrays: Mapping[str, Any]) -> Any:
     if name not in JAX:
         return None
     jax = importlib.import_module("jax")
-    names = {"jnp": jax.numpy, "nn": jax.nn, "special": importlib.import_module("jax.scipy.special")}
-    function: Callable[..., Any] = eval(f"lambda x, value: {JAX[name]}", names)
+    names = {"jnp": jax.numpy, "nn": jax.nn, "lax": jax.lax, "weight": 0.25}
+    function: Callable[..., Any] = eval(f"lambda x, value: {IDIOMS[name].jax}", names)
     if backward:
         function = jax.vmap(jax.grad(function))
     return jax.jit(function)(arrays["x"], arrays.get("value", arrays["x"]))

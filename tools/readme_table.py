@@ -1,18 +1,21 @@
-"""The table of speeds in README.md, from a result of ``benchmarks/compare.py``.
+"""The table of speeds in README.md, from a result of ``fastact bench``.
 
 ``python tools/readme_table.py benchmarks/results/FILE.json`` rewrites what stands between the two markers; with
-``--check`` it only says whether that is fresh. Without a file it takes the newest of
-``benchmarks/results``, by the date inside.
+``--check`` it only says whether that is fresh. Without a file it takes the newest of ``benchmarks/results`` that has
+every column, by the date inside.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
+from kept import RESULTS, results
+from pages import ROOT, write_or_check
+
+from fastact.bench.report import TITLES, conditions
+from fastact.bench.results import Result, ResultError
+
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 SIZES = {10_000: "1e4", 1_000_000: "1e6", 16_000_000: "16e6"}
@@ -21,13 +24,6 @@ COLUMNS = [
     ("backward", "torch", 1_000_000),
     ("backward", "numpy", 1_000_000),
 ]
-NAMES = {"torch": "PyTorch", "numpy": "NumPy"}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """What a benchmark kept."""
-    result: dict[str, Any] = json.loads(path.read_text())
-    return result
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,40 +40,34 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{options.readme} must hold {BEGIN} and, after it, {END}, once each")
     head, tail = before.split(BEGIN)[0], before.split(END)[1]
     after = f"{head}{BEGIN}\n{block(_result(parser, options.file))}\n{END}{tail}"
-    if after == before:
-        return 0
-    if options.check:
-        print(
-            f"{options.readme} is stale: run python tools/readme_table.py {options.file or ''}".rstrip(),
-            file=sys.stderr,
-        )
-        return 1
-    options.readme.write_text(after, encoding="utf-8")
-    return 0
+    return int(not write_or_check(options.readme, after, options.check))
 
 
-def _result(parser: argparse.ArgumentParser, file: Path | None) -> dict[str, Any]:
+def _result(parser: argparse.ArgumentParser, file: Path | None) -> Result:
     try:
-        files = [file] if file else sorted(RESULTS.glob("*.json"))
-        found = [result for result in map(_read, files) if "cells" in result]  # compare_rows keeps other figures
-    except (OSError, ValueError) as error:
-        parser.error(f"cannot read the result: {error}")
-    if not found:
-        parser.error(f"no result in {RESULTS}: make one with python -m benchmarks.compare --json FILE")
-    newest: dict[str, Any] = max(found, key=lambda result: str(result["date"]))
-    return newest
+        found = results([file] if file else None)
+    except ResultError as error:
+        parser.error(str(error))
+    whole = found if file else [result for result in found if {cell["size"] for cell in _shown(result)} >= set(SIZES)]
+    if not whole:
+        parser.error(f"no result in {RESULTS}: make one with fastact bench --json FILE")
+    return whole[-1]
 
 
-def block(result: dict[str, Any]) -> str:
-    """The machine, the versions and a row for each op that has a float32 ``out=`` cell of a size in ``SIZES``."""
-    cells = {
-        (cell["op"], cell["direction"], cell["size"]): cell
+def _shown(result: Result) -> list[dict[str, Any]]:
+    """The float32 cells of elementwise ops; with fresh results where a backward takes no ``out=``."""
+    return [
+        cell
         for cell in result["cells"]
-        # An op whose backward takes no out= is shown with fresh results.
-        if cell["dtype"] == "float32" and (cell["variant"] == "out" or _lacks_out(result, cell))
-    }
+        if cell["dtype"] == "float32" and "shape" not in cell and (cell["variant"] == "out" or _lacks_out(result, cell))
+    ]
+
+
+def block(result: Result) -> str:
+    """The machine, the versions and a row for each op that has a float32 ``out=`` cell of a size in ``SIZES``."""
+    cells = {(cell["op"], cell["direction"], cell["size"]): cell for cell in _shown(result)}
     ops = list(dict.fromkeys(op for op, direction, size in cells if direction == "forward" and size in SIZES))
-    titles = [f"{NAMES[peer]} {SIZES[size]}{' backward' * (way == 'backward')}" for way, peer, size in COLUMNS]
+    titles = [f"{TITLES[peer]} {SIZES[size]}{' backward' * (way == 'backward')}" for way, peer, size in COLUMNS]
     rows = [["", "ns", *titles], [":--", *["--:"] * (1 + len(titles))]]
     for op in ops:
         at_million = cells.get((op, "forward", 1_000_000))
@@ -86,7 +76,7 @@ def block(result: dict[str, Any]) -> str:
     return "\n".join([_conditions(result), "", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def _lacks_out(result: dict[str, Any], cell: dict[str, Any]) -> bool:
+def _lacks_out(result: Result, cell: dict[str, Any]) -> bool:
     place = ("op", "direction", "dtype", "size")
     return cell["variant"] == "fresh" and not any(
         other["variant"] == "out" and all(other[name] == cell[name] for name in place) for other in result["cells"]
@@ -101,20 +91,13 @@ def _ratio(cell: dict[str, Any] | None, peer: str) -> str:
     return f"{middle:.{1 if middle < 100 else 0}f}{'*' * (peer in cell['allocates'])}"
 
 
-def _conditions(result: dict[str, Any]) -> str:
-    machine, versions = result["machine"], result["versions"]
-    caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items() if "instruction" not in name)
-    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
-    threads = f"{result['threads']} thread{'s' * (result['threads'] > 1)}"
+def _conditions(result: Result) -> str:
     lines = [
         "Nanoseconds per element of fastact at 1e6 elements, then the time of others over fastact's, by size; float32,",
         "written to `out=` (*: the other has no `out=` and allocates). NumPy stands for the best NumPy or SciPy",
-        "expression (`benchmarks/idioms.py`). PyTorch's gradients of sigmoid and tanh start from the saved output.",
-        f"{result['date']}, {machine['processor']}, {threads} on {machine['cores']} cores ({caches});",
-        f"{packages}.",
+        "expression (`fastact/bench/idioms.py`). PyTorch's gradients of sigmoid and tanh start from the saved output.",
+        *conditions(result),
     ]
-    if result["busy"]:
-        lines.append("**Other programs were running: do not trust these figures.**")
     return "\n".join(lines)
 
 

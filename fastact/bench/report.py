@@ -1,0 +1,113 @@
+"""Cells as text: what ``fastact bench`` prints, and the words and numbers that its pages share."""
+
+from collections.abc import Iterable, Sequence
+
+from .measure import Cell
+from .peers import PEERS
+from .results import Result
+from .tables import table
+
+TITLES = {"numpy": "NumPy", "numexpr": "NumExpr", "torch": "PyTorch", "jax": "JAX", "onnxruntime": "ONNX Runtime"}
+"""What the peers call themselves."""
+
+NOTE = """\
+fastact: the quickest call, and by how much the third quartile of the rounds is above it; GB/s: what is read and written,
+once; ULP: the largest error of the result in units of its last place, on a sample. Others: the quickest call, and the
+median of its ratio to fastact's in the same round (quartiles); *: allocates its result, for want of an out. "slower than"
+names who was quicker than fastact, with ~ where the quartiles lie on both sides of 1."""
+
+
+def report(cells: Sequence[Cell], markdown: bool = False) -> str:
+    """A table of cells, and what its columns mean."""
+    columns = peers_in(cells)
+    head = ["op", "direction", "dtype", "size", "variant", "fastact", "GB/s", "ULP", *columns, "also", "slower than"]
+    rows = [
+        [
+            *place(cell),
+            own_time(cell),
+            *quality(cell),
+            *(ratio(cell, name) for name in columns),
+            _also(cell),
+            losses(cell),
+        ]
+        for cell in cells
+    ]
+    return f"{table(head, rows, markdown)}\n\n{NOTE}"
+
+
+def peers_in(cells: Iterable[Cell]) -> list[str]:
+    """The peers that take part in any of the cells."""
+    found = {name for cell in cells for name in cell["ratio"]}
+    return [peer for peer in PEERS if peer in found]
+
+
+def place(cell: Cell) -> list[str]:
+    """The op, direction, dtype, size or shape and variant."""
+    op = " ".join(filter(None, (cell["op"], cell.get("setting", ""))))
+    return [op, cell["direction"], cell["dtype"], size(cell), cell["variant"]]
+
+
+def size(cell: Cell) -> str:
+    """The number of elements, or the shape of a cell that has one."""
+    return " x ".join(map(str, cell["shape"])) if "shape" in cell else f"{cell['size']:,}"
+
+
+def own_time(cell: Cell) -> str:
+    """The quickest call of fastact and its spread, where the result says it."""
+    quickest = cell["seconds"]["fastact"]
+    if "spread" not in cell:
+        return time(quickest)
+    return f"{time(quickest)} +{cell['spread']['fastact'][3] / quickest - 1:.0%}"
+
+
+def quality(cell: Cell) -> tuple[str, str]:
+    """Gigabytes per second and the largest error, where the result says them."""
+    rate = f"{cell['bytes'] / cell['seconds']['fastact'] / 1e9:.3g}" if "bytes" in cell else ""
+    ulp = cell.get("ulp", {}).get("fastact")
+    return rate, "" if ulp is None else f"{ulp:.2f}"
+
+
+def ratio(cell: Cell, name: str) -> str:
+    """The time of another contender, its ratio to fastact's and the quartiles of that; empty where it takes no part."""
+    if name not in cell["ratio"]:
+        return ""
+    _, low, middle, high, _ = cell["ratio"][name]
+    star = "*" if name in cell["allocates"] else ""
+    return f"{time(cell['seconds'][name])}{star}  {middle:.2f} ({low:.2f}-{high:.2f})"
+
+
+def losses(cell: Cell) -> str:
+    """The names of those that were quicker than fastact."""
+    return ", ".join(f"{'' if cell['ratio'][name][3] < 1 else '~'}{name}" for name in winners(cell))
+
+
+def winners(cell: Cell) -> list[str]:
+    """The peers that were quicker than fastact in most rounds."""
+    return [name for name in (*PEERS, "scipy") if name in cell["ratio"] and cell["ratio"][name][2] < 1]
+
+
+def _also(cell: Cell) -> str:
+    """The contenders that are no peers."""
+    return ", ".join(f"{name} {ratio(cell, name)}" for name in cell["ratio"] if name not in PEERS)
+
+
+def time(seconds: float) -> str:
+    """A time in a unit that suits it."""
+    for unit, factor in (("ns", 1e9), ("us", 1e6), ("ms", 1e3)):
+        if seconds * factor < 1000:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def conditions(result: Result) -> list[str]:
+    """The date and machine, and the versions, in a line each; and a warning if other programs were running."""
+    machine = result["machine"]
+    caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items() if "instruction" not in name)
+    threads = f"{result['threads']} thread{'s' * (result['threads'] > 1)}"
+    lines = [
+        f"{result['date']}, {machine['processor']}, {threads} on {machine['cores']} cores ({caches});",
+        f"{', '.join(f'{name} {version}' for name, version in result['versions'].items())}.",
+    ]
+    if result["busy"]:
+        lines.append("**Other programs were running: do not trust these figures.**")
+    return lines

@@ -1,0 +1,179 @@
+"""Write ``docs/performance.md`` from what ``fastact bench`` kept in ``benchmarks/results``; ``--check`` only compares.
+
+Every measured cell is on the page, those in which a peer is quicker too.
+"""
+
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kept import results
+from pages import DOCS, main, write_or_check
+
+import fastact
+from fastact.bench import report, rows, targets
+from fastact.bench.case import DTYPES, VARIANT_SIZES
+from fastact.bench.results import Result, merged
+from fastact.bench.tables import table
+
+PAGE = DOCS / "performance.md"
+
+HEAD = """\
+<!-- Written by tools/performance.py from benchmarks/results: do not edit. -->
+# Performance
+
+fastact against what people use today: the quickest expression of NumPy and SciPy, NumExpr, PyTorch, JAX and ONNX Runtime, as
+far as they were installed. All take turns in one process, with the same number of threads; `fastact/bench/idioms.py` and
+`fastact/bench/rows.py` hold what each of them runs. Measure on your own machine:
+
+```sh
+pip install "fastact[bench,peers]"
+fastact bench --op gelu softmax --size 1e4 1e6
+fastact bench --json FILE             # everything below but the shapes: hours
+fastact bench --shapes --json FILE    # the shapes that the functions over rows have targets for
+fastact bench --targets --json FILE   # the verdicts on what FILE holds
+```
+"""
+
+VARIANTS = tuple(VARIANT_SIZES)
+
+NOTE = """\
+Ratios are a peer's time over fastact's, the median of the rounds with its quartiles: above 1 fastact is quicker; **bold**: the
+peer is. *: the peer has no `out=` and allocates. GB/s counts what is read and written, once. ULP is the largest error of the
+result, on a sample, in units of its last place. Also: `relu` and `reading`, which only move memory; `np.exp`, the cost of a call;
+and for the variants fastact `out-of-place`, `contiguous` and in `float32`."""
+
+FAMILIES = {
+    "elementary": "Exponential, logarithm and error function",
+    "sigmoidal": "Sigmoidal",
+    "gated": "Self-gated",
+    "exponential": "Exponential units",
+    "piecewise": "Piecewise linear",
+    "gates": "Gated units",
+    "softmax": "Softmax",
+    "cross_entropy": "Cross-entropy",
+    "linear": "Linear layer and cross-entropy",
+    "maxouts": "Maxout",
+}
+"""Titles by the last part of the module that defines an op, in the page's order."""
+
+
+def write(check: bool, path: Path = PAGE) -> bool:
+    """Write or check the page; whether it is fresh."""
+    return write_or_check(path, page(results()), check)
+
+
+def page(found: Sequence[Result]) -> str:
+    """The page of some results, those of the same machine, versions and threads as one."""
+    sections = [section for result in _joined(found) for section in _sections(result)]
+    return "\n\n".join([HEAD.strip(), *sections]) + "\n"
+
+
+def _joined(found: Sequence[Result]) -> list[Result]:
+    joined: list[Result] = []
+    for result in found:
+        for other in joined:
+            if all(other[name] == result[name] for name in ("machine", "versions", "threads")):
+                other["cells"] = merged(other["cells"], result["cells"])
+                other["busy"] = other["busy"] or result["busy"]
+                other["date"] = result["date"]
+                break
+        else:
+            joined.append(dict(result))
+    return joined[::-1]
+
+
+def _sections(result: Result) -> Iterator[str]:
+    machine, cells = result["machine"], sorted(result["cells"], key=_position)
+    yield f"## {machine['processor']}, {machine['cores']} cores"
+    yield "\n".join(report.conditions(result))
+    yield NOTE
+    of_family = _by(cells, _family)
+    titles = dict.fromkeys([*FAMILIES.values(), *sorted(of_family)])
+    families = {title: of_family[title] for title in titles if title in of_family}
+    yield "### By family"
+    yield _summary(families)
+    yield "### Targets"
+    yield targets.report(cells, markdown=True)
+    for title, of_title in families.items():
+        yield from _family_section(title, of_title)
+
+
+def _position(cell: Any) -> tuple[Any, ...]:
+    """By size, the plainest variant first."""
+    return (
+        "shape" in cell,
+        cell["size"] * ("shape" not in cell),
+        DTYPES.index(cell["dtype"]),
+        VARIANTS.index(cell["variant"]),
+    )
+
+
+def _summary(families: dict[str, list[Any]]) -> str:
+    """How each peer does in each family, in one line."""
+    lines = []
+    for title, cells in families.items():
+        for peer in report.peers_in(cells):
+            middles = [cell["ratio"][peer][2] for cell in cells if peer in cell["ratio"]]
+            quicker = sum(middle < 1 for middle in middles)
+            spread = [f"{value:.2f}" for value in (min(middles), statistics.median(middles), max(middles))]
+            lines.append([title, report.TITLES[peer], str(len(middles)), *spread, f"{quicker} of {len(middles)}"])
+    head = ["family", "peer", "cells", "least ratio", "median", "greatest", "peer is quicker"]
+    return table(head, lines, markdown=True)
+
+
+def _family_section(title: str, cells: list[Any]) -> Iterator[str]:
+    yield f"### {title}"
+    for size, of_size in _by(cells, _size).items():
+        yield f"#### {title}: {size}"
+        peers = report.peers_in(of_size)
+        head = ["", "dtype", "variant", "fastact", "GB/s", "ULP", *(report.TITLES[peer] for peer in peers), "also"]
+        yield table(head, [_row(cell, peers) for cell in of_size], markdown=True)
+
+
+def _row(cell: Any, peers: Sequence[str]) -> list[str]:
+    op, direction, dtype, size, variant = report.place(cell)
+    name, _, setting = op.partition(" ")
+    texts = [f"`{name}`", setting, direction * (direction == "backward"), size * ("shape" in cell)]
+    ratios = [_ratio(cell, peer) for peer in peers]
+    also = ", ".join(f"{name} {_ratio(cell, name)}" for name in cell["ratio"] if name not in report.TITLES)
+    return [" ".join(filter(None, texts)), dtype, variant, report.own_time(cell), *report.quality(cell), *ratios, also]
+
+
+def _ratio(cell: Any, peer: str) -> str:
+    if peer not in cell["ratio"]:
+        return ""
+    _, low, middle, high, _ = cell["ratio"][peer]
+    bold = "**" * (middle < 1)
+    star = "\\*" if peer in cell["allocates"] else ""
+    return f"{bold}{middle:.2f}{bold}{star} ({low:.2f}-{high:.2f})"
+
+
+def _family(cell: Any) -> str:
+    """The title of the family that a cell's op belongs to."""
+    op = cell["op"]
+    if op in fastact.ops:
+        module = fastact.ops[op].forward.__module__
+    elif op in rows.op_names():
+        module = getattr(fastact, op).__globals__["__name__"]
+    else:
+        return "Ops of earlier versions"
+    name = module.rpartition(".")[2]
+    return FAMILIES.get(name, name)
+
+
+def _size(cell: Any) -> str:
+    return "shapes of their own" if "shape" in cell else f"{cell['size']:,} elements"
+
+
+def _by(cells: Iterable[Any], key: Callable[[Any], str]) -> dict[str, list[Any]]:
+    groups: dict[str, list[Any]] = {}
+    for cell in cells:
+        groups.setdefault(key(cell), []).append(cell)
+    return groups
+
+
+if __name__ == "__main__":
+    sys.exit(main(__doc__, write))
