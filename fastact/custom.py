@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, overload
 
-from fastact.engine.ufunc import Kernel, make_ufunc
+from fastact.engine.ufunc import Kernel, attribute_name, make_ufunc
 from fastact.registry import with_parameters
 from fastact.scalar import scalar
 
@@ -101,9 +101,9 @@ def _public(named_by: Any, formula: Any, parameters: list[inspect.Parameter], co
         salt=_salt(formula),
     )
     doc = inspect.getdoc(named_by) or ""
-    ufunc = make_ufunc(kernel, name, doc, named_by.__module__)
     if not parameters:
-        return ufunc
+        return make_ufunc(kernel, name, doc, named_by.__module__)
+    ufunc: Any = make_ufunc(kernel, attribute_name(name), doc, named_by.__module__)
     function = with_parameters(ufunc, {p.name: p for p in parameters}, 1 + backward)
     function.__name__, function.__qualname__ = name, named_by.__qualname__ + suffix
     function.__module__, function.__doc__, function.ufunc = named_by.__module__, doc, ufunc

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from fastact.activations.common import INF, unless_nan
+from fastact.containers import like
 from fastact.engine.rowwise import RowwiseKernel
 from fastact.engine.ufunc import Kernel, make_ufunc
 from fastact.maths.erf import gelu, gelu_derivative
@@ -198,7 +199,7 @@ def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
     >>> float(fa.glu([3.0, 0.0])[0])
     1.5
     """
-    x = np.asanyarray(x)
+    given, x = x, np.asanyarray(x)
     axis, half = _half(x, axis)
     shape = (*x.shape[:axis], half, *x.shape[axis + 1 :])
     ufunc, over_rows = _ufuncs(GLU)
@@ -206,11 +207,12 @@ def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
     if out is not None:
         _require_shape(out, shape)
     if not (_in_rows(x, axis, half) and (out is None or _in_rows(out, axis, half))):
-        return ufunc(gate, value, out)
+        result = ufunc(gate, value, out)
+        return like(given, result) if out is None else out
     value, gate = _rows(x, axis, 2)
     (result,) = (None,) if out is None else _rows(out, axis, 1)
     result = over_rows(gate, value, result)
-    return result.reshape(shape) if out is None else out
+    return like(given, result.reshape(shape)) if out is None else out
 
 
 def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
@@ -252,23 +254,28 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     Dauphin, Fan, Auli & Grangier (2017), Language modeling with gated convolutional networks, arXiv:1612.08083.
     """
     weak = grad if isinstance(grad, int | float) else np.asarray(grad)  # of a Python number NumPy takes the value alone
-    grad, x = np.asarray(grad), np.asanyarray(x)
+    given, grad, x = x, np.asarray(grad), np.asanyarray(x)
     axis, half = _half(x, axis)
     shape = (*x.shape[:axis], half, *x.shape[axis + 1 :])
     ufunc, over_rows = _ufuncs(GLU_BACKWARD)
     if out is None:
-        out = np.empty(x.shape, np.result_type(weak, x, np.float16))
+        result = np.empty(x.shape, np.result_type(weak, x, np.float16))
     else:
         _require_shape(out, x.shape)
+        result = out
     if grad.ndim and grad.shape != shape:
         weak = grad = np.broadcast_to(grad, shape)
-    if _in_rows(x, axis, half) and _in_rows(out, axis, half) and grad.shape == shape and _in_rows(grad, axis, half):
-        (grad,), (value, gate), (grad_value, grad_gate) = _rows(grad, axis, 1), _rows(x, axis, 2), _rows(out, axis, 2)
+    if _in_rows(x, axis, half) and _in_rows(result, axis, half) and grad.shape == shape and _in_rows(grad, axis, half):
+        (grad,), (value, gate), (grad_value, grad_gate) = (
+            _rows(grad, axis, 1),
+            _rows(x, axis, 2),
+            _rows(result, axis, 2),
+        )
         over_rows(grad, gate, value, grad_gate, grad_value)
-        return out
-    (value, gate), (grad_value, grad_gate) = _halves(x, axis, half), _halves(out, axis, half)
-    ufunc(weak, gate, value, grad_gate, grad_value)
-    return out
+    else:
+        (value, gate), (grad_value, grad_gate) = _halves(x, axis, half), _halves(result, axis, half)
+        ufunc(weak, gate, value, grad_gate, grad_value)
+    return like(given, result) if out is None else out
 
 
 LONG = 1 << 18

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from fastact.containers import like
 from fastact.engine.piecekernel import MOST_PIECES, PieceKernel
 from fastact.engine.ufunc import make_ufunc
 
@@ -162,7 +163,7 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     >>> fa.maxout_backward([5.0, 6.0], [1, 0], 2)
     array([0., 5., 6., 0.])
     """
-    grad, which = np.asarray(grad), np.asarray(which)
+    given, grad, which = grad, np.asarray(grad), np.asarray(which)
     if which.dtype.kind not in "iu":
         raise TypeError(f"which must be of integers, got {which.dtype}")
     position = normalize_axis_index(axis, which.ndim)
@@ -171,17 +172,18 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     shape = (*which.shape[:position], length, *which.shape[position + 1 :])
     if out is None:
         dtype = np.result_type(grad, np.float16)
-        out = np.empty(shape, dtype if dtype.char in "efd" else np.float64)  # the ufunc refuses the others
+        result = np.empty(shape, dtype if dtype.char in "efd" else np.float64)  # the ufunc refuses the others
     else:
         _require_shape("out", out, shape)
+        result = out
     grad, which = np.broadcast_to(grad, which.shape), which.astype(np.int32, copy=False)
-    operands, rows = _arranged((out, grad, which), position, pieces)
+    operands, rows = _arranged((result, grad, which), position, pieces)
     _ufunc(min(pieces, MOST_PIECES + 1), True, True, rows)(*operands[1:], operands[0])
-    return out
+    return like(given, result) if out is None else out
 
 
-def _largest(x: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, ...]) -> Any:
-    x = np.asarray(x)
+def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, ...]) -> Any:
+    x = np.asarray(given)
     position = normalize_axis_index(axis, x.ndim)
     pieces = _pieces(num_pieces)
     groups, left = divmod(x.shape[position], pieces)
@@ -197,7 +199,8 @@ def _largest(x: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, .
     operands, rows = _arranged((x, *outs), position, pieces)
     results = _ufunc(min(pieces, MOST_PIECES + 1), index, False, rows)(*operands)
     results = results if index else (results,)
-    finished = tuple(result.reshape(shape) if out is None else out for result, out in zip(results, outs, strict=True))
+    pairs = zip(results, outs, strict=True)
+    finished = tuple(like(given, result.reshape(shape)) if out is None else out for result, out in pairs)
     return finished if index else finished[0]
 
 

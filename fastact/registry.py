@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastact.engine.templates import clone
-from fastact.engine.ufunc import Kernel, make_ufunc
+from fastact.engine.ufunc import Kernel, attribute_name, make_ufunc
 from fastact.scalar import scalar
 
 PUBLIC_MODULE = "fastact"
@@ -163,14 +163,14 @@ def _function(op: Op, kernel: Kernel, public: Callable[[Any], Any] | None) -> An
     """The ufunc itself, or a function with the op's parameters over it."""
     backward = kernel.times_gradient
     doc = docstring(op, backward=backward)
-    function: Any = make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE)
     if op.is_ufunc:
-        return function
-    ufunc = function
+        return make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE)
+    ufunc: Any = make_ufunc(kernel, attribute_name(kernel.name), doc, PUBLIC_MODULE)
+    function = ufunc
     if op.gradients == 1 or not backward:
         at_defaults = None
         if len(op.defaults) == len(op.parameters):
-            at_defaults = make_ufunc(_kernel_at_defaults(op, kernel), kernel.name, doc, PUBLIC_MODULE)
+            at_defaults = make_ufunc(_kernel_at_defaults(op, kernel), ufunc.__name__, doc, PUBLIC_MODULE)
         function = with_parameters(ufunc, op.parameters, 1 + backward, op.check, at_defaults)
         function.ufunc = ufunc
     if public is not None:

@@ -240,7 +240,7 @@ def test_functions_over_rows(name, python):
     assert found == [section for section in order if section in found]
     assert {"Parameters", "Returns", "Raises", "Notes", "Examples"} <= set(found)
     for parameter in inspect.signature(function).parameters:
-        assert any(re.match(rf" +[\w*, ]*\b{parameter}\b[\w, ]* ?(:|$)", line) for line in lines), parameter
+        assert any(re.match(rf" *[\w*, ]*\b{parameter}\b[\w, ]* ?(:|$)", line) for line in lines), parameter
     x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     got, expected = function(*op.arguments(x)), getattr(reference, name)(*op.arguments(x))
     for g, e in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, expected)), strict=True):

@@ -302,15 +302,3 @@ def test_subclasses_and_containers(cases):
     assert type(fa.relu(x.view(Tagged))) is Tagged
     assert type(fa.elu(x.view(Tagged))) is Tagged
     assert type(fa.relu(x.view(Tagged), subok=False)) is np.ndarray
-
-
-@pytest.mark.parametrize("library", ["pandas", "xarray", "dask.array"])
-def test_other_libraries_keep_their_type(library):
-    module = pytest.importorskip(library)
-    x = np.linspace(-2, 2, 50, dtype=np.float32)
-    wrapped = {"pandas": "Series", "xarray": "DataArray", "dask.array": "from_array"}[library]
-    given = getattr(module, wrapped)(x)
-    for function, parameters in ((fa.gelu, ()), (fa.leaky_relu, (0.1,))):
-        got = function(given, *parameters)
-        assert type(got) is type(given)
-        np.testing.assert_array_equal(np.asarray(got), function(x, *parameters))

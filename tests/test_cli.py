@@ -82,7 +82,8 @@ class TestCommandLine:
 
     def test_interrupted(self):
         patch = (
-            "import signal; from fastact.cli import info; info.show_config = lambda: signal.raise_signal(signal.SIGINT)"
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in background jobs
+            "from fastact.cli import info; info.show_config = lambda: signal.raise_signal(signal.SIGINT)"
         )
         done = child("info", code=patch)
         assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
@@ -182,7 +183,8 @@ class TestWarmup:
 
     def test_interrupted_in_a_callback(self, tmp_path):
         """Where Python can only print an exception and go on."""
-        code = "import ctypes, signal; from fastact import warm\n"
+        code = "import ctypes, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code += "from fastact import warm\n"
         code += "callback = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))\n"
         code += "warm.warmup = lambda *arguments: callback()"
         done = child("warmup", code=code, FASTACT_CACHE_DIR=tmp_path)

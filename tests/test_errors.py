@@ -35,7 +35,7 @@ WRONG_PARAMETERS = {
     ids=repr,
 )
 def test_arrays_of_the_wrong_kind(case, x):
-    with pytest.raises(TypeError, match=f"ufunc '{case.name}' not supported for the input types"):
+    with pytest.raises(TypeError, match=rf"ufunc '{case.name}(\.ufunc)?' not supported for the input types"):
         case.ufunc(*[x] * (1 + case.backward), *map(float, case.parameters()))
 
 

@@ -103,6 +103,8 @@ def test_everything_public_is_pickled_by_name():
         if callable(public):
             for module in (pickle, cloudpickle):
                 assert module.loads(module.dumps(public)) is public, name
+                if hasattr(public, "ufunc"):  # what dask takes to another process
+                    assert module.loads(module.dumps(public.ufunc)) is public.ufunc, name
 
 
 KILLED = """

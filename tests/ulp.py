@@ -48,7 +48,8 @@ def ulp_error(computed: Any, exact: Any, dtype: Any, scale: Any = None) -> Any:
     ndarray of float64
     """
     info = np.finfo(dtype)
-    wide = np.atleast_1d(computed).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # signalling NaN among the inputs
+        wide = np.atleast_1d(computed).astype(np.float64)
     exact = np.atleast_1d(np.asarray(exact, dtype=np.float64))
     magnitude = exact if scale is None else np.atleast_1d(np.asarray(scale, dtype=np.float64))
     # On the bits of float64: frexp and ldexp take ten times as long, which counts over 2**32 inputs.

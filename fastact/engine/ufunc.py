@@ -83,6 +83,11 @@ class Kernel:
         return {self.name: lambda: specialised(self, dtype)}
 
 
+def attribute_name(function: str) -> str:
+    """The name of the ufunc behind a function, by which pickle finds it."""
+    return f"{function}.ufunc"
+
+
 def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
     """Build the ufunc of a kernel; nothing is compiled yet."""
     loops, nargs = kernel.loops, kernel.inputs + kernel.outputs

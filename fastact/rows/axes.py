@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from fastact.containers import is_container, like
+
 Axis = int | tuple[int, ...] | None
 
 
@@ -16,6 +18,9 @@ def over_axes(
 
     NumPy itself takes one axis. Several are moved to the end and made one, which copies them unless they lie so already.
     """
+    if any(map(is_container, operands)):
+        result = over_axes(gufunc, tuple(map(np.asarray, operands)), axis, out, arguments)
+        return like(next(filter(is_container, operands)), result)
     arrays = np.broadcast_arrays(*operands, subok=True)
     shape, ndim = arrays[0].shape, arrays[0].ndim
     axes = normalize_axis_tuple(range(ndim) if axis is None else axis, ndim, "axis")
@@ -24,21 +29,21 @@ def over_axes(
     kept = moved[0].shape[: ndim - len(axes)]
     result = gufunc(*(array.reshape(*kept, -1) for array in moved), **arguments)
     result = np.moveaxis(result.reshape(moved[0].shape), last, axes)
-    return result if out is None else _written(result, out, shape)
+    return like(operands[0], result) if out is None else _written(result, out, shape)
 
 
 def reduce_axes(
     gufunc: Callable[..., Any], x: Any, axis: Axis, keepdims: bool, out: Any, arguments: dict[str, Any]
 ) -> Any:
     """Call a gufunc ``(n)->()`` over several axes as if they were one."""
-    x = np.asanyarray(x)
+    given, x = x, np.asanyarray(x)
     axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim, "axis")
     kept = [k for k in range(x.ndim) if k not in axes]
     moved = x.transpose(*kept, *axes)
     result = gufunc(moved.reshape(*(x.shape[k] for k in kept), -1), **arguments)
     if keepdims:
         result = np.expand_dims(result, axes)
-    return result if out is None else _written(result, out, np.shape(result))
+    return like(given, result) if out is None else _written(result, out, np.shape(result))
 
 
 def _written(result: Any, out: Any, shape: tuple[int, ...]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from fastact.containers import like
 from fastact.engine.rowkernel import EntropyKernel
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
@@ -373,7 +374,7 @@ def cross_entropy_with_grad(
         extras.append(results[..., LSE].astype(request.logits.dtype)[()])
     if return_argmax:
         extras.append(results[..., ARGMAX].astype(np.intp)[()])
-    whole = np.moveaxis(grad, -1, request.axis) if out is None else out
+    whole = like(logits, np.moveaxis(grad, -1, request.axis)) if out is None else out
     return reduced(reduction, results, request.logits.dtype, empty), whole, *extras
 
 

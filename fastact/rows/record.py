@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fastact.engine.ufunc import make_ufunc
+from fastact.engine.ufunc import attribute_name, make_ufunc
 
 PUBLIC_MODULE = "fastact"
 
@@ -57,7 +57,7 @@ def register_row_op(op: RowOp) -> RowOp:
 
 def row_ufunc(kernel: Any, function: Any) -> Any:
     """The generalised ufunc behind ``function``, which gets it as an attribute."""
-    ufunc = make_ufunc(kernel, kernel.name, function.__doc__ or "", PUBLIC_MODULE)
+    ufunc = make_ufunc(kernel, attribute_name(kernel.name), function.__doc__ or "", PUBLIC_MODULE)
     function.ufunc = ufunc
     KERNELS[ufunc] = kernel
     return ufunc
