@@ -119,15 +119,20 @@ def store(dtype: str) -> Any:
     return write
 
 
-@intrinsic
-def prefetch(typing_context: Any, place: Any) -> Any:
-    """Ask for the cache line at an address that will be read soon; any address may be asked for."""
+def _prefetch(writing: int) -> Any:
+    @intrinsic
+    def fetch(typing_context: Any, place: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            kind = ir.FunctionType(ir.VoidType(), [BYTES, I32, I32, I32])
+            name = "llvm.prefetch.p0i8"
+            declared = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+            builder.call(declared, [values[0], I32(writing), I32(2), I32(1)])
+            return context.get_dummy_value()
 
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [BYTES, I32, I32, I32])
-        name = "llvm.prefetch.p0i8"
-        declared = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-        builder.call(declared, [values[0], I32(0), I32(2), I32(1)])
-        return context.get_dummy_value()
+        return types.void(types.voidptr), codegen
 
-    return types.void(types.voidptr), codegen
+    return fetch
+
+
+prefetch, prefetch_for_writing = _prefetch(0), _prefetch(1)
+"""Ask for the cache line at an address that will be read, or written, soon; any address may be asked for."""

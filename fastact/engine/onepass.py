@@ -6,7 +6,7 @@ that is too low are as precise, and do not overflow. Only a row whose maximum is
 
 Exponentials are added ``LANES`` at a time as a tree that ends at ``SUMS`` lanes, which collect those of a chunk in float64: in
 float32 one large element would spoil a sum for all that follow. The order is the same along rows and across columns, and so
-are the bits. What is done with the sum is told in ``shares.py`` and ``logs.py``.
+are the bits. ``shares.py`` makes softmax of it.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from fastact.engine.columns import MOST_STEPS, STEP, TILE_BYTES
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.memory import advance, copy_bytes, own_function_with_wide_vectors
-from fastact.engine.rows import CHUNK, LANES
+from fastact.engine.rows import AHEAD, CHUNK, LANES
 from fastact.engine.templates import clone
 from fastact.maths.logsumexp import HUGE, exp_at, level, reach
 from fastact.scalar import scalar
@@ -32,6 +32,8 @@ MARGIN = 40.0
 SIZE, COMPUTED_SIZE = 4, 4
 LOWEST, ZERO = np.float32(-np.inf), np.float32(0)
 prepare: Any = None
+fetch_ahead: Any = None
+own_ahead: Any = None
 contiguous: Any = None
 block_row: Any = None
 row_of: Any = None
@@ -134,10 +136,11 @@ def first_largest(x: Any, step: Any) -> Any:
     return largest_lane(best)
 
 
-def row_exponentials(x: Any, step: Any, c: Any, kept: Any, pitch: Any, guess: Any) -> Any:
+def row_exponentials(x: Any, step: Any, c: Any, kept: Any, pitch: Any, guess: Any, y: Any, y_step: Any) -> Any:
     """A row's maximum and the sum of its exponentials at the level of ``guess``.
 
-    The exponentials of a chunk are left in ``kept``, those of the next one ``pitch`` bytes per element after it.
+    The exponentials of a chunk are left in ``kept``, those of the next one ``pitch`` bytes per element after it. Memory is asked
+    for ``y``, where the results will go.
     """
     own_function_with_wide_vectors()
     tile, tail, last, best, sums = chunk_tile(), tail_tile(), lane_space(), lane_space(), sum_space()
@@ -152,8 +155,11 @@ def row_exponentials(x: Any, step: Any, c: Any, kept: Any, pitch: Any, guess: An
         whole = count // LANES * LANES
         zero_sums(sums)
         for i in range(0, whole, LANES):
-            row = advance(place, i * COMPUTED_SIZE)
-            keep_exponentials((advance(chunk, i * SIZE), best, row), LANES, (base, shift, floor))
+            row, elements = advance(place, i * COMPUTED_SIZE), advance(chunk, i * SIZE)
+            fetch_ahead(elements, AHEAD)
+            if y_step == SIZE:
+                own_ahead(advance(y, (start + i) * SIZE), AHEAD if pitch > 0 else 0)
+            keep_exponentials((elements, best, row), LANES, (base, shift, floor))
             add_widened(row, sums)
         if whole < count and pitch == 0 and count >= LANES:
             # The last LANES elements once more, which spares the copies of a few; zeros follow them.

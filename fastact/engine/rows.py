@@ -17,7 +17,8 @@ import numpy as np
 from fastact.engine import lanes, memory
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
-from fastact.engine.loops import gather, scatter
+from fastact.engine.lanes import prefetch, prefetch_for_writing
+from fastact.engine.loops import LINE_BYTES, gather, scatter
 from fastact.engine.memory import (
     advance,
     as_address,
@@ -34,6 +35,8 @@ from fastact.scalar import scalar
 from fastact.simd import Scalar, maximum, widen
 
 LANES, CHUNK, SEGMENT = 64, 1024, 65536
+AHEAD = 2048
+"""How many bytes ahead of those in hand memory is asked for, where a pass moves more of it than it computes."""
 LEAST_COLUMNS, LEAST_ROW = 8, 16
 """So many rows side by side make a block of columns worth it, and rows shorter than so many elements make bad vectors."""
 
@@ -97,6 +100,18 @@ def contiguous(x: Any, step: Any, count: Any, tile: Any) -> Any:
     return tile
 
 
+def fetch_ahead(place: Any, distance: Any) -> None:
+    """Ask for the LANES elements that lie so many bytes ahead: the processor's own look does not go beyond long formulas."""
+    for line in range(distance, distance + LANES * SIZE, LINE_BYTES):
+        prefetch(advance(place, line))
+
+
+def own_ahead(place: Any, distance: Any) -> None:
+    """As ``fetch_ahead`` for what will be written."""
+    for line in range(distance, distance + LANES * SIZE, LINE_BYTES):
+        prefetch_for_writing(advance(place, line))
+
+
 def exponential_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
     """The state of a row's exponentials, as ``fastact.maths.logsumexp`` defines it."""
     m, ties, rest = segment_state(x, step, min(c, SEGMENT), cap)
@@ -131,7 +146,9 @@ def segment_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
         fill_zero(rests)
         fill_zero(tied)
         for i in range(0, whole, LANES):
-            add_exponentials((advance(chunk, i * SIZE), rests, tied), LANES, (largest, base, shift, floor, cap))
+            place = advance(chunk, i * SIZE)
+            fetch_ahead(place, CHUNK * SIZE)
+            add_exponentials((place, rests, tied), LANES, (largest, base, shift, floor, cap))
         if whole < count:
             add_exponentials((tail, rests, tied), LANES, (largest, base, shift, floor, cap))
         part_ties, part_rest = sum_of_lanes(tied), widen(sum_of_lanes(rests))
@@ -192,7 +209,10 @@ def write_row(a: Any, a_step: Any, b: Any, b_step: Any, y: Any, y_step: Any, c: 
     a_tile, b_tile = chunk_tile(), chunk_tile()
     if a_step == SIZE and b_step == SIZE and y_step == SIZE:
         whole = c // LANES * LANES
-        write_elements((a, b, y), whole, scalars)
+        for i in range(0, whole, LANES):
+            target = advance(y, i * SIZE)
+            own_ahead(target, AHEAD)
+            write_elements((advance(a, i * SIZE), advance(b, i * SIZE), target), LANES, scalars)
         if whole < c and c >= LANES and as_address(y) != as_address(a) and (not TWO or as_address(y) != as_address(b)):
             again = (c - LANES) * SIZE  # what an operand still holds can be computed twice, which spares the copies
             write_elements((advance(a, again), advance(b, again), advance(y, again)), LANES, scalars)
@@ -301,7 +321,7 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "row_state": exponential_state if kernel.exponentials else no_state,
         "row_sum": sum_of_terms if kernel.term else no_sum,
     }
-    for helper in (gather, scatter, contiguous, beside, write_row):
+    for helper in (gather, scatter, contiguous, fetch_ahead, own_ahead, beside, write_row):
         scope[helper.__name__] = internal(clone(helper, scope))
     parts = {"segment_state": segment_state} | ({"segment_sum": segment_sum} if kernel.term else {})
     for name, part in parts.items():

@@ -105,10 +105,10 @@ def share_row(x: Any, step: Any, y: Any, y_step: Any, c: Any) -> None:
     if c > CHUNK and y_step == SIZE == COMPUTED_SIZE and as_address(x) != as_address(y):
         kept, pitch = y, SIZE
     guess = first_largest(x, step)
-    m, total = row_exponentials(x, step, c, kept, pitch, guess)
+    m, total = row_exponentials(x, step, c, kept, pitch, guess, y, y_step)
     chosen = settled(m, guess)
     if chosen != guess:
-        m, total = row_exponentials(x, step, c, kept, pitch, chosen)
+        m, total = row_exponentials(x, step, c, kept, pitch, chosen, y, y_step)
     constants = finish(chosen, ZERO, total, widen(ZERO))
     if c <= CHUNK or pitch > 0:
         write_kept(kept, y, y_step, c, constants)
