@@ -130,7 +130,10 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
             if HAS_DENSE:
                 d_label = load_x(advance(dense, label * d_core))
         slope, offset = T(option(args, steps, SLOPE)), T(option(args, steps, OFFSET))
-        m, ties, rest = row_state(x, x_core, c, cap)
+        y, y_step = result, 0
+        if HAS_GRAD:
+            y, y_step = advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5]
+        m, ties, rest = row_state(x, x_core, c, cap, y, y_step)
         terms, dense_sum = widen(ZERO), widen(ZERO)
         if HAS_DENSE:
             constants = (m, T(log_excess(m, ties, rest)), slope, offset)
@@ -159,10 +162,9 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
             index = first_match(x, x_core, c, NAN if rest != rest else m, cap)
             store_wide(advance(result, ARGMAX * result_step), index * 1.0)
         if HAS_GRAD:
-            y = advance(args[GRAD], i * steps[GRAD])
-            write_row(x, x_core, dense, d_core, y, steps[CORE + 5], c, (p, q, r, s, t, u), cap)
+            write_row(x, x_core, dense, d_core, y, y_step, c, (p, q, r, s, t, u), cap)
             if HAS_LABEL:
-                store_x(advance(y, label * steps[CORE + 5]), at_label)
+                store_x(advance(y, label * y_step), at_label)
     clear_fp_flags()
 
 

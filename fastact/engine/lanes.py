@@ -126,7 +126,7 @@ def _prefetch(writing: int) -> Any:
             kind = ir.FunctionType(ir.VoidType(), [BYTES, I32, I32, I32])
             name = "llvm.prefetch.p0i8"
             declared = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-            builder.call(declared, [values[0], I32(writing), I32(2), I32(1)])
+            builder.call(declared, [values[0], I32(writing), I32(3), I32(1)])
             return context.get_dummy_value()
 
         return types.void(types.voidptr), codegen

@@ -43,7 +43,7 @@ def segment_states(args: Any, dims: Any, steps: Any, record: Any) -> None:
     core = last + 1
     for i in range(n):
         a, b = advance(args[0], i * steps[0]), advance(args[last - 1], i * steps[last - 1])
-        m, ties, rest = row_state(a, steps[core], c, ZERO)
+        m, ties, rest = row_state(a, steps[core], c, ZERO, args[last], 0)
         total = row_sum(a, steps[core], b, steps[core + last - 1], c, (ZERO, ZERO, ZERO, ZERO), ZERO)
         place, step = advance(args[last], i * steps[last]), steps[core + last]
         store_wide(place, widen(m))

@@ -112,16 +112,20 @@ def own_ahead(place: Any, distance: Any) -> None:
         prefetch_for_writing(advance(place, line))
 
 
-def exponential_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
-    """The state of a row's exponentials, as ``fastact.maths.logsumexp`` defines it."""
-    m, ties, rest = segment_state(x, step, min(c, SEGMENT), cap)
+def exponential_state(x: Any, step: Any, c: Any, cap: Any, y: Any, y_step: Any) -> Any:
+    """The state of a row's exponentials, as ``fastact.maths.logsumexp`` defines it.
+
+    Memory is asked for ``y``, where a row of results will go, if these lie side by side and it can hold them until then.
+    """
+    m, ties, rest = segment_state(x, step, min(c, SEGMENT), cap, y, y_step if c <= SEGMENT else 0)
     for start in range(SEGMENT, c, SEGMENT):
-        next_m, next_ties, next_rest = segment_state(advance(x, start * step), step, min(SEGMENT, c - start), cap)
+        place, count = advance(x, start * step), min(SEGMENT, c - start)
+        next_m, next_ties, next_rest = segment_state(place, step, count, cap, y, 0)
         m, ties, rest = merged(m, ties, rest, next_m, next_ties, next_rest)
     return m, ties, rest
 
 
-def segment_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
+def segment_state(x: Any, step: Any, c: Any, cap: Any, y: Any, y_step: Any) -> Any:
     """The state of one segment."""
     own_function_with_wide_vectors()
     tile, tail = chunk_tile(), tail_tile()
@@ -148,6 +152,8 @@ def segment_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
         for i in range(0, whole, LANES):
             place = advance(chunk, i * SIZE)
             fetch_ahead(place, CHUNK * SIZE)
+            if y_step == SIZE:
+                own_ahead(advance(y, (start + i) * SIZE), 0)
             add_exponentials((place, rests, tied), LANES, (largest, base, shift, floor, cap))
         if whole < count:
             add_exponentials((tail, rests, tied), LANES, (largest, base, shift, floor, cap))
@@ -159,7 +165,7 @@ def segment_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
     return m, ties, rest
 
 
-def no_state(x: Any, step: Any, c: Any, cap: Any) -> Any:
+def no_state(x: Any, step: Any, c: Any, cap: Any, y: Any, y_step: Any) -> Any:
     """For an op without exponentials."""
     return ZERO, ZERO, widen(ZERO)
 
@@ -212,6 +218,7 @@ def write_row(a: Any, a_step: Any, b: Any, b_step: Any, y: Any, y_step: Any, c: 
         for i in range(0, whole, LANES):
             target = advance(y, i * SIZE)
             own_ahead(target, AHEAD)
+            fetch_ahead(advance(a, i * SIZE), AHEAD)
             write_elements((advance(a, i * SIZE), advance(b, i * SIZE), target), LANES, scalars)
         if whole < c and c >= LANES and as_address(y) != as_address(a) and (not TWO or as_address(y) != as_address(b)):
             again = (c - LANES) * SIZE  # what an operand still holds can be computed twice, which spares the copies
@@ -251,9 +258,9 @@ def map_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     core = last + 1
     for i in range(n):
         a, b = advance(args[0], i * steps[0]), advance(args[last - 1], i * steps[last - 1])
-        m, ties, rest = row_state(a, steps[core], c, ZERO)
-        total = row_sum(a, steps[core], b, steps[core + last - 1], c, (ZERO, ZERO, ZERO, ZERO), ZERO)
         y = advance(args[last], i * steps[last])
+        m, ties, rest = row_state(a, steps[core], c, ZERO, y, steps[core + last])
+        total = row_sum(a, steps[core], b, steps[core + last - 1], c, (ZERO, ZERO, ZERO, ZERO), ZERO)
         write_row(
             a,
             steps[core],
@@ -278,7 +285,7 @@ def reduce_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
         call_loop(field(record, ENTRY), args, dims, steps, record)
         return
     for i in range(n):
-        m, ties, rest = row_state(advance(args[0], i * steps[0]), steps[2], c, ZERO)
+        m, ties, rest = row_state(advance(args[0], i * steps[0]), steps[2], c, ZERO, args[1], 0)
         store_result(advance(args[1], i * steps[1]), finish(m, ties, rest, widen(ZERO)))
     clear_fp_flags()
 

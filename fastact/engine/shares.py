@@ -132,7 +132,7 @@ def share_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
         elif c <= SEGMENT:
             share_row(x, steps[2], y, steps[3], c)
         else:
-            m, ties, rest = row_state(x, steps[2], c, ZERO)
+            m, ties, rest = row_state(x, steps[2], c, ZERO, y, 0)
             write_row(x, steps[2], x, steps[2], y, steps[3], c, finish(m, ties, rest, widen(ZERO)), ZERO)
     clear_fp_flags()
 

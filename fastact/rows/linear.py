@@ -11,9 +11,9 @@ from fastact.rows.cross_entropy import RESULTS, Request, check_labels, checked, 
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
 
-BLOCKS, LARGEST_BLOCK = 16, 2**26
-"""A block of logits takes a sixteenth of what all would, and at most so many bytes."""
-SLICE_BYTES = 2**22
+BLOCKS, LARGEST_BLOCK = 12, 2**26
+"""A block of logits takes a twelfth of what all would, and at most so many bytes."""
+SLICE_BYTES = 2**21
 """What the product of a block's gradient and hidden states may take before it is added to the weight's gradient."""
 
 
@@ -111,7 +111,7 @@ def linear_cross_entropy(
 
     Notes
     -----
-    Logits are made for a block of rows at a time, a sixteenth of all rows or 64 MiB, in a buffer that all blocks share; float16 is
+    Logits are made for a block of rows at a time, a twelfth of all rows or 64 MiB, in a buffer that all blocks share; float16 is
     multiplied as float32.
 
     <losses paper>
@@ -191,16 +191,21 @@ def linear_cross_entropy_with_grad(
         hidden, weight, target, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, reduction
     )
     results = np.empty((layer.hidden.shape[0], RESULTS))
-    grad_hidden, grad_weight = np.empty_like(layer.hidden), np.zeros_like(layer.weight)
+    grad_hidden, grad_weight = np.empty_like(layer.hidden), np.empty_like(layer.weight)
     grad_bias = None if layer.bias is None else np.zeros_like(layer.bias)
     scale = gradient_scale(layer.request)
     for block, request in layer.blocks():
         # The gradient is written over the logits.
         _, grad = request.gufunc(True)(*request.operands(scale, False), out=(results[block], request.logits))
         np.matmul(grad, layer.weight, out=grad_hidden[block])
-        _add_product(grad_weight, grad, layer.hidden[block])
+        if block.start == 0:
+            np.matmul(grad.T, layer.hidden[block], out=grad_weight)
+        else:
+            _add_product(grad_weight, grad, layer.hidden[block])
         if grad_bias is not None:
             grad_bias += np.add.reduce(grad, axis=0)
+    if not results.size:
+        grad_weight[...] = 0
     dtype = np.result_type(hidden, weight)
     loss = _loss(layer.request, results, target, dtype, empty)
     gradients = [grad_hidden.reshape(np.shape(hidden)), grad_weight, *([] if grad_bias is None else [grad_bias])]
