@@ -1,5 +1,6 @@
 """Cross-entropy: every combination of its options against the reference, PyTorch, central differences; edges and errors."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -327,3 +328,26 @@ def test_linear_errors_and_memory():
         assert extra < 0.25 * 64 * 3000 * 4  # a twelfth for the block, and the slice of a product
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("options", [{}, {"z_loss": 0.1}, {"weighted": True}, {"ignore_index": 7}], ids=str)
+def test_a_long_row_is_shared_out_over_threads(options, dtype, same_bits, threads):
+    rng = np.random.default_rng(0)
+    for classes in (2**19, 2**19 + 77):
+        logits = (3 * rng.normal(size=(2, classes))).astype(dtype)
+        logits[1, 70_000] = 90  # its maximum is far from where it starts
+        target = np.array([7, 70_000])
+        given = {"weight": rng.random(classes)} if "weighted" in options else options
+        call = functools.partial(fa.cross_entropy_with_grad, return_lse=True, return_argmax=True, **given)
+        with threads(1):
+            expected, loss = call(logits, target), fa.cross_entropy(logits, target, **given)
+        with threads(3):
+            same_bits(call(logits, target), expected)
+            same_bits(np.asarray(fa.cross_entropy(logits, target, **given)), np.asarray(loss))
+            same_bits(call(np.asfortranarray(logits.T), target, axis=0)[0], expected[0])
+            before = logits.copy()
+            with pytest.raises(IndexError, match=f"label {classes} at position 1"):
+                call(logits, np.array([7, classes]), out=logits)
+            same_bits(logits, before)
+            same_bits(call(logits, target, out=logits), expected)
+        assert np.isnan(fa.cross_entropy(np.where(np.arange(classes) == 9, np.nan, before[0]), 3))

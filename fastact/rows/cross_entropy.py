@@ -8,12 +8,15 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from fastact.containers import like
-from fastact.engine.rowkernel import EntropyKernel
+from fastact.engine.rowkernel import EntropyKernel, RowKernel
+from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
-from fastact.rows import reference
+from fastact.rows import long, reference
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
+from fastact.scalar import scalar
+from fastact.simd import Scalar
 
 REDUCTIONS = ("mean", "sum", "none")
 LOSS, WEIGHT, LSE, ARGMAX, RESULTS = range(5)
@@ -76,12 +79,61 @@ class Request(NamedTuple):
         """Who computes it."""
         return _gufunc(self.label, self.dense is not None, grad, self.softcap > 0)
 
+    def is_long(self) -> bool:
+        """Whether there are fewer rows than threads, each long, and nothing but labels, weights and z-loss to reckon with."""
+        x = self.logits
+        plain = self.label and self.dense is None and not self.softcap and x.dtype.isnative
+        return plain and x.shape[-1] >= long.LONG and x.size // x.shape[-1] < get_num_threads()
+
     def operands(self, scale: float, argmax: bool) -> tuple[Any, ...]:
         """What the kernel is given; ``scale`` multiplies the gradient."""
         options = _array((self.keep, self.slope, self.offset, self.z_loss, scale, self.softcap, argmax), np.float64)
         dense = _constant_row(0.0, self.classes, self.logits.dtype) if self.dense is None else self.dense
         labels = self.target if self.label else _NO_LABEL
         return self.logits, labels, self.weight, dense, _array(self.ignore_index, np.int64), options
+
+
+def compute(request: Request, scale: float, argmax: bool, grad: Any = None) -> Any:
+    """The rows' results; a gradient, multiplied by ``scale``, is written to ``grad``."""
+    if request.is_long():
+        return _compute_long(request, scale, argmax, grad)
+    operands = request.operands(scale, argmax)
+    if grad is None:
+        return request.gufunc(False)(*operands)
+    return request.gufunc(True)(*operands, out=(None, grad))[0]
+
+
+@scalar
+def _state(m: Scalar, ties: Scalar, rest: Scalar, terms: Scalar) -> tuple[Any, ...]:
+    return m, ties, rest, m, m, m
+
+
+_LONG = RowKernel("cross_entropy.long", _state, entropy.label_gradient)
+
+
+def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
+    """The same bits with the segments of each row shared out over the threads."""
+    logits, weights = request.logits, request.weight
+    T, dtype = np.dtype("d" if logits.dtype.char == "d" else "f").type, logits.dtype.name
+    results = np.zeros((*logits.shape[:-1], RESULTS))
+    for row in np.ndindex(logits.shape[:-1]):
+        x, label = logits[row], int(request.target[row])
+        if not 0 <= label < request.classes or label == request.ignore_index:
+            results[row] = 0 if label == request.ignore_index else np.nan
+            if grad is not None:
+                grad[row] = 0
+            continue
+        m, ties, rest = long.merged(_LONG, dtype, long.states(_LONG, [x]))[:3]
+        weight, one, zero = weights[label], np.float64(1), np.float64(0)
+        options = (one, zero, zero, np.float64(request.z_loss), np.float64(scale), np.float64(request.classes), T(0))
+        with np.errstate(all="ignore"):
+            outcome = entropy.row_loss(T(m), T(ties), rest, zero, zero, T(x[label]), weight, T(0), *options)
+        loss, lse, *constants, at_label = outcome
+        results[row] = loss, weight, lse, np.argmax(x) if argmax else 0
+        if grad is not None:
+            long.write(_LONG, [x], np.array(constants, np.float64), grad[row])
+            grad[row][label] = at_label
+    return results
 
 
 @lru_cache(maxsize=64)
@@ -275,7 +327,7 @@ def cross_entropy(
         results, dtype = gufunc(logits, target, *operands), logits.dtype
     else:
         request = checked(*arguments)
-        results, dtype = request.gufunc(False)(*request.operands(1.0, False)), request.logits.dtype
+        results, dtype = compute(request, 1.0, False), request.logits.dtype
     loss = reduced(reduction, results, dtype, empty)
     # A label out of range makes NaN of its row, and nothing that the caller could see has been written.
     if reduction != "mean" or loss != loss:
@@ -284,9 +336,10 @@ def cross_entropy(
 
 
 def _plain(logits: Any, target: Any) -> bool:
-    """Whether these are arrays that need no conversion, class indices, and of shapes that fit."""
+    """Whether these are arrays that need no conversion, not large, class indices, and of shapes that fit."""
     return (
         type(logits) is type(target) is np.ndarray
+        and logits.size < long.LONG
         and logits.dtype.char in "efd"
         and target.dtype.kind in "iu"
         and logits.ndim == target.ndim + 1
@@ -367,8 +420,7 @@ def cross_entropy_with_grad(
     request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
     grad = _gradient_array(request, out)
     check_labels(request)
-    operands = request.operands(gradient_scale(request), return_argmax)
-    results, _ = request.gufunc(True)(*operands, out=(None, grad))
+    results = compute(request, gradient_scale(request), return_argmax, grad)
     extras = []
     if return_lse:
         extras.append(results[..., LSE].astype(request.logits.dtype)[()])

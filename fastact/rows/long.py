@@ -53,11 +53,30 @@ def _gufuncs(kernel: Any, dtype: str) -> tuple[Any, ...]:
     return tuple(make_ufunc(part, part.name, "Segments of a long row.", __name__) for part in parts)
 
 
+def states(kernel: Any, rows: list[Any]) -> Any:
+    """The states of a row's segments, given the row of each operand."""
+    found = np.empty((math.ceil(rows[0].size / SEGMENT), 4))
+    for parts, target in zip(_segments(rows), _halves(found, rows[0].size), strict=True):
+        _gufuncs(kernel, rows[0].dtype.name)[0](*parts, out=target)
+    return found
+
+
+def merged(kernel: Any, dtype: str, segments: Any) -> Any:
+    """What the kernel makes of the states of a row's segments: its result, or the constants of its elements."""
+    return _gufuncs(kernel, dtype)[1](segments)
+
+
+def write(kernel: Any, rows: list[Any], constants: Any, target: Any) -> None:
+    """Write a row's results to ``target``."""
+    for *parts, out in _segments([*rows, target]):
+        _gufuncs(kernel, rows[0].dtype.name)[2](*parts, constants, out=out)
+
+
 def _in_parts(kernel: Any, operands: tuple[Any, ...], axis: int, out: Any) -> Any:
     """The same bits as the whole row at once."""
+    dtype = operands[0].dtype.name
     moved = [np.moveaxis(a, axis, -1) for a in operands]
-    gufuncs = _gufuncs(kernel, operands[0].dtype.name)
-    kept, length = moved[0].shape[:-1], moved[0].shape[-1]
+    kept = moved[0].shape[:-1]
     shape = kept if kernel.kind == "reduce" else operands[0].shape
     if out is not None and out.shape != shape:
         raise ValueError(f"out has shape {out.shape}, the result has shape {shape}")
@@ -70,15 +89,11 @@ def _in_parts(kernel: Any, operands: tuple[Any, ...], axis: int, out: Any) -> An
     places = np.moveaxis(result, axis, -1) if kernel.kind == "map" else result
     for row in np.ndindex(kept):
         rows = [a[row] for a in moved]
-        states = np.empty((math.ceil(length / SEGMENT), 4))
-        for parts, target in zip(_segments(rows), _halves(states, length), strict=True):
-            gufuncs[0](*parts, out=target)
+        found = merged(kernel, dtype, states(kernel, rows))
         if kernel.kind == "reduce":
-            places[row] = gufuncs[1](states)
-            continue
-        constants = gufuncs[1](states)
-        for (*parts, target), _ in zip(_segments([*rows, places[row]]), (0, 1), strict=False):
-            gufuncs[2](*parts, constants, out=target)
+            places[row] = found
+        else:
+            write(kernel, rows, found, places[row])
     return result if out is not None or result.ndim else result[()]
 
 
