@@ -107,20 +107,13 @@ def test_everything_public_is_pickled_by_name():
                     assert module.loads(module.dumps(public.ufunc)) is public.ufunc, name
 
 
-KILLED = """
-import sys
-sys.path.insert(0, sys.argv[0])
-from kill_rounds import main
-sys.exit(main(["--rounds", "2", "--processes", "4"]))
-"""
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no SIGKILL on this platform")
 def test_processes_that_are_killed_while_they_compile(python):
     tools = Path(__file__).parent.parent / "tools"
     if not tools.exists():
         pytest.skip("an installed package has no tools")
-    assert "every answer was right" in python(KILLED.replace("sys.argv[0]", repr(str(tools))))
+    code = f"import sys; sys.path.insert(0, {str(tools)!r}); from kill_rounds import main; "
+    assert "every answer was right" in python(code + "main(['--rounds', '2', '--processes', '4'])")
 
 
 def test_a_full_disk(python, tmp_path):

@@ -48,18 +48,6 @@ def cells_before(file: Path, now: Result) -> list[Cell]:
     return kept
 
 
-def require_writable(file: Path) -> None:
-    """Find out now, and not after an hour of measuring, that a file cannot be written."""
-    existed = file.exists()
-    try:
-        with file.open("a"):
-            pass
-        if not existed:
-            file.unlink()
-    except OSError as error:
-        raise ResultError(f"cannot write {file}: {error.strerror}") from None
-
-
 def merged(before: list[Cell], cells: list[Cell]) -> list[Cell]:
     """The cells from before that were not measured anew, and the new ones."""
     measured = {identity(cell) for cell in cells}

@@ -5,10 +5,20 @@ A module whose name begins with an underscore is no command, but what a command 
 
 import pkgutil
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 """Exit statuses: what a shell reports of programs that such a signal ends."""
+
+
+def require_writable(file: Path) -> None:
+    """Raise ``OSError`` now, and not after all the work, if a file cannot be written."""
+    existed = file.exists()
+    with file.open("a"):
+        pass
+    if not existed:
+        file.unlink()
 
 
 def commands() -> dict[str, ModuleType]:

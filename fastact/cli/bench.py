@@ -19,7 +19,7 @@ from fastact.bench.case import DIRECTIONS, DTYPES, VARIANT_SIZES, Case
 from fastact.bench.machine import busy, conditions
 from fastact.bench.measure import Cell, measure
 from fastact.bench.peers import PEERS, equal_terms, installed, module
-from fastact.cli import INTERRUPTED
+from fastact.cli import INTERRUPTED, require_writable
 
 QUICK_SIZES = (1_000, 100_000)
 QUICK_VARIANTS = ("out", "fresh")
@@ -81,7 +81,10 @@ def _run(options: argparse.Namespace, wanted: list[Case]) -> int:
         print(targets.report(results.read(options.json)["cells"], options.markdown))
         return 0
     for file in filter(None, (options.json, options.html)):
-        results.require_writable(file)
+        try:
+            require_writable(file)
+        except OSError as error:
+            raise results.ResultError(f"cannot write {file}: {error.strerror}") from None
     peers = _peers(options.peers)
     if warning := busy():
         print(warning, file=sys.stderr)

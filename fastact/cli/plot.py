@@ -6,9 +6,9 @@ lines are finite limits. Thin lines belong to other parameters.
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
+from fastact.cli import require_writable
 from fastact.registry import OPS, Op
 
 KINDS = {".png": "png", ".svg": "svg"}
@@ -44,19 +44,11 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             target.mkdir(exist_ok=True)
         pictures = {target / f"{op.name}.svg": [op] for op in ops} if several else {target: ops}
         for path in pictures:
-            _require_writable(path)
+            require_writable(path)
         return _draw(pictures)
     except OSError as error:
         print(f"fastact plot: cannot write {error.filename or target}: {error.strerror}", file=sys.stderr)
         return 1
-
-
-def _require_writable(path: Path) -> None:
-    """Raise ``OSError`` now rather than after the drawing."""
-    if path.exists():
-        path.open("ab").close()
-    else:
-        tempfile.TemporaryFile(dir=path.parent).close()
 
 
 def _draw(pictures: dict[Path, list[Op]]) -> int:

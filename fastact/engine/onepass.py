@@ -30,7 +30,7 @@ MARGIN = 40.0
 
 # What rows_scope() and columns_scope() fill in for each clone; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE = 4, 4
-LOWEST, ZERO = np.float32(-np.inf), np.float32(0)
+ZERO = np.float32(0)
 prepare: Any = None
 fetch_ahead: Any = None
 own_ahead: Any = None

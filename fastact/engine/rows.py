@@ -47,7 +47,6 @@ prepare: Any = None
 finish: Any = None
 formula: Any = None
 term: Any = None
-term_constants: Any = None
 row_state: Any = None
 row_sum: Any = None
 chunk_tile: Any = None
