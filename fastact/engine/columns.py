@@ -12,9 +12,8 @@ import numpy as np
 from fastact.engine import lanes, memory
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
-from fastact.engine.loops import gather, scatter
-from fastact.engine.memory import advance, call_loop, clear_fp_flags, field, own_function_with_wide_vectors
-from fastact.engine.records import ENTRY, PARALLEL_FROM
+from fastact.engine.loops import gather, scatter, taken_by_team
+from fastact.engine.memory import advance, clear_fp_flags, own_function_with_wide_vectors
 from fastact.engine.rows import CHUNK, LANES, larger, write_one
 from fastact.engine.templates import clone
 from fastact.maths.logsumexp import add_exponential, joined, level, reach
@@ -123,6 +122,17 @@ def row_of(tile: Any, k: Any, block: Any) -> Any:
 def stored_row(tile: Any, k: Any, block: Any) -> Any:
     """Row ``k`` of a tile of values as they are stored, as wide as the block."""
     return advance(tile, k * block * SIZE)
+
+
+def sums_of(state: Any, block: Any) -> Any:
+    """The rows of a block's state that results follow from."""
+    return row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block), row_of(state, TOTAL, block)
+
+
+def constant_rows(constants: Any, block: Any) -> Any:
+    """The rows of a block's constants."""
+    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
+    return p, q, r, row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
 
 
 def zero_row(row: Any, block: Any) -> None:
@@ -249,7 +259,7 @@ def sums_of_terms(
     """The sums over a block of columns of ``term(a, b, *constants)``; ``tile`` holds ``a`` if that is one chunk."""
     own_function_with_wide_vectors()
     sums, a_row, b_row = lane_tile(), row_tile(), row_tile()
-    p, q, r, s = constants, row_of(constants, 1, block), row_of(constants, 2, block), row_of(constants, 3, block)
+    p, q, r, s, _, _ = constant_rows(constants, block)
     for start in range(0, c, CHUNK):
         count = min(CHUNK, c - start)
         used = min(LANES, count)
@@ -303,8 +313,7 @@ def write_columns(
     """The results of a block of columns, one element from one of each operand and the column's constants."""
     own_function_with_wide_vectors()
     a_row, b_row, results = row_tile(), row_tile(), row_tile()
-    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
-    s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
+    known = constant_rows(constants, block)
     direct = y_step == SIZE and width == block
     for k in range(c):
         a_place = stored_row(tile, k, block)
@@ -315,31 +324,22 @@ def write_columns(
             b_place = block_row(advance(b, k * b_core), b_step, width, block, b_row)
         y_place = advance(y, k * y_core)
         if direct:
-            write_elements((a_place, b_place, p, q, r, s, t, u, y_place), block, (cap,))
+            write_elements((a_place, b_place, *known, y_place), block, (cap,))
         else:
-            write_elements((a_place, b_place, p, q, r, s, t, u, results), block, (cap,))
+            write_elements((a_place, b_place, *known, results), block, (cap,))
             scatter(y_place, y_step, results, width)
 
 
 def finish_map(state: Any, constants: Any, block: Any) -> None:
     """The constants of a block of columns."""
     own_function_with_wide_vectors()
-    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
-    s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
-    m, ties, rest, total = (
-        row_of(state, M, block),
-        row_of(state, TIES, block),
-        row_of(state, REST, block),
-        row_of(state, TOTAL, block),
-    )
-    finish_rows((m, ties, rest, total, p, q, r, s, t, u), block, ())
+    finish_rows((*sums_of(state, block), *constant_rows(constants, block)), block, ())
 
 
 def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """As ``rows.map_rows``."""
     n, c = dims[0], dims[1]
-    if n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if taken_by_team(n * c, args, dims, steps, record):
         return
     tile, state, constants = x_tile(), state_tile(), constant_tile()
     last = 1 + TWO
@@ -378,20 +378,13 @@ def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
 def finish_reduction(state: Any, results: Any, block: Any) -> None:
     """The results of a block of columns."""
     own_function_with_wide_vectors()
-    m, ties, rest, total = (
-        row_of(state, M, block),
-        row_of(state, TIES, block),
-        row_of(state, REST, block),
-        row_of(state, TOTAL, block),
-    )
-    finish_rows((m, ties, rest, total, results), block, ())
+    finish_rows((*sums_of(state, block), results), block, ())
 
 
 def reduce_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """As ``rows.reduce_rows``."""
     n, c = dims[0], dims[1]
-    if n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if taken_by_team(n * c, args, dims, steps, record):
         return
     tile, state, results = x_tile(), state_tile(), row_tile()
     widest = block_of(c)
@@ -448,7 +441,19 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
     ):
         formula = template if template is kernel.finish else scalar(clone(template, scope))
         scope[name] = ElementLoop(formula, reads, writes, updates=updates).over_pointers()
-    small = (gather, scatter, row_of, stored_row, zero_row, zero_wide_row, lowest_row, block_of, block_row)
+    small = (
+        gather,
+        scatter,
+        row_of,
+        stored_row,
+        sums_of,
+        constant_rows,
+        zero_row,
+        zero_wide_row,
+        lowest_row,
+        block_of,
+        block_row,
+    )
     for helper in (*small, tree_of_lanes, write_columns, finish_map, finish_reduction):
         scope[helper.__name__] = internal(clone(helper, scope))
     passes = {

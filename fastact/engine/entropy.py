@@ -15,8 +15,9 @@ from fastact.engine import columns, lanes, memory, rows
 from fastact.engine.columns import CONSTANTS, MOST_STEPS, REST, STATE_ROWS, STEP, TIES, TOTAL, M
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
-from fastact.engine.memory import advance, call_loop, clear_fp_flags, field, own_function_with_wide_vectors
-from fastact.engine.records import COLUMNS, ENTRY, LABEL, PARALLEL_FROM
+from fastact.engine.loops import taken_by_team
+from fastact.engine.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors
+from fastact.engine.records import LABEL
 from fastact.engine.rows import CHUNK, LANES
 from fastact.engine.templates import clone
 from fastact.scalar import scalar
@@ -38,7 +39,7 @@ NAN = np.float32(np.nan)
 ZERO = np.float32(0)
 prepare: Any = None
 finish: Any = None
-beside: Any = None
+computed_elsewhere: Any = None
 row_state: Any = None
 row_sum: Any = None
 row_dense_sum: Any = None
@@ -104,11 +105,7 @@ def no_gradient(y: Any, step: Any, c: Any) -> None:
 def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """A row's loss, and its gradient."""
     n, c = dims[0], dims[1]
-    if beside(steps[X], n, c):
-        call_loop(field(record, COLUMNS), args, dims, steps, record)
-        return
-    if n > 1 and n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if computed_elsewhere(args, dims, steps, record):
         return
     x_core, w_core, d_core = steps[CORE], steps[CORE + 1], steps[CORE + 2]
     cap, kind, ignored = T(option(args, steps, CAP)), field(record, LABEL), load_label(args[IGNORED], INT64)
@@ -183,6 +180,7 @@ state_tile: Any = None
 constant_tile: Any = None
 result_tile: Any = None
 row_of: Any = None
+constant_rows: Any = None
 stored_row: Any = None
 block_row: Any = None
 zero_row: Any = None
@@ -240,10 +238,9 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
                     store_value(advance(d_row, place), load_x(advance(dense, j * dense_step + label * d_core)))
     column_states(x, steps[X], x_core, width, block, c, tile, state, cap)
     m, ties, rest = row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block)
-    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
-    s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
+    known = constant_rows(constants, block)
     if HAS_DENSE:
-        start_constants((m, ties, rest, p, q, r, s), block, (slope, offset))
+        start_constants((m, ties, rest, *known[:4]), block, (slope, offset))
         column_sums(x, steps[X], x_core, dense, steps[DENSE], d_core, width, block, c, tile, state, constants, cap)
         if HAS_GRAD:
             column_dense_sums(
@@ -267,12 +264,7 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
             row_of(constants, D_LABEL, block),
             row_of(results, LOSSES, block),
             row_of(results, LSES, block),
-            p,
-            q,
-            r,
-            s,
-            t,
-            u,
+            *known,
             row_of(constants, AT_LABEL, block),
         ),
         block,
@@ -331,8 +323,7 @@ def put_block(
 def entropy_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """As ``entropy_rows``."""
     n, c = dims[0], dims[1]
-    if n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if taken_by_team(n * c, args, dims, steps, record):
         return
     widest = block_of(c)
     for first in range(0, n, widest):

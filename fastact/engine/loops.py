@@ -46,11 +46,19 @@ tiles: Any = None
 tile_pointers: Any = None
 
 
+@internal
+def taken_by_team(elements: Any, args: Any, dims: Any, steps: Any, record: Any) -> Any:
+    """Hand a call over to the team of threads if its elements are many; whether it was."""
+    many = elements >= field(record, PARALLEL_FROM)
+    if many:
+        call_loop(field(record, ENTRY), args, dims, steps, record)
+    return many
+
+
 def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute ``dims[0]`` elements; the C type is NumPy's inner loop."""
     n = dims[0]
-    if n >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if taken_by_team(n, args, dims, steps, record):
         return
     contiguous = True
     for j in range(ARGS):

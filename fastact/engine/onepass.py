@@ -37,6 +37,7 @@ own_ahead: Any = None
 contiguous: Any = None
 block_row: Any = None
 row_of: Any = None
+constant_rows: Any = None
 zero_row: Any = None
 zero_wide_row: Any = None
 lowest_row: Any = None
@@ -278,9 +279,8 @@ def column_constants(chosen: Any, state: Any, constants: Any, block: Any) -> Non
     ties, no_terms = row_of(state, TIES, block), row_of(state, NO_TERMS, block)
     zero_row(ties, block)
     zero_wide_row(no_terms, block)
-    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
-    s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
-    finish_rows((chosen, ties, row_of(state, TOTAL, block), no_terms, p, q, r, s, t, u), block, ())
+    total = row_of(state, TOTAL, block)
+    finish_rows((chosen, ties, total, no_terms, *constant_rows(constants, block)), block, ())
 
 
 def rows_scope(kernel: Any, dtype: str) -> dict[str, Any]:

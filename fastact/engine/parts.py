@@ -11,8 +11,8 @@ import numpy as np
 
 from fastact.engine import lanes, rows
 from fastact.engine.jit import internal
-from fastact.engine.memory import advance, call_loop, clear_fp_flags, field
-from fastact.engine.records import ENTRY, PARALLEL_FROM
+from fastact.engine.loops import taken_by_team
+from fastact.engine.memory import advance, clear_fp_flags
 from fastact.engine.templates import clone
 from fastact.maths.logsumexp import merged
 from fastact.simd import widen
@@ -36,8 +36,7 @@ store_result: Any = None
 def segment_states(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """``(n)->(4)`` or ``(n),(n)->(4)``: the state of each segment."""
     n, c = dims[0], dims[1]
-    if n > 1 and n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if n > 1 and taken_by_team(n * c, args, dims, steps, record):
         return
     last = 1 + TWO
     core = last + 1
@@ -94,8 +93,7 @@ def row_result(args: Any, dims: Any, steps: Any, record: Any) -> None:
 def segment_results(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """``(n),(6)->(n)`` or ``(n),(n),(6)->(n)``: the results of each segment."""
     n, c = dims[0], dims[1]
-    if n > 1 and n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if n > 1 and taken_by_team(n * c, args, dims, steps, record):
         return
     known = 1 + TWO
     core = known + 2

@@ -21,17 +21,14 @@ from fastact.engine import memory
 from fastact.engine.elementloop import COMPUTED_IN, STORAGE
 from fastact.engine.intrinsics import F32, I32, I64
 from fastact.engine.jit import internal
-from fastact.engine.loops import gather, scatter
+from fastact.engine.loops import gather, scatter, taken_by_team
 from fastact.engine.memory import (
     advance,
     as_address,
-    call_loop,
     clear_fp_flags,
-    field,
     own_function_with_wide_vectors,
 )
 from fastact.engine.piecekernel import MOST_PIECES, PieceKernel
-from fastact.engine.records import ENTRY, PARALLEL_FROM
 from fastact.engine.templates import clone
 
 VECTOR_BYTES, INDEX_SIZE, SHORT_LANES = 64, 4, 8
@@ -147,8 +144,7 @@ def place(g: Any, g_step: Any, w: Any, w_step: Any, out: Any, out_step: Any, cor
 def largest_of_groups(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """``(k)->()`` and ``(k)->(),()``."""
     n, k = dims[0], dims[1]
-    if n > 1 and n * k >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if n > 1 and taken_by_team(n * k, args, dims, steps, record):
         return
     last = ARGS - 1
     groups(args[0], steps[0], steps[ARGS], args[1], steps[1], args[last], steps[last], n, k)
@@ -158,8 +154,7 @@ def largest_of_groups(args: Any, dims: Any, steps: Any, record: Any) -> None:
 def largest_of_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """``(k,b)->(b)`` and ``(k,b)->(b),(b)``."""
     n, k, b = dims[0], dims[1], dims[2]
-    if n > 1 and n * k * b >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if n > 1 and taken_by_team(n * k * b, args, dims, steps, record):
         return
     last = ARGS - 1
     for i in range(n):
@@ -180,8 +175,7 @@ def largest_of_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
 def place_in_groups(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """``(),()->(k)``."""
     n, k = dims[0], dims[1]
-    if n > 1 and n * k >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if n > 1 and taken_by_team(n * k, args, dims, steps, record):
         return
     groups(args[0], steps[0], args[1], steps[1], args[2], steps[2], steps[3], n, k)
     clear_fp_flags()
@@ -190,8 +184,7 @@ def place_in_groups(args: Any, dims: Any, steps: Any, record: Any) -> None:
 def place_in_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """``(b),(b)->(k,b)``."""
     n, b, k = dims[0], dims[1], dims[2]
-    if n > 1 and n * k * b >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if n > 1 and taken_by_team(n * k * b, args, dims, steps, record):
         return
     for i in range(n):
         groups(

@@ -10,6 +10,9 @@ from fastact.engine.ufunc import DTYPES, Loop
 from fastact.scalar import scalar
 from fastact.simd import Scalar
 
+SEGMENT = 65536
+"""Rows that are longer are computed as segments of so many elements, whether by one thread or by several."""
+
 
 @scalar
 def unchanged(x: Scalar, cap: Scalar) -> Scalar:

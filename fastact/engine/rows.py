@@ -18,7 +18,7 @@ from fastact.engine import lanes, memory
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.lanes import prefetch, prefetch_for_writing
-from fastact.engine.loops import LINE_BYTES, gather, scatter
+from fastact.engine.loops import LINE_BYTES, gather, scatter, taken_by_team
 from fastact.engine.memory import (
     advance,
     as_address,
@@ -28,13 +28,14 @@ from fastact.engine.memory import (
     field,
     own_function_with_wide_vectors,
 )
-from fastact.engine.records import COLUMNS, ENTRY, PARALLEL_FROM
+from fastact.engine.records import COLUMNS
+from fastact.engine.rowkernel import SEGMENT
 from fastact.engine.templates import clone
 from fastact.maths.logsumexp import add_exponential, joined, level, merged, reach
 from fastact.scalar import scalar
 from fastact.simd import Scalar, maximum, widen
 
-LANES, CHUNK, SEGMENT = 64, 1024, 65536
+LANES, CHUNK = 64, 1024
 AHEAD = 2048
 """How many bytes ahead of those in hand memory is asked for, where a pass moves more of it than it computes."""
 LEAST_COLUMNS, LEAST_ROW = 8, 16
@@ -244,14 +245,19 @@ def beside(step: Any, n: Any, c: Any) -> Any:
     return n >= LEAST_COLUMNS and c <= SEGMENT and (step == SIZE or c < LEAST_ROW)
 
 
+def computed_elsewhere(args: Any, dims: Any, steps: Any, record: Any) -> Any:
+    """Hand rows over to the kernel across columns, or to the team, where that is better; whether they were."""
+    n, c = dims[0], dims[1]
+    across = beside(steps[0], n, c)
+    if across:
+        call_loop(field(record, COLUMNS), args, dims, steps, record)
+    return across or (n > 1 and taken_by_team(n * c, args, dims, steps, record))
+
+
 def map_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """``(n)->(n)`` or ``(n),(n)->(n)``: a row's results from its elements and what its state and sum amount to."""
     n, c = dims[0], dims[1]
-    if beside(steps[0], n, c):
-        call_loop(field(record, COLUMNS), args, dims, steps, record)
-        return
-    if n > 1 and n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if computed_elsewhere(args, dims, steps, record):
         return
     last = 1 + TWO
     core = last + 1
@@ -277,11 +283,7 @@ def map_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
 def reduce_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """``(n)->()``: a row's one result."""
     n, c = dims[0], dims[1]
-    if beside(steps[0], n, c):
-        call_loop(field(record, COLUMNS), args, dims, steps, record)
-        return
-    if n > 1 and n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if computed_elsewhere(args, dims, steps, record):
         return
     for i in range(n):
         m, ties, rest = row_state(advance(args[0], i * steps[0]), steps[2], c, ZERO, args[1], 0)
@@ -327,7 +329,7 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "row_state": exponential_state if kernel.exponentials else no_state,
         "row_sum": sum_of_terms if kernel.term else no_sum,
     }
-    for helper in (gather, scatter, contiguous, fetch_ahead, own_ahead, beside, write_row):
+    for helper in (gather, scatter, contiguous, fetch_ahead, own_ahead, beside, computed_elsewhere, write_row):
         scope[helper.__name__] = internal(clone(helper, scope))
     parts = {"segment_state": segment_state} | ({"segment_sum": segment_sum} if kernel.term else {})
     for name, part in parts.items():

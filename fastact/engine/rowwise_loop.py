@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fastact.engine import memory
-from fastact.engine.memory import advance, as_address, as_pointer, call_loop, field, set_integer, set_pointer
-from fastact.engine.records import ENTRY, PARALLEL_FROM, SERIAL
+from fastact.engine.loops import taken_by_team
+from fastact.engine.memory import advance, as_address, as_pointer, field, set_integer, set_pointer
+from fastact.engine.records import SERIAL
 from fastact.engine.templates import clone
 from fastact.engine.ufunc import Kernel, specialised
 
@@ -20,8 +21,7 @@ row_steps: Any = None
 def rowwise(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute ``dims[0]`` rows of ``dims[1]`` elements; the C type is NumPy's inner loop."""
     n, c = dims[0], dims[1]
-    if n > 1 and n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if n > 1 and taken_by_team(n * c, args, dims, steps, record):
         return
     serial = field(record, SERIAL)
     if serial == 0:  # this is the serial record

@@ -13,18 +13,17 @@ from fastact.engine import onepass
 from fastact.engine.columns import STEP
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
+from fastact.engine.loops import taken_by_team
 from fastact.engine.memory import (
     advance,
     as_address,
-    call_loop,
     clear_fp_flags,
     copy_bytes,
-    field,
     own_function_with_wide_vectors,
 )
 from fastact.engine.onepass import CHOSEN, GUESS, settled
-from fastact.engine.records import COLUMNS, ENTRY, PARALLEL_FROM
-from fastact.engine.rows import CHUNK, LANES, SEGMENT
+from fastact.engine.rowkernel import SEGMENT
+from fastact.engine.rows import CHUNK, LANES
 from fastact.engine.templates import clone
 from fastact.maths.logsumexp import level, reach
 from fastact.simd import widen
@@ -42,11 +41,12 @@ column_guesses: Any = None
 column_exponentials: Any = None
 column_constants: Any = None
 any_changed: Any = None
-beside: Any = None
+computed_elsewhere: Any = None
 gather: Any = None
 scatter: Any = None
 block_of: Any = None
 row_of: Any = None
+constant_rows: Any = None
 chunk_tile: Any = None
 tail_tile: Any = None
 lane_space: Any = None
@@ -119,11 +119,7 @@ def share_row(x: Any, step: Any, y: Any, y_step: Any, c: Any) -> None:
 def share_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """``(n)->(n)``, as ``rows.map_rows``."""
     n, c = dims[0], dims[1]
-    if beside(steps[0], n, c):
-        call_loop(field(record, COLUMNS), args, dims, steps, record)
-        return
-    if n > 1 and n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if computed_elsewhere(args, dims, steps, record):
         return
     for i in range(n):
         x, y = advance(args[0], i * steps[0]), advance(args[1], i * steps[1])
@@ -143,23 +139,21 @@ def write_kept_columns(
     """The results of a block of columns from their exponentials."""
     own_function_with_wide_vectors()
     results = row_tile()
-    p, q, r = constants, row_of(constants, 1, block), row_of(constants, 2, block)
-    s, t, u = row_of(constants, 3, block), row_of(constants, 4, block), row_of(constants, 5, block)
+    known = constant_rows(constants, block)
     direct = y_step == SIZE and width == block
     for k in range(c):
         e, place = row_of(kept, k, block), advance(y, k * y_core)
         if direct:
-            write_shares((e, p, q, r, s, t, u, place), block, ())
+            write_shares((e, *known, place), block, ())
         else:
-            write_shares((e, p, q, r, s, t, u, results), block, ())
+            write_shares((e, *known, results), block, ())
             scatter(place, y_step, results, width)
 
 
 def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """As ``share_rows``."""
     n, c = dims[0], dims[1]
-    if n * c >= field(record, PARALLEL_FROM):
-        call_loop(field(record, ENTRY), args, dims, steps, record)
+    if taken_by_team(n * c, args, dims, steps, record):
         return
     kept, state, constants = exponential_tile(), guess_tile(), constant_tile()
     x_step, y_step, x_core, y_core = steps[0], steps[1], steps[2], steps[3]

@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 
 from fastact.containers import is_container, like
-from fastact.engine.rowkernel import part_kernels
+from fastact.engine.rowkernel import SEGMENT, part_kernels
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
 from fastact.rows.record import KERNELS
 
 LONG = 2**19
 """From this length on a row is worth the calls that it takes to compute it in parts."""
-SEGMENT = 65536
-"""As in the engine's ``rows.py``."""
 
 
 def along(ufunc: Any, operands: tuple[Any, ...], axis: int, out: Any, arguments: dict[str, Any]) -> Any:
