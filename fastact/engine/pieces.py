@@ -66,16 +66,15 @@ def largest(x: Any, x_step: Any, core: Any, y: Any, y_step: Any, w: Any, w_step:
         return
     y_tile, w_tile, x_tile = result_tile(), index_tile(), piece_tile()
     direct = y_step == SIZE and (w_step == INDEX_SIZE or not INDEX)
-    start = 0
     # The first block and the last may overlap others, which then write the same again: all between are aligned.
-    second = -as_address(y) % VECTOR_BYTES // SIZE
+    aligned = -as_address(y) % VECTOR_BYTES // SIZE
+    start, following = 0, aligned if direct and 0 < aligned < width else width
     while start < n:
-        if start + width > n:
-            start = n - width
-        source = advance(x, start * x_step)
+        first = min(start, n - width)
+        source = advance(x, first * x_step)
         target, chosen = y_tile, w_tile
         if direct:
-            target, chosen = advance(y, start * SIZE), advance(w, start * w_step)
+            target, chosen = advance(y, first * SIZE), advance(w, first * w_step)
         if columns:
             column_block(source, core, count, target, chosen)
         else:
@@ -93,10 +92,10 @@ def largest(x: Any, x_step: Any, core: Any, y: Any, y_step: Any, w: Any, w_step:
                     target, chosen = advance(target, SHORT_LANES * SIZE), advance(chosen, SHORT_LANES * INDEX_SIZE)
                     short_block(source, count, target, chosen)
         if not direct:
-            scatter(advance(y, start * y_step), y_step, y_tile, width)
+            scatter(advance(y, first * y_step), y_step, y_tile, width)
             if INDEX:
-                scatter_index(advance(w, start * w_step), w_step, w_tile, width)
-        start = second if start == 0 and direct and 0 < second < width else start + width
+                scatter_index(advance(w, first * w_step), w_step, w_tile, width)
+        start, following = following, following + width
 
 
 def place(g: Any, g_step: Any, w: Any, w_step: Any, out: Any, out_step: Any, core: Any, n: Any, k: Any) -> None:

@@ -1,0 +1,115 @@
+"""Functions over an axis: the same bits in any layout, for every length, at every alignment, over their own input."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fastact as fa
+from tests.placement import place, placements
+from tests.rowcalls import ROW_CALLS
+
+MARGIN = 7.0
+LENGTHS = [1, 2, 3, 10, 15, 16, 17, 31, 32, 64, 65, 130, 1025]
+
+
+def as_tuple(results):
+    return results if isinstance(results, tuple) else (results,)
+
+
+def called(call, operands, axis, outs=()):
+    """The results as a tuple, written to ``outs`` if there are any."""
+    if not outs:
+        return as_tuple(call.function(*operands, axis=axis))
+    results = as_tuple(call.function(*operands, axis=axis, out=outs if len(outs) > 1 else outs[0]))
+    assert all(result is out for result, out in zip(results, outs, strict=True))
+    return results
+
+
+def of_contiguous_rows(call, operands, axis):
+    """The results of contiguous arrays whose rows lie along their last axis, moved back to where they belong."""
+    ndim = operands[0].ndim
+    rows = [np.ascontiguousarray(np.moveaxis(o, axis, -1)) if o.ndim == ndim else o for o in operands]
+    results = called(call, rows, -1)
+    return tuple(np.moveaxis(r, -1, axis) if np.ndim(r) == ndim else np.asarray(r) for r in results)
+
+
+def test_every_function_over_rows_is_in_the_table():
+    named = {name.split()[0] for name in ROW_CALLS}
+    assert fa.rows.ROW_OPS.keys() - named == {"linear_cross_entropy", "linear_cross_entropy_with_grad"}
+
+
+@pytest.mark.parametrize("name", ROW_CALLS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_same_bits_in_any_layout(data, name, same_bits):
+    call = ROW_CALLS[name]
+    dtype = data.draw(st.sampled_from(["float16", "float32", "float64"]), label="dtype")
+    others = data.draw(st.lists(st.integers(0, 20), max_size=3), label="other lengths")
+    axis = data.draw(st.integers(0, len(others)), label="axis")
+    shape = (*others[:axis], data.draw(st.sampled_from(LENGTHS), label="length"), *others[axis:])
+    contiguous = call.operands(np.random.default_rng(data.draw(st.integers(0, 9))), shape, axis, dtype)
+    expected = of_contiguous_rows(call, contiguous, axis)
+
+    def placed(array, label):
+        *rest, swapped = data.draw(placements(array.shape), label=label)
+        return place(array, *rest, swapped and call.any_byte_order)
+
+    operands = [placed(o, f"operand {i}") for i, o in enumerate(contiguous)]
+    outs = ()
+    if call.outs and data.draw(st.booleans(), label="out="):
+        outs = tuple(placed(np.full_like(e, MARGIN), f"out {i}") for i, e in enumerate(expected))
+    got = called(call, operands, data.draw(st.sampled_from([axis, axis - len(shape)]), label="axis as given"), outs)
+    native = tuple(np.asarray(g).astype(e.dtype) for g, e in zip(got, expected, strict=True))
+    same_bits(native, expected, "a layout changes the result")
+
+
+def shifted(array, elements):
+    """A contiguous copy that begins so many elements after a cache line."""
+    raw = np.zeros(array.nbytes + 128 + elements * array.itemsize, np.uint8)
+    start = -raw.ctypes.data % 64 + elements * array.itemsize
+    copy = raw[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@pytest.mark.parametrize("name", [name for name, call in ROW_CALLS.items() if call.outs])
+def test_every_short_length_at_every_alignment(name, dtype, same_bits):
+    call, rng = ROW_CALLS[name], np.random.default_rng(0)
+    for length in range(1, 70):
+        operands = call.operands(rng, (3, length), 1, dtype)
+        apart = [np.repeat(o, 2, -1)[..., ::2] if o.ndim == 2 else o for o in operands]
+        expected = called(call, apart, 1)
+        for elements in range(16):
+            outs = tuple(shifted(np.full_like(e, MARGIN), elements) for e in expected)
+            same_bits(called(call, [shifted(o, elements) for o in operands], 1, outs), expected, f"{length} elements")
+        first = called(call, [o[:1] for o in operands], 1)
+        same_bits(first, tuple(e[:1] for e in expected), f"one row of {length} elements")
+
+
+@pytest.mark.parametrize("name", [name for name, call in ROW_CALLS.items() if call.outs == 1])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_an_output_that_overlaps_an_input(data, name, same_bits):
+    call = ROW_CALLS[name]
+    shape = data.draw(st.tuples(st.integers(1, 12), st.sampled_from(LENGTHS[:-2])), label="shape")
+    axis = data.draw(st.integers(0, 1), label="axis")
+    own = call.operands(np.random.default_rng(0), shape, axis, "float32")
+    (expected,) = called(call, own, axis)
+    buffer = np.zeros(2 * max(a.size for a in (*own, expected)) + 2, np.float32)
+
+    def view(like, label):
+        start = data.draw(st.integers(0, buffer.size - like.size), label=f"start of {label}")
+        piece = buffer[start : start + like.size]
+        if data.draw(st.booleans(), label=f"{label} backwards"):
+            piece = piece[::-1]
+        return piece.reshape(like.shape, order=data.draw(st.sampled_from("CF"), label=f"order of {label}"))
+
+    floats = [i for i, o in enumerate(own) if o.dtype == buffer.dtype]
+    overlapping = data.draw(st.sampled_from(floats), label="operand")
+    operands = list(own)
+    operands[overlapping] = view(own[overlapping], "operand")
+    operands[overlapping][...] = own[overlapping]
+    out = view(expected, "out")
+    called(call, operands, axis, (out,))
+    same_bits(out.copy(), expected, "the output overlaps an input")
