@@ -6,7 +6,6 @@ where the threads gain. Each of Numba's threading layers has a process of its ow
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import statistics
@@ -21,10 +20,9 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from benchmarks.harness import tables
+from fastact.bench import machine, tables
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ["workqueue", "omp"] + ["tbb"] * (importlib.util.find_spec("tbb") is not None)
 THREADS, CALLS, QUICK_CALLS = 8, 1000, 100
 SIZES = {"small": (100, 1_000, 10_000), "mixed": (100, 10_000, 300_000), "large": (1_000_000,)}
 """Lengths of the arrays that calls take by turns."""
@@ -47,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(ratios(*options.child.split(), rounds=rounds, calls=calls)))
         return 0
     rows = []
-    for layer in track(LAYERS, "layers", disable=not sys.stderr.isatty()):
+    for layer in track(machine.threading_layers(), "layers", disable=not sys.stderr.isatty()):
         for sizes in SIZES:
             for arrays in ("shared", "separate"):
                 found = _in_a_process(

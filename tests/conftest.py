@@ -1,6 +1,6 @@
 """What all tests share: one case per public function, operands for it, comparison by bits, child processes.
 
-A test that takes ``op``, ``differentiable``, ``case`` or ``dtype`` runs for each of them: a new op needs no edit here.
+A test that takes ``op``, ``differentiable``, ``case``, ``dtype`` or ``layer`` runs for each of them: a new op needs no edit here.
 """
 
 import os
@@ -19,9 +19,11 @@ os.environ.setdefault(
 
 import fastact as fa
 from fastact import reference
+from fastact.bench.machine import threading_layers
 
 PACKAGE = Path(fa.__file__).parent
 DTYPES = ("float16", "float32", "float64")
+LAYERS = threading_layers()
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def pytest_generate_tests(metafunc):
         "checked": [op for op in fa.ops.values() if op.check is not None],
         "case": CASES,
         "dtype": DTYPES,
+        "layer": LAYERS,
     }
     marked = {name for mark in metafunc.definition.iter_markers("parametrize") for name in names(mark)}
     for name in tables.keys() & set(metafunc.fixturenames) - marked:

@@ -58,7 +58,7 @@ def calls""",
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this platform")
-def test_interrupted_calls(python):
+def test_interrupted_calls(layer, python):
     """Ctrl-C arrives while large arrays are computed, and while a kernel is compiled."""
     out = python(
         """
@@ -86,6 +86,7 @@ for name in ("mish", "softplus", "tanh_shrink"):
 print(interrupted)
 """,
         FASTACT_CACHE_DIR="off",
+        NUMBA_THREADING_LAYER=layer,
     )
     assert int(out) >= 40
 

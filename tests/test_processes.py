@@ -34,7 +34,7 @@ POOLS = {
 
 @pytest.mark.skipif(sys.platform != "linux", reason="not every kind of process exists elsewhere")
 @pytest.mark.parametrize("pool", POOLS)
-def test_pools_after_a_parallel_call(pool, python, tmp_path):
+def test_pools_after_a_parallel_call(pool, layer, python, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         WORK
@@ -50,11 +50,12 @@ if __name__ == "__main__":
     print("right")
 """
     )
-    assert python("", script=script, flags=["-W", "ignore"]) == "right"
+    out = python("", script=script, flags=["-W", "ignore"], NUMBA_THREADING_LAYER=layer)
+    assert out.splitlines()[-1] == "right"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
-def test_fork_inside_a_thread(python):
+def test_fork_inside_a_thread(layer, python):
     code = """
 import os, threading
 expected, statuses = work(10), []
@@ -73,10 +74,11 @@ for _ in range(3):
     thread.join()
 print(statuses)
 """
-    assert python(WORK + code, flags=["-W", "ignore"]) == "[0, 0, 0]"
+    out = python(WORK + code, flags=["-W", "ignore"], NUMBA_THREADING_LAYER=layer)
+    assert out.splitlines()[-1] == "[0, 0, 0]"
 
 
-def test_joblib(python, tmp_path):
+def test_joblib(layer, python, tmp_path):
     pytest.importorskip("joblib")
     script = tmp_path / "script.py"
     script.write_text(
@@ -91,7 +93,8 @@ if __name__ == "__main__":
     print("right")
 """
     )
-    assert python("", script=script, flags=["-W", "ignore"]) == "right"
+    out = python("", script=script, flags=["-W", "ignore"], NUMBA_THREADING_LAYER=layer)
+    assert out.splitlines()[-1] == "right"
 
 
 def test_everything_public_is_pickled_by_name():
@@ -140,35 +143,75 @@ def test_nothing_is_written_beside_the_package(python, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this platform")
-def test_affinity_of_one_processor(python):
+def test_affinity_of_one_processor(layer, python):
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n" + WORK
-    assert python(code + "work(10); print(fa.get_num_threads())") == "1"
+    assert python(code + "work(10); print(fa.get_num_threads())", NUMBA_THREADING_LAYER=layer) == "1"
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({}, None),
-    ],
-)
-def test_quota_of_a_control_group(files, expected, python, tmp_path):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+HALF, NONE = "50000 100000", "max 100000"
+QUOTAS = {
+    "version 2": ("0::/", {"cpu.max": HALF}, 1),
+    "version 2, none": ("0::/", {"cpu.max": NONE}, None),
+    "version 2, a service's": ("0::/system/web", {"cpu.max": NONE, "system/web/cpu.max": HALF}, 1),
+    "version 2, of a group above": ("0::/system/web", {"system/cpu.max": HALF, "system/web/cpu.max": NONE}, 1),
+    "version 2, a path from outside": ("0::/docker/0123", {"cpu.max": HALF}, 1),
+    "version 1": ("2:cpu,cpuacct:/", {"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+    "version 1, none": ("2:cpu,cpuacct:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+    "version 1, another controller's": (
+        "2:memory:/a",
+        {"cpu/a/cpu.cfs_quota_us": "5", "cpu/a/cpu.cfs_period_us": "100"},
+        None,
+    ),
+    "no control groups": ("", {}, None),
+}
+
+
+@pytest.mark.parametrize("quota", QUOTAS)
+def test_quota_of_a_control_group(quota, python, tmp_path):
+    own, files, expected = QUOTAS[quota]
+    for name, text in (files | {"own": own}).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
-    code = f"from fastact.engine import threads; threads.CGROUP = {str(tmp_path)!r}\n" + WORK
-    code += "work(10); print(fa.get_num_threads(), threads.default_num_threads()[1])"
+    code = "from fastact.engine import threads\n"
+    code += f"threads.CGROUP, threads.OWN_CGROUPS = {str(tmp_path)!r}, {str(tmp_path / 'own')!r}\n"
+    code += WORK + "work(10); print(fa.get_num_threads(), threads.default_num_threads()[1])"
     number, reason = python(code, FASTACT_NUM_THREADS=None).split(" ", 1)
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert int(number) == min(expected or affinity, affinity)
     assert ("quota of 0.5 processors" in reason) == (expected == 1 and affinity > 1)
 
 
-def test_number_of_threads_in_the_environment(python):
+@pytest.fixture
+def half_a_processor():
+    """A real control group with that quota: the file that a process joins it by. Takes a system that lets us make one."""
+    from fastact.engine import threads
+
+    for root, name, text in ((threads.CGROUP, "cpu.max", HALF), (f"{threads.CGROUP}/cpu", "cpu.cfs_quota_us", "50000")):
+        group = Path(root, f"fastact-test-{os.getpid()}")
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            with open(group / name, "r+") as file:  # "r+": only if it is a control group's
+                file.write(text)
+            yield group / "cgroup.procs"
+            return
+        except OSError:
+            continue
+        finally:
+            group.rmdir()
+    pytest.skip("no control group can be made here")
+
+
+def test_half_a_processor(half_a_processor, python):
+    code = f"import os; open({str(half_a_processor)!r}, 'w').write(str(os.getpid()))\n"
+    code += WORK + "work(10); print(fa.get_num_threads())"
+    assert python(code, FASTACT_NUM_THREADS=None) == "1"
+
+
+def test_number_of_threads_in_the_environment(layer, python):
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for wanted in (1, 2, 99):
         code = WORK + "work(10); print(fa.get_num_threads())"
-        assert python(code, FASTACT_NUM_THREADS=wanted) == str(min(wanted, affinity))
+        assert python(code, FASTACT_NUM_THREADS=wanted, NUMBA_THREADING_LAYER=layer) == str(min(wanted, affinity))

@@ -10,8 +10,14 @@ from functools import cache
 
 from fastact.engine import records
 
-CGROUP = "/sys/fs/cgroup"
+CGROUP, OWN_CGROUPS = "/sys/fs/cgroup", "/proc/self/cgroup"
 OPENMP_SPINS = 100_000
+LAYER_MODULES = {
+    "tbb": "numba.np.ufunc.tbbpool",
+    "omp": "numba.np.ufunc.omppool",
+    "workqueue": "numba.np.ufunc.workqueue",
+}
+"""Where Numba keeps each of its threading layers."""
 
 _lock = threading.RLock()
 _wanted: int | None = None
@@ -151,18 +157,41 @@ def _affinity() -> int:
 
 
 def _cgroup_quota() -> float | None:
-    """The processors that the cgroup's quota amounts to (version 2, then 1); ``None`` without a quota."""
+    """The processors that the quota of this process's control group, or of one above it, amounts to; ``None`` without a quota."""
+    return min(filter(None, map(_quota, _cgroups())), default=None)
+
+
+def _cgroups() -> Iterator[str]:
+    """The folders of the process's control groups, of version 2 and of version 1's processor controller, up to the root.
+
+    A container's own group is the root that it sees, whatever the path is that the system names.
+    """
+    lines = ["0::/", "1:cpu:/"]
+    with contextlib.suppress(OSError), open(OWN_CGROUPS) as file:
+        lines = file.read().splitlines()
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        folder = os.path.join(CGROUP, "cpu" * bool(controllers), path.strip("/"))
+        while folder.startswith(CGROUP):
+            yield folder
+            folder = os.path.dirname(folder)
+
+
+def _quota(folder: str) -> float | None:
+    """The processors that a control group's own quota amounts to (version 2, then 1)."""
     with contextlib.suppress(OSError, ValueError):
-        quota, period = _cgroup_file("cpu.max").split()
+        quota, period = _text(folder, "cpu.max").split()
         return None if quota == "max" else int(quota) / int(period)
     with contextlib.suppress(OSError, ValueError):
-        quota, period = _cgroup_file("cpu/cpu.cfs_quota_us"), _cgroup_file("cpu/cpu.cfs_period_us")
+        quota, period = _text(folder, "cpu.cfs_quota_us"), _text(folder, "cpu.cfs_period_us")
         return int(quota) / int(period) if int(quota) > 0 else None
     return None
 
 
-def _cgroup_file(name: str) -> str:
-    with open(f"{CGROUP}/{name}") as file:
+def _text(folder: str, name: str) -> str:
+    with open(os.path.join(folder, name)) as file:
         return file.read()
 
 
@@ -174,12 +203,11 @@ def _layer() -> tuple[int, int, str]:
     from numba import config
     from numba.np.ufunc import parallel
 
-    _preload_tbb()
+    preload_tbb()
     with _patient_openmp():
         parallel._launch_threads()
     name = parallel.threading_layer()
-    pool = import_module(f"numba.np.ufunc.{name}pool" if name != "workqueue" else "numba.np.ufunc.workqueue")
-    return pool.parallel_for, config.NUMBA_NUM_THREADS, name
+    return import_module(LAYER_MODULES[name]).parallel_for, config.NUMBA_NUM_THREADS, name
 
 
 @contextlib.contextmanager
@@ -200,7 +228,7 @@ def _patient_openmp() -> Iterator[None]:
         del os.environ["GOMP_SPINCOUNT"]
 
 
-def _preload_tbb() -> None:
+def preload_tbb() -> None:
     """Load the ``tbb`` package's library by path: a virtual environment's ``lib`` is on no loader's search path."""
     import sys
 
