@@ -78,6 +78,43 @@ print(statuses)
     assert out.splitlines()[-1] == "[0, 0, 0]"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_fork_while_another_thread_compiles(python):
+    """The child would wait for what only its parent's thread can finish."""
+    code = """
+import os, threading, time, numpy as np, fastact as fa
+x = np.linspace(-4, 4, 1000)
+def compiles():
+    fa.mish(x)
+    fa.elu(x)
+for seconds in (0.05, 0.3, 0.3):
+    thread = threading.Thread(target=compiles)
+    thread.start()
+    time.sleep(seconds)
+    child = os.fork()
+    if child == 0:
+        os._exit(not np.isfinite(fa.silu(x) + fa.mish(x)).all())
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
+print("right")
+"""
+    assert python(code, flags=["-W", "ignore"], FASTACT_CACHE_DIR="off") == "right"
+
+
+def test_a_call_from_a_module_that_is_being_imported(python, tmp_path):
+    """Numba, once it is loaded, imports that module in turn."""
+    files = {
+        "package/__init__.py": "def init(): pass\nimport numpy as np, fastact as fa\nones = fa.relu(np.ones(3))",
+        "package-1.0.dist-info/METADATA": "Name: package\nVersion: 1.0",
+        "package-1.0.dist-info/entry_points.txt": "[numba_extensions]\ninit = package:init",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    path = os.pathsep.join([str(Path(fa.__file__).parent.parent), str(tmp_path)])
+    assert python("import package; print(package.ones)", PYTHONPATH=path, FASTACT_CACHE_DIR="off") == "[1. 1. 1.]"
+
+
 def test_joblib(layer, python, tmp_path):
     pytest.importorskip("joblib")
     script = tmp_path / "script.py"

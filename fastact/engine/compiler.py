@@ -1,10 +1,9 @@
 """From a plain function to machine code in memory: Numba compiles, llvmlite loads.
 
 ``compile_loop`` returns an object file. ``load`` maps an object file into the process with llvmlite alone, so a process that
-finds its kernels in the cache never imports Numba.
+finds its kernels in the cache never imports Numba. Both are called by one thread at a time, see ``uninterrupted.py``.
 """
 
-import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -15,7 +14,6 @@ SYMBOL = "fastact_loop"
 """The one function that an object file exports."""
 
 _engines: list[Any] = []
-_lock = threading.RLock()
 
 
 def compile_loop(function: Callable[..., Any]) -> bytes:
@@ -32,7 +30,7 @@ def optimised_module(function: Callable[..., Any]) -> Any:
 
     from fastact.engine import jit, memory
 
-    with _lock, global_compiler_lock:
+    with global_compiler_lock:
         jit.register()
         target = registry.cpu_target
         flags = compiler.Flags()
@@ -68,19 +66,17 @@ def optimised_module(function: Callable[..., Any]) -> Any:
 
 def load(object_file: bytes) -> int:
     """Map an object file into the process, for good, and return the address of its ``SYMBOL``."""
-    with _lock:
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
-        engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
-        engine.finalize_object()
-        _engines.append(engine)
-        return int(engine.get_function_address(SYMBOL))
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
+    engine.finalize_object()
+    _engines.append(engine)
+    return int(engine.get_function_address(SYMBOL))
 
 
 def _emit(assembly: str) -> bytes:
-    with _lock:
-        module = llvm.parse_assembly(assembly)
-        module.verify()
-        return bytes(_target_machine().emit_object(module))
+    module = llvm.parse_assembly(assembly)
+    module.verify()
+    return bytes(_target_machine().emit_object(module))
 
 
 @cache

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from fastact.engine import records
+from fastact.engine.uninterrupted import uninterrupted
 
 CGROUP, OWN_CGROUPS = "/sys/fs/cgroup", "/proc/self/cgroup"
 OPENMP_SPINS = 100_000
@@ -240,8 +241,7 @@ def preload_tbb() -> None:
 
 def start_layer() -> None:
     """Start the threading layer, as the first parallel call would; ``ValueError`` if the one asked for is not to be had."""
-    with _lock:
-        _layer()
+    uninterrupted(_layer)
 
 
 def layer_name() -> str | None:
@@ -253,7 +253,7 @@ def layer_name() -> str | None:
 def form_team() -> int:
     """Start the threading layer and load the driver, which takes all large arrays from then on; return its address.
 
-    The first large array's inner loop calls this.
+    The first large array's inner loop calls this, uninterrupted.
     """
     from fastact.engine import cache as disk
     from fastact.engine import compiler
@@ -263,16 +263,16 @@ def form_team() -> int:
 
         return compiler.compile_loop(getattr(driver, name))
 
+    entry, body = (
+        compiler.load(disk.cached(f"driver.{name}", lambda name=name: build(name)))  # type: ignore[misc]
+        for name in ("run_parallel", "run_chunk")
+    )
+    parallel_for, most, _ = _layer()
     with _lock:
-        entry, body = (
-            compiler.load(disk.cached(f"driver.{name}", lambda name=name: build(name)))  # type: ignore[misc]
-            for name in ("run_parallel", "run_chunk")
-        )
-        parallel_for, most, _ = _layer()
         records.set_team(parallel_for, body, most)
         records.set_threads(default_num_threads()[0] if _wanted is None else _wanted)
         records.set_entry(int(entry))
-        return int(entry)
+    return int(entry)
 
 
 def _serial_in_child() -> None:

@@ -8,11 +8,13 @@ import ctypes
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastact.engine import records, threads
+from fastact.engine.uninterrupted import uninterrupted
 
 DTYPES = ("float16", "float32", "float64")
 """Loops in the order in which NumPy tries them, so that integers promote as they do for ``np.exp``."""
@@ -24,7 +26,6 @@ RELATIVE_COST = {"float16": 1.2, "float32": 1.0, "float64": 2.5}
 
 _LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
 _keep_alive: list[Any] = []
-_lock = threading.RLock()
 
 
 class CompilationError(RuntimeError):
@@ -138,15 +139,16 @@ def _stub(kernel: Any, dtype: str, record: records.Record, functions: Any, i: in
 
 def _first_call(kernel: Any, name: str, dtype: str, install: Callable[[int], None]) -> Any:
     """An inner loop that compiles the real one when it is first called."""
-    compiled: list[int] = []
+
+    @cache
+    def installed() -> int:
+        address = _compiled(kernel, name, dtype)
+        install(address)
+        return address
 
     def compile_then_run(args: int, dims: int, steps: int, data: int) -> None:
         try:
-            with _lock:
-                if not compiled:
-                    compiled.append(_compiled(kernel, name, dtype))
-                    install(compiled[0])
-            _LOOP(compiled[0])(args, dims, steps, data)
+            _LOOP(uninterrupted(installed))(args, dims, steps, data)
         except BaseException as error:
             _raise_in_caller(error)
 
@@ -181,7 +183,7 @@ def specialised(kernel: Kernel, dtype: str) -> Callable[..., Any]:
 def _enter_team(args: int, dims: int, steps: int, data: int) -> None:
     """The first call that is worth threads: form the team, then let the driver take this and all later ones."""
     try:
-        _LOOP(threads.form_team())(args, dims, steps, data)
+        _LOOP(uninterrupted(threads.form_team))(args, dims, steps, data)
     except BaseException as error:
         _raise_in_caller(error)
 

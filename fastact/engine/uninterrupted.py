@@ -1,0 +1,67 @@
+"""Work that must not be torn apart: imports, compilation and the start of threads.
+
+A signal's handler, Ctrl-C's for one, may raise between any two steps of the main thread. Numba and LLVM do not survive that:
+modules stay half imported, memory is freed twice. Nor would a child survive that is forked while another thread compiles.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_lock = threading.RLock()
+
+
+def uninterrupted(function: Callable[[], T]) -> T:
+    """Call a function, one such call at a time, in a thread in which no signal's handler runs.
+
+    A caller that is interrupted meanwhile goes on with its exception at once, and the call is finished behind its back.
+    """
+    if threading.current_thread() is not threading.main_thread() or _importing():
+        return _alone(function)
+    outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcome.put((_alone(function), None))
+        except BaseException as error:
+            outcome.put((None, error))
+
+    try:
+        threading.Thread(target=work, name="fastact").start()
+    except RuntimeError:  # the system has no thread for us, or the interpreter is about to end
+        return _alone(function)
+    result, error = outcome.get()
+    if error is not None:
+        raise error
+    return result  # type: ignore[no-any-return]
+
+
+def _alone(function: Callable[[], T]) -> T:
+    with _lock:
+        return function()
+
+
+def _importing() -> bool:
+    """Whether the caller is a module that is being imported: another thread that needs this module would wait forever."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _release() -> None:
+    with contextlib.suppress(RuntimeError):  # the forking thread was interrupted before it had the lock
+        _lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_release, after_in_child=_release)
