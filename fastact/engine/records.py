@@ -65,18 +65,28 @@ def set_threads(n: int) -> None:
     _team[THREADS] = n
 
 
+def own_threads(thread: int) -> int | None:
+    """The number of a calling thread's own, if it has one."""
+    place = _place_of(thread, _team[OWN])
+    return None if place is None else _team[place + 1]
+
+
 def set_own_threads(thread: int, n: int | None) -> None:
     """Set, or forget, the number of one calling thread, by ``threading.get_ident()``; that thread must be the caller.
 
     A pair stays where it is while it is in use. The drivers of other threads may read meanwhile, but match only their own.
     """
-    pairs = range(TEAM_FIELDS, TEAM_FIELDS + 2 * MOST_OWN, 2)
-    place = next((i for i in pairs if _team[i] == thread), None) or next((i for i in pairs if _team[i] == 0), None)
+    place = _place_of(thread, MOST_OWN) or _place_of(0, MOST_OWN)
     if place is None:
         raise RuntimeError(f"at most {MOST_OWN} threads can have a number of threads of their own")
     _team[place + 1] = n or 0
     _team[place] = 0 if n is None else thread
-    _team[OWN] = max((1 + (i - TEAM_FIELDS) // 2 for i in pairs if _team[i]), default=0)
+    _team[OWN] = max((1 + k for k in range(MOST_OWN) if _team[TEAM_FIELDS + 2 * k]), default=0)
+
+
+def _place_of(thread: int, count: int) -> int | None:
+    """Where the pair of a thread, or a free one, is among the first ``count``."""
+    return next((i for i in range(TEAM_FIELDS, TEAM_FIELDS + 2 * count, 2) if _team[i] == thread), None)
 
 
 def forget_team() -> None:

@@ -22,8 +22,6 @@ LAYER_MODULES = {
 
 _lock = threading.RLock()
 _wanted: int | None = None
-_own: dict[int, int] = {}
-"""What ``threads`` set for the calling threads that are inside it."""
 
 
 def get_num_threads() -> int:
@@ -41,7 +39,7 @@ def get_num_threads() -> int:
     >>> fa.get_num_threads() >= 1
     True
     """
-    wanted = _own.get(threading.get_ident(), _wanted)
+    wanted = records.own_threads(threading.get_ident()) or _wanted
     return default_num_threads()[0] if wanted is None else wanted
 
 
@@ -73,9 +71,10 @@ def set_num_threads(n: int) -> None:
     """
     global _wanted
     _check(n)
+    thread = threading.get_ident()
     with _lock:
-        if threading.get_ident() in _own:
-            _set_own(n)
+        if records.own_threads(thread):
+            records.set_own_threads(thread, n)
         else:
             _wanted = n
             records.set_threads(n)
@@ -100,23 +99,15 @@ def threads(n: int) -> Iterator[None]:
     1
     """
     _check(n)
-    before = _own.get(threading.get_ident())
-    _set_own(n)
+    thread = threading.get_ident()
+    before = records.own_threads(thread)
     try:
+        with _lock:
+            records.set_own_threads(thread, n)
         yield
     finally:
-        _set_own(before)
-
-
-def _set_own(n: int | None) -> None:
-    """Set, or forget, the calling thread's own number."""
-    thread = threading.get_ident()
-    with _lock:
-        records.set_own_threads(thread, n)
-        if n is None:
-            del _own[thread]
-        else:
-            _own[thread] = n
+        with _lock:
+            records.set_own_threads(thread, before)
 
 
 def _check(n: int) -> None:
@@ -146,7 +137,7 @@ def default_num_threads() -> tuple[int, str]:
 def explanation() -> str:
     """The number of threads and why that many."""
     default, reason = default_num_threads()
-    if threading.get_ident() in _own:
+    if records.own_threads(threading.get_ident()):
         return f"{get_num_threads()} (inside threads; default {default}: {reason})"
     return f"{default} ({reason})" if _wanted is None else f"{_wanted} (set_num_threads; default {default}: {reason})"
 
