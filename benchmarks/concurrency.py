@@ -2,10 +2,12 @@
 
 Eight Python threads make a thousand calls each, of different ops on shared and on separate arrays, small and large. One thread
 makes the same calls one after another. The two take turns; a figure is the time of the first over that of the second, below 1
-where the threads gain. Each of Numba's threading layers has a process of its own.
+where the threads gain. Each of Numba's threading layers has a process of its own. Beside them NumPy's own functions show what
+it costs that Python's threads hand its lock to each other: with small arrays most of the time.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -23,6 +25,7 @@ from rich.progress import track
 from fastact.bench import machine, tables
 
 ROOT = Path(__file__).resolve().parent.parent
+NUMPY = "NumPy's own"
 THREADS, CALLS, QUICK_CALLS = 8, 1000, 100
 SIZES = {"small": (100, 1_000, 10_000), "mixed": (100, 10_000, 300_000), "large": (1_000_000,)}
 """Lengths of the arrays that calls take by turns."""
@@ -30,6 +33,7 @@ FEWER = {"large": 20}
 """Where a call takes so much longer, so many times fewer are made."""
 
 Call = Callable[[], Any]
+Op = Callable[..., Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,39 +42,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--quick", action="store_true", help=f"three rounds of {QUICK_CALLS} calls")
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.rounds < 1:
+        parser.error(f"--rounds must be at least 1, got {options.rounds}")
     rounds, calls = (3, QUICK_CALLS) if options.quick else (options.rounds, CALLS)
     if options.child:
-        print(json.dumps(ratios(*options.child.split(), rounds=rounds, calls=calls)))
+        print(json.dumps(ratios(*options.child, rounds=rounds, calls=calls)))
         return 0
+    passed_on = ["--quick"] if options.quick else ["--rounds", str(rounds)]
+    cases = list(itertools.product((*machine.threading_layers(), NUMPY), SIZES, ("shared", "separate")))
     rows = []
-    for layer in track(machine.threading_layers(), "layers", disable=not sys.stderr.isatty()):
-        for sizes in SIZES:
-            for arrays in ("shared", "separate"):
-                found = _in_a_process(
-                    layer, f"{sizes} {arrays}", ["--quick"] if options.quick else ["--rounds", rounds]
-                )
-                low, middle, high = min(found), statistics.median(found), max(found)
-                rows.append((layer, sizes, arrays, f"{middle:.2f}", f"{low:.2f}-{high:.2f}"))
+    for case in track(cases, "cases", disable=not sys.stderr.isatty()):
+        found = _in_a_process(case, passed_on)
+        rows.append((*case, f"{statistics.median(found):.2f}", f"{min(found):.2f}-{max(found):.2f}"))
     print(tables.table(("layer", "sizes", "arrays", "ratio", "all rounds"), rows, options.markdown))
     return 0
 
 
-def _in_a_process(layer: str, case: str, options: Sequence[Any]) -> list[float]:
-    command = [sys.executable, "-m", "benchmarks.concurrency", "--child", case, *map(str, options)]
-    environment = {**os.environ, "NUMBA_THREADING_LAYER": layer}
+def _in_a_process(case: Sequence[str], options: Sequence[str]) -> list[float]:
+    environment = dict(os.environ)
+    if case[0] != NUMPY:
+        environment["NUMBA_THREADING_LAYER"] = case[0]
+    command = [sys.executable, "-m", "benchmarks.concurrency", *options, "--child", *case]
     done = subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     found: list[float] = json.loads(done.stdout)
     return found
 
 
-def ratios(sizes: str, arrays: str, *, rounds: int, calls: int) -> list[float]:
+def ratios(layer: str, sizes: str, arrays: str, *, rounds: int, calls: int) -> list[float]:
     """In each round the time of the threads together over that of the same calls one after another."""
-    calls = max(1, calls // FEWER.get(sizes, 1))
+    ops = _of_numpy() if layer == NUMPY else _of_fastact()
     rng = np.random.default_rng(0)
-    all_read = [rng.normal(size=n).astype(np.float32) for n in SIZES[sizes]]
-    work = [_calls(all_read if arrays == "shared" else [x.copy() for x in all_read], i, calls) for i in range(THREADS)]
+    given = [rng.normal(size=n).astype(np.float32) for n in SIZES[sizes]]
+    work = []
+    for i in range(THREADS):
+        read = given if arrays == "shared" else [x.copy() for x in given]
+        work.append(_calls(ops, read, i, max(1, calls // FEWER.get(sizes, 1))))
     one_after_another(work)  # compiles what is not in the cache, and starts the team
     together(work)
     found = []
@@ -80,17 +88,26 @@ def ratios(sizes: str, arrays: str, *, rounds: int, calls: int) -> list[float]:
     return found
 
 
-def _calls(arrays: Sequence[Any], thread: int, count: int) -> list[Call]:
-    """One thread's calls. Results go to memory of its own: what fresh memory costs is the system's affair."""
+def _of_fastact() -> Sequence[Op]:
     import fastact as fa
 
+    def over_rows(op: Op) -> Op:
+        return lambda x, out: op(x.reshape(-1, 100), out=out.reshape(-1, 100))
+
+    return fa.gelu, fa.tanh, fa.mish, fa.silu, fa.relu, over_rows(fa.softmax), over_rows(fa.log_softmax), fa.exp
+
+
+def _of_numpy() -> Sequence[Op]:
+    return np.exp, np.tanh, np.square, np.negative
+
+
+def _calls(ops: Sequence[Op], arrays: Sequence[Any], thread: int, count: int) -> list[Call]:
+    """One thread's calls. Results go to memory of its own: what fresh memory costs is the system's affair."""
     outs = [np.empty_like(x) for x in arrays]
-    ops = (fa.gelu, fa.tanh, fa.mish, fa.silu, fa.relu, fa.softmax, fa.log_softmax, fa.exp)
 
     def call(k: int) -> Call:
         op, j = ops[(thread + k) % len(ops)], (thread + k // len(ops)) % len(arrays)
-        x, out = (a.reshape(-1, 100) if op in (fa.softmax, fa.log_softmax) else a for a in (arrays[j], outs[j]))
-        return lambda: op(x, out=out)
+        return lambda: op(arrays[j], out=outs[j])
 
     return [call(k) for k in range(count)]
 

@@ -53,24 +53,23 @@ def test_a_number_of_threads_is_the_calling_threads_own(threads):
     assert fa.get_num_threads() == default
 
 
-def test_the_driver_uses_the_calling_threads_own_number(python):
-    out = python(
-        """
-import ctypes, numpy as np, fastact as fa
+SPY = """
+import ctypes, threading, numpy as np, fastact as fa
 from concurrent.futures import ThreadPoolExecutor
 from fastact.engine import records
 x = np.linspace(-4, 4, 2_000_000, dtype="f4")
-fa.set_num_threads(2)
-expected = fa.mish(x).tobytes()
-asked = []
+expected, asked, meanwhile = fa.mish(x).tobytes(), [], []
 kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5, *[ctypes.c_int64] * 3)
 real = kind(records._team[records.PARALLEL_FOR])
-def counting(*arguments):
+def noting(*arguments):
     asked.append(arguments[-1])
     real(*arguments)
-spy = kind(counting)
+    for work in meanwhile:
+        work()
+spy = kind(noting)
 records._team[records.PARALLEL_FOR] = ctypes.cast(spy, ctypes.c_void_p).value
 def computed(n=None):
+    \"\"\"The numbers of threads that a large call takes.\"\"\"
     asked.clear()
     if n is None:
         assert fa.mish(x).tobytes() == expected
@@ -79,6 +78,12 @@ def computed(n=None):
             assert fa.mish(x).tobytes() == expected
             fa.set_num_threads(n)
     return asked[:]
+"""
+
+
+def test_the_driver_uses_the_calling_threads_own_number(python):
+    code = """
+fa.set_num_threads(2)
 assert computed() == [2]
 assert computed(3) == [3], asked
 assert computed(1) == []
@@ -89,10 +94,27 @@ with fa.threads(3), ThreadPoolExecutor(1) as pool:
 fa.set_num_threads(10_000)
 assert computed() == [3]
 print("right")
-""",
-        NUMBA_NUM_THREADS="3",
-    )
-    assert out == "right"
+"""
+    assert python(SPY + code, NUMBA_NUM_THREADS="3") == "right"
+
+
+def test_the_driver_leaves_processors_to_other_callers(python):
+    code = """
+fa.set_num_threads(3)
+def other():
+    caller = threading.Thread(target=fa.mish, args=(x,))
+    caller.start()
+    caller.join()
+assert computed() == [3]
+meanwhile.append(other)
+assert computed() == [3]
+meanwhile.clear()
+taken = [computed() for _ in range(40)]
+assert taken[:31] == [[2]] * 31, taken
+assert taken[33:] == [[3]] * 7, taken
+print("right")
+"""
+    assert python(SPY + code, NUMBA_NUM_THREADS="3") == "right"
 
 
 def test_environment_variable(python):

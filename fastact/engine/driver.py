@@ -1,13 +1,15 @@
 """The parallel driver: one C function that splits any kernel's elements over the threads of Numba's threading layer.
 
 A kernel calls ``run_parallel`` when its array is large. One parallel region runs at a time: a second caller, or a call from
-inside a region, computes serially instead, which keeps the ``workqueue`` layer from aborting and the others from
-oversubscribing the machine.
+inside a region, computes serially instead, which keeps the ``workqueue`` layer from aborting. And a region leaves a processor to
+each other caller of late: on processors that are busy its threads would take turns, and OpenMP's would spin on them.
 """
 
 from typing import Any
 
+from fastact.engine.jit import internal
 from fastact.engine.memory import (
+    add_to,
     advance,
     as_address,
     as_integers,
@@ -26,12 +28,15 @@ from fastact.engine.memory import (
 )
 from fastact.engine.records import (
     BODY,
+    INSIDE,
     KERNEL,
     MOST,
     NARGS,
     NDIMS,
     OWN,
     PARALLEL_FOR,
+    REMEMBERED,
+    RIVALS,
     SERIAL,
     TEAM,
     TEAM_FIELDS,
@@ -45,6 +50,9 @@ MAX_OPERANDS, MAX_DIMS = 16, 8
 CHUNK_MULTIPLE, MANY = 64, 1024
 """Many elements are split at multiples of 64, so that no two threads write to one cache line of an aligned array; few are rows,
 each of which may be long, and are split evenly."""
+
+RIVALS_LAST = 32
+"""Calls for which other callers are remembered: they have more to compute, as a rule."""
 
 call_fields = stack_pointers(CALL_FIELDS)
 operands = stack_pointers(MAX_OPERANDS)
@@ -61,7 +69,7 @@ def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
         for i in range(TEAM_FIELDS, TEAM_FIELDS + 2 * field(team, OWN), 2):
             if field(team, i) == caller:
                 threads = field(team, i + 1)
-    threads = min(threads, field(team, MOST))
+    threads = min(threads, field(team, MOST)) - rivals(team)
     if threads > 1 and try_lock(as_address(team)):
         chunk = (n + threads - 1) // threads
         if n >= MANY:
@@ -76,6 +84,21 @@ def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
         unlock(as_address(team))
     else:
         call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
+    add_to(team, INSIDE, -1)
+
+
+@internal
+def rivals(team: Any) -> Any:
+    """Count a caller in, and return how many others there are, or were in the last calls."""
+    fields, others = as_integers(as_address(team)), add_to(team, INSIDE, 1)
+    if others >= fields[RIVALS]:
+        set_integer(fields, RIVALS, others)
+        set_integer(fields, REMEMBERED, RIVALS_LAST)
+    elif fields[REMEMBERED] > 0:
+        set_integer(fields, REMEMBERED, fields[REMEMBERED] - 1)
+    else:
+        set_integer(fields, RIVALS, others)
+    return fields[RIVALS]
 
 
 def run_chunk(args: Any, dims: Any, steps: Any, call: Any) -> None:

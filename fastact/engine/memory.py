@@ -304,6 +304,18 @@ def unlock(typing_context: Any, lock: Any) -> Any:
 
 
 @intrinsic
+def add_to(typing_context: Any, record: Any, index: Any, amount: Any) -> Any:
+    """Add to a field of a record that other threads add to as well, and return what it was."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        record, index, amount = values
+        place = builder.gep(builder.bitcast(record, I64.as_pointer()), [index])
+        return builder.atomic_rmw("add", place, amount, "acq_rel")
+
+    return types.intp(types.voidptr, types.intp, types.intp), codegen
+
+
+@intrinsic
 def current_thread(typing_context: Any) -> Any:
     """The calling thread, as ``threading.get_ident()`` names it."""
 

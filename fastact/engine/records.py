@@ -10,10 +10,11 @@ PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, COLUMNS, LABEL, FIELDS
 address of the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks
 are computed with, which never goes parallel; a row kernel's other half, for columns; and the kind of its integer labels."""
 
-LOCK, THREADS, PARALLEL_FOR, BODY, MOST, OWN, TEAM_FIELDS = range(7)
+LOCK, THREADS, PARALLEL_FOR, BODY, MOST, OWN, INSIDE, RIVALS, REMEMBERED, TEAM_FIELDS = range(10)
 """The team's state, 64-bit integers: the lock, the number of threads that callers get, the layer's entry point, the address of the
-compiled ``run_chunk``, and how many threads there are. After these come pairs, of which the first OWN may be in use: a calling
-thread that has a number of its own, and that number."""
+compiled ``run_chunk``; how many threads there are; how many pairs may be in use; how many callers are in the driver, how many
+others a caller reckons with, and for how many calls more. After these come the pairs: a calling thread that has a number of its
+own, and that number."""
 
 MOST_OWN = 256
 
@@ -91,4 +92,4 @@ def _place_of(thread: int, count: int) -> int | None:
 
 def forget_team() -> None:
     """For a forked child, which has none of its parent's threads."""
-    _team[LOCK], _team[MOST], _team[OWN] = 0, 1, 0
+    _team[LOCK], _team[MOST], _team[OWN], _team[INSIDE] = 0, 1, 0, 0
