@@ -35,6 +35,8 @@ smoke: $(VENV)/ready
 	$(BIN)/python tools/sweep.py gelu --quick
 	$(BIN)/fastact bench --quick --op gelu softmax cross_entropy_with_grad linear_cross_entropy maxout
 	$(BIN)/python -m benchmarks.startup --quick
+	$(BIN)/python -m benchmarks.concurrency --quick
+	$(BIN)/python tools/fuzz.py --quick
 	$(BIN)/fastact info
 	$(BIN)/fastact warmup --op gelu
 	$(BIN)/asv machine --yes

@@ -1,19 +1,20 @@
 """Random calls whose arrays end where memory ends: ``python tools/fuzz.py --minutes 60``.
 
 Every operand and every result lies in pages of its own, flush with the first byte that may not be touched, before it or after
-it: a read or a write out of bounds kills the process instead of going unnoticed. Results must have the bits of the same call on
-plain arrays. Each case follows from its number alone: when the process dies, the parent tells which number it was, and ``--case``
-repeats that. ``--quick`` takes 100 cases.
+it: a read or a write out of bounds kills the process instead of going unnoticed, as does an endless loop. Results must have the
+bits of the same call on plain arrays. Each case follows from its number alone: when the process dies, the parent tells which
+number it was, and ``--case`` repeats that. ``--quick`` takes 100 cases.
 """
 
 import argparse
 import ctypes
+import faulthandler
 import mmap
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,12 @@ from rich.progress import Progress
 import fastact as fa
 
 Array = Any
+Call = tuple[str, Callable[..., Any], list[Any]]
+"""A name, a function of operands and ``out``, which may be None, and the operands."""
 PAGE = mmap.PAGESIZE
 QUICK = 100
+LONGEST = 120
+"""Seconds after which a case must be in an endless loop, for it takes milliseconds and at worst compiles."""
 PROT_NONE = 0
 
 
@@ -77,12 +82,14 @@ def case(number: int, memory: Memory) -> str:
     rng = np.random.default_rng(number)
     memory.used = 0
     dtype = rng.choice(["float16", "float32", "float32", "float64"])
-    name, call, operands = list(_calls(rng, dtype))[int(rng.integers(KINDS))]
-    expected = call(*(o.copy() for o in operands), None)
+    name, call, operands = KINDS[int(rng.integers(len(KINDS)))](rng, dtype)
+    with fa.threads(1):
+        expected = call(*(o.copy() for o in operands), None)
     first = expected[0] if isinstance(expected, tuple) else expected
     guarded = [memory.array(rng, o) for o in operands]
     out = None if isinstance(expected, tuple) or not first.ndim else memory.array(rng, np.zeros_like(first))
-    got = call(*guarded, out)
+    with fa.threads(1 + number % 2):
+        got = call(*guarded, out)
     shapes = ", ".join(f"{o.dtype}{list(o.shape)}" for o in operands)
     for g, e in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, expected)), strict=True):
         kind = f"u{np.asarray(e).itemsize}"
@@ -91,11 +98,7 @@ def case(number: int, memory: Memory) -> str:
     return f"{name} of {shapes}"
 
 
-KINDS = 6
-
-
-def _calls(rng: np.random.Generator, dtype: str) -> Iterator[tuple[str, Callable[..., Any], list[Array]]]:
-    """One random call of each kind: its name, the function of operands and ``out``, and the operands."""
+def _elementwise(rng: np.random.Generator, dtype: str) -> Call:
     ops = list(fa.ops.values())
     op = ops[int(rng.integers(len(ops)))]
     backward = op.derivative is not None and op.gradients == 1 and rng.random() < 0.5
@@ -106,34 +109,71 @@ def _calls(rng: np.random.Generator, dtype: str) -> Iterator[tuple[str, Callable
     for j, value in enumerate(op.samples[0] or tuple(op.defaults.values()), ufunc.nin - len(op.parameters)):
         if op.arrays == 1:
             operands[j] = np.full(shape, value, dtype)
-    yield ufunc.__name__, lambda *a: ufunc(*a[:-1], out=a[-1]), operands
+    return ufunc.__name__, lambda *a: ufunc(*a[:-1], out=a[-1]), operands
 
-    rows = _shape(rng, 2, 3)
-    axis = int(rng.integers(-len(rows), len(rows)))
-    family = ("softmax", "log_softmax", "softmin", "logsumexp", "softmax_backward", "log_softmax_backward")
-    name = family[int(rng.integers(len(family)))]
-    arrays = [_values(rng, rows, dtype) for _ in range(1 + name.endswith("_backward"))]
-    yield name, lambda *a: getattr(fa, name)(*a[:-1], axis=axis, out=a[-1]), arrays
 
-    labels = rng.integers(-1, max(1, min(rows[-1], 128)), rows[:-1]).astype(rng.choice(["int8", "int32", "int64"]))
-    labels = np.where(labels < rows[-1], labels, -1).astype(labels.dtype) if rows[-1] else np.full_like(labels, -1)
-    weight = rng.random(rows[-1]).astype(dtype)
-    options: dict[str, Any] = {
-        "ignore_index": -1,
-        "label_smoothing": float(rng.choice([0.0, 0.1])),
-        "reduction": "none",
-    }
-    yield (
+def _over_an_axis(rng: np.random.Generator, dtype: str) -> Call:
+    name = str(
+        rng.choice(["softmax", "log_softmax", "softmin", "logsumexp", "softmax_backward", "log_softmax_backward"])
+    )
+    shape = _shape(rng, 2, 3)
+    axis = int(rng.integers(-len(shape), len(shape)))
+    operands = [_values(rng, shape, dtype) for _ in range(1 + name.endswith("_backward"))]
+    return name, lambda *a: getattr(fa, name)(*a[:-1], axis=axis, out=a[-1]), operands
+
+
+def _of_labels(rng: np.random.Generator, dtype: str) -> Call:
+    shape = _shape(rng, 2, 3)
+    labels = rng.integers(-1, max(1, min(shape[-1], 128)), shape[:-1])
+    labels = np.where(labels < shape[-1], labels, -1).astype(rng.choice(["int8", "int32", "int64"]))
+    weight = rng.random(shape[-1]).astype(dtype)
+    options: dict[str, Any] = {"ignore_index": -1, "reduction": "none", "return_lse": True, "return_argmax": True}
+    options["label_smoothing"] = float(rng.choice([0.0, 0.1]))
+    options["softcap"] = rng.choice(np.array([None, 30.0]))
+    return (
         "cross_entropy_with_grad",
         lambda x, t, w, out: fa.cross_entropy_with_grad(x, t, weight=w, **options),
-        [_values(rng, rows, dtype), labels, weight],
+        [_values(rng, shape, dtype), labels, weight],
     )
 
-    pieces = int(rng.integers(1, 11))
-    channels = (*rows[:-1], rows[-1] * pieces)
-    yield "maxout", lambda x, out: fa.maxout(x, pieces, out=out), [_values(rng, channels, dtype)]
-    yield "maxout_with_index", lambda x, out: fa.maxout_with_index(x, pieces), [_values(rng, channels, dtype)]
-    yield "glu", lambda x, out: fa.glu(x, out=out), [_values(rng, (*rows[:-1], 2 * rows[-1]), dtype)]
+
+def _of_probabilities(rng: np.random.Generator, dtype: str) -> Call:
+    shape = _shape(rng, 2, 3)
+    target = rng.random(shape).astype(dtype)
+    return (
+        "cross_entropy_with_grad of probabilities",
+        lambda x, t, out: fa.cross_entropy_with_grad(x, t, reduction="none"),
+        [_values(rng, shape, dtype), target],
+    )
+
+
+def _maxout(rng: np.random.Generator, dtype: str) -> Call:
+    pieces, shape = int(rng.integers(1, 19)), _shape(rng, 1, 3)
+    axis = int(rng.integers(len(shape)))
+    x = _values(rng, (*shape[:axis], shape[axis] * pieces, *shape[axis + 1 :]), dtype)
+    which = rng.integers(-1, pieces + 1, shape).astype(np.int32)
+    kinds: list[Call] = [
+        ("maxout", lambda x, out: fa.maxout(x, pieces, axis, out=out), [x]),
+        ("maxout_with_index", lambda x, out: fa.maxout_with_index(x, pieces, axis), [x]),
+        (
+            "maxout_backward",
+            lambda g, w, out: fa.maxout_backward(g, w, pieces, axis, out=out),
+            [_values(rng, shape, dtype), which],
+        ),
+    ]
+    return kinds[int(rng.integers(len(kinds)))]
+
+
+def _glu(rng: np.random.Generator, dtype: str) -> Call:
+    shape = _shape(rng, 1, 3)
+    axis = int(rng.integers(len(shape)))
+    x = _values(rng, (*shape[:axis], 2 * shape[axis], *shape[axis + 1 :]), dtype)
+    if rng.random() < 0.5:
+        return "glu", lambda x, out: fa.glu(x, axis, out=out), [x]
+    return "glu_backward", lambda g, x, out: fa.glu_backward(g, x, axis, out=out), [_values(rng, shape, dtype), x]
+
+
+KINDS = (_elementwise, _over_an_axis, _of_labels, _of_probabilities, _maxout, _glu)
 
 
 def _shape(rng: np.random.Generator, least: int = 0, most: int = 3) -> tuple[int, ...]:
@@ -157,10 +197,12 @@ def _values(rng: np.random.Generator, shape: Sequence[int], dtype: str) -> Array
 def _run(first: int, last: int) -> None:
     """A child's part: cases in order, each announced before it runs."""
     memory = Memory()
-    with np.errstate(all="ignore"), fa.threads(1 + first // 1000 % 2):
+    with np.errstate(all="ignore"):
         for number in range(first, last):
             os.write(1, f"{number}\n".encode())
+            faulthandler.dump_traceback_later(LONGEST, exit=True)
             case(number, memory)
+    faulthandler.cancel_dump_traceback_later()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -40,7 +40,7 @@ class ElementLoop:
     ``emit`` is called while Numba lowers an intrinsic, where the formula is a compilable function. The loads carry
     ``alias.scope`` metadata saying that inputs and outputs do not overlap. NumPy's ufunc machinery has copied any partial
     overlap before the loop is called, and exact aliasing (``out=x``) is harmless elementwise; without the promise LLVM
-    checks at run time and sends in-place calls to a scalar loop, 14 times slower.
+    checks at run time and sends in-place calls to a scalar loop.
 
     Parameters
     ----------
