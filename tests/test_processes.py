@@ -156,7 +156,7 @@ def test_processes_that_are_killed_while_they_compile(python):
     assert "every answer was right" in python(code + "main(['--rounds', '2', '--processes', '4'])")
 
 
-def test_a_full_disk(python, tmp_path):
+def test_files_that_cannot_grow(python, tmp_path):
     pytest.importorskip("resource")
     code = """
 import resource
@@ -166,6 +166,59 @@ work(10)
     python(WORK + code + "print('right')", FASTACT_CACHE_DIR=tmp_path)
     assert not [file for file in tmp_path.rglob("*") if file.is_file()], "half a kernel was left"
     python(WORK + "work(10)", FASTACT_CACHE_DIR=tmp_path)
+
+
+MOUNTS = """
+import ctypes, os, subprocess
+CLONE_NEWNS = 0x20000
+def mount(*arguments):
+    return subprocess.run(["mount", *arguments], stderr=subprocess.DEVNULL).returncode == 0
+mounted = ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0 and mount("--make-rprivate", "/")
+"""
+
+
+@pytest.fixture
+def own_mounts(python):
+    """Code that gives a process mounts that no other sees. Takes a system that lets us."""
+    if sys.platform != "linux" or os.getuid() != 0 or python(MOUNTS + "print(mounted)") != "True":
+        pytest.skip("mounts take a Linux system and its administrator")
+    return MOUNTS
+
+
+def test_a_disk_that_is_full(own_mounts, python, tmp_path):
+    code = f"""
+assert mount("-t", "tmpfs", "-o", "size=16k,mode=700", "none", {str(tmp_path)!r})
+work(10)
+from pathlib import Path
+from fastact.engine import cache
+left = [file for file in Path({str(tmp_path)!r}).rglob("*") if file.is_file()]
+assert all(cache._read(file) for file in left), left
+assert "softmax.float32.o" not in [file.name for file in left], "the disk was not full"
+print("right")
+"""
+    assert python(own_mounts + WORK + code, FASTACT_CACHE_DIR=tmp_path) == "right"
+
+
+def test_no_place_that_can_be_written(own_mounts, python):
+    code = """
+assert mount("--bind", "/", "/") and mount("-o", "remount,bind,ro", "/")
+with open("/proc/mounts") as file:
+    for place in {line.split()[1] for line in file} - {"/"}:
+        mount("-o", "remount,bind,ro", place)
+os.chdir("/")
+"""
+    check = """
+work(10)
+for place in (os.path.dirname(fa.__file__), os.path.expanduser("~"), "/tmp", "/var/tmp"):
+    try:
+        open(os.path.join(place, "file"), "w")
+    except OSError:
+        continue
+    raise AssertionError(f"{place} can be written")
+from fastact.engine import cache
+print(cache.directory())
+"""
+    assert python(own_mounts + code + WORK + check, FASTACT_CACHE_DIR=None) == "None"
 
 
 def test_nothing_is_written_beside_the_package(python, tmp_path):
