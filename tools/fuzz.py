@@ -3,7 +3,7 @@
 Every operand and every result lies in pages of its own, flush with the first byte that may not be touched, before it or after
 it: a read or a write out of bounds kills the process instead of going unnoticed, as does an endless loop. Results must have the
 bits of the same call on plain arrays. Each case follows from its number alone: when the process dies, the parent tells which
-number it was, and ``--case`` repeats that. ``--quick`` takes 100 cases.
+number it was, and ``--case`` repeats that. ``--quick`` takes 100 cases; ``--write`` keeps the outcome.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import long_runs
 import numpy as np
 from rich.progress import Progress
 
@@ -212,6 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="the number of the first case")
     parser.add_argument("--case", type=int, help="one case, in this process")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} cases")
+    parser.add_argument("--write", action="store_true", help=f"keep the outcome in {long_runs.KEPT.name}")
     parser.add_argument("--child", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.case is not None:
@@ -235,6 +237,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sys.exit(f"case {reached} failed with status {done.returncode}\n{done.stderr[-2000:]}")
             number = min(last, number + 1000)
             progress.update(task, completed=number - options.seed)
+    if options.write:
+        minutes = round((time.monotonic() - end) / 60 + options.minutes)
+        long_runs.keep("fuzz", cases=number - options.seed, first=options.seed, minutes=minutes, failures=0)
     print(f"{number - options.seed} cases: nothing out of bounds, the same bits")
     return 0
 

@@ -2,7 +2,7 @@
 
 In each round some processes start at once on an empty kernel cache, and one of them is killed at a random moment. The others, and
 one that starts afterwards, must give right answers, and every file that was left must be one that the cache accepts.
-``--quick`` takes three rounds.
+``--quick`` takes three rounds; ``--write`` keeps the outcome.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import long_runs
 from rich.progress import track
 
 CHILD = """
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="three rounds")
+    parser.add_argument("--write", action="store_true", help=f"keep the outcome in {long_runs.KEPT.name}")
     options = parser.parse_args(arguments)
     rng = random.Random(options.seed)
     rounds = range(3 if options.quick else options.rounds)
@@ -52,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for _ in track(rounds, "rounds", disable=not sys.stderr.isatty()):
         with tempfile.TemporaryDirectory() as folder:
             killed += _round(Path(folder) / "kernels", options.processes, rng)
+    if options.write:
+        long_runs.keep("kill_rounds", rounds=len(rounds), processes=options.processes, killed=killed, failures=0)
     print(
         f"{len(rounds)} rounds of {options.processes} processes, {killed} killed before they ended; every answer was right"
     )
