@@ -1,5 +1,6 @@
 """How many threads, and right answers from threads, forks, pools and every threading layer."""
 
+import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,26 @@ def test_a_number_of_threads_is_the_calling_threads_own(threads):
     assert fa.get_num_threads() == default
 
 
+def test_a_number_of_threads_is_its_tasks_own(threads):
+    """Tasks of one thread enter and leave their blocks in any order."""
+    default, seen = fa.get_num_threads(), {}
+
+    async def task(n, waits):
+        with threads(n):
+            for _ in range(waits):
+                await asyncio.sleep(0)
+            seen[n] = fa.get_num_threads()
+            seen[-n] = await asyncio.to_thread(fa.get_num_threads)
+        seen[f"after {n}"] = fa.get_num_threads()
+
+    async def all_tasks():
+        await asyncio.gather(task(2, 3), task(3, 1), task(4, 7), task(5, 2))
+
+    asyncio.run(all_tasks())
+    assert seen == {n: abs(n) for k in range(2, 6) for n in (k, -k)} | {f"after {n}": default for n in range(2, 6)}
+    assert fa.get_num_threads() == default
+
+
 SPY = """
 import ctypes, threading, numpy as np, fastact as fa
 from concurrent.futures import ThreadPoolExecutor
@@ -91,6 +112,16 @@ with fa.threads(3), ThreadPoolExecutor(1) as pool:
     assert pool.submit(computed).result() == [2]
     assert pool.submit(computed, 1).result() == []
     assert computed() == [3]
+import asyncio
+async def task(n, waits):
+    with fa.threads(n):
+        for _ in range(waits):
+            await asyncio.sleep(0)
+        assert computed() == [n] * (n > 1)
+async def tasks():
+    await asyncio.gather(task(3, 3), task(1, 1), task(2, 2))
+asyncio.run(tasks())
+assert records._team[records.OWN] == 0
 fa.set_num_threads(10_000)
 assert computed() == [3]
 print("right")

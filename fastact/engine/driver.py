@@ -15,9 +15,9 @@ from fastact.engine.memory import (
     as_integers,
     as_pointer,
     as_pointers,
+    ask,
     call_loop,
     call_team,
-    current_thread,
     field,
     set_integer,
     set_pointer,
@@ -27,6 +27,7 @@ from fastact.engine.memory import (
     unlock,
 )
 from fastact.engine.records import (
+    ASK_OWN,
     BODY,
     INSIDE,
     KERNEL,
@@ -39,7 +40,6 @@ from fastact.engine.records import (
     RIVALS,
     SERIAL,
     TEAM,
-    TEAM_FIELDS,
     THREADS,
 )
 
@@ -65,10 +65,9 @@ def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     team = as_pointer(field(record, TEAM))
     threads = field(team, THREADS)
     if field(team, OWN) > 0:
-        caller = current_thread()
-        for i in range(TEAM_FIELDS, TEAM_FIELDS + 2 * field(team, OWN), 2):
-            if field(team, i) == caller:
-                threads = field(team, i + 1)
+        own = ask(field(team, ASK_OWN))
+        if own > 0:
+            threads = own
     threads = min(threads, field(team, MOST)) - rivals(team)
     if threads > 1 and try_lock(as_address(team)):
         chunk = (n + threads - 1) // threads

@@ -4,7 +4,6 @@ An inner loop works on ``char **args`` and byte strides as NumPy hands them over
 here, so that ``loops.py`` can be written in plain Python.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -316,17 +315,13 @@ def add_to(typing_context: Any, record: Any, index: Any, amount: Any) -> Any:
 
 
 @intrinsic
-def current_thread(typing_context: Any) -> Any:
-    """The calling thread, as ``threading.get_ident()`` names it."""
+def ask(typing_context: Any, address: Any) -> Any:
+    """The 64-bit integer that the function at an address returns."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        windows = sys.platform == "win32"
-        kind = ir.FunctionType(ir.IntType(32) if windows else I64, [])
-        name = "GetCurrentThreadId" if windows else "pthread_self"
-        thread = builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
-        return builder.zext(thread, I64) if windows else thread
+        return builder.call(builder.inttoptr(values[0], ir.FunctionType(I64, []).as_pointer()), [])
 
-    return types.intp(), codegen
+    return types.intp(types.intp), codegen
 
 
 TEAM_LLVM = ir.FunctionType(

@@ -10,19 +10,17 @@ PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, COLUMNS, LABEL, FIELDS
 address of the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks
 are computed with, which never goes parallel; a row kernel's other half, for columns; and the kind of its integer labels."""
 
-LOCK, THREADS, PARALLEL_FOR, BODY, MOST, OWN, INSIDE, RIVALS, REMEMBERED, TEAM_FIELDS = range(10)
+LOCK, THREADS, PARALLEL_FOR, BODY, MOST, OWN, ASK_OWN, INSIDE, RIVALS, REMEMBERED, TEAM_FIELDS = range(11)
 """The team's state, 64-bit integers: the lock, the number of threads that callers get, the layer's entry point, the address of the
-compiled ``run_chunk``; how many threads there are; how many pairs may be in use; how many callers are in the driver, how many
-others a caller reckons with, and for how many calls more. After these come the pairs: a calling thread that has a number of its
-own, and that number."""
-
-MOST_OWN = 256
+compiled ``run_chunk``; how many threads there are; how many contexts have a number of threads of their own, and the address of
+the function that returns the caller's, or 0; how many callers are in the driver, how many others a caller reckons with, and
+for how many calls more."""
 
 NEVER = 2**62
 
 Record = ctypes.Array[ctypes.c_int64]
 
-_team: Record = (ctypes.c_int64 * (TEAM_FIELDS + 2 * MOST_OWN))(0, 1, 0, 0, NEVER)
+_team: Record = (ctypes.c_int64 * TEAM_FIELDS)(0, 1, 0, 0, NEVER)
 _records: list[Record] = []
 _serials: list[Record] = []
 _entry = 0
@@ -66,30 +64,16 @@ def set_threads(n: int) -> None:
     _team[THREADS] = n
 
 
-def own_threads(thread: int) -> int | None:
-    """The number of a calling thread's own, if it has one."""
-    place = _place_of(thread, _team[OWN])
-    return None if place is None else _team[place + 1]
+def set_ask_own(address: int) -> None:
+    """Tell the driver whom to ask for the number of threads of a caller's own."""
+    _team[ASK_OWN] = address
 
 
-def set_own_threads(thread: int, n: int | None) -> None:
-    """Set, or forget, the number of one calling thread, by ``threading.get_ident()``; that thread must be the caller.
-
-    A pair stays where it is while it is in use. The drivers of other threads may read meanwhile, but match only their own.
-    """
-    place = _place_of(thread, MOST_OWN) or _place_of(0, MOST_OWN)
-    if place is None:
-        raise RuntimeError(f"at most {MOST_OWN} threads can have a number of threads of their own")
-    _team[place + 1] = n or 0
-    _team[place] = 0 if n is None else thread
-    _team[OWN] = max((1 + k for k in range(MOST_OWN) if _team[TEAM_FIELDS + 2 * k]), default=0)
-
-
-def _place_of(thread: int, count: int) -> int | None:
-    """Where the pair of a thread, or a free one, is among the first ``count``."""
-    return next((i for i in range(TEAM_FIELDS, TEAM_FIELDS + 2 * count, 2) if _team[i] == thread), None)
+def count_own(change: int) -> None:
+    """Count the contexts that have a number of threads of their own; the driver asks only if there are any."""
+    _team[OWN] += change
 
 
 def forget_team() -> None:
     """For a forked child, which has none of its parent's threads."""
-    _team[LOCK], _team[MOST], _team[OWN], _team[INSIDE] = 0, 1, 0, 0
+    _team[LOCK], _team[MOST], _team[INSIDE] = 0, 1, 0

@@ -6,6 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import cache
 
 from fastact.engine import records
@@ -22,6 +23,10 @@ LAYER_MODULES = {
 
 _lock = threading.RLock()
 _wanted: int | None = None
+_own: ContextVar[int] = ContextVar("fastact.threads", default=0)
+"""What ``threads`` set in this context, 0 outside of it."""
+_ask_own = ctypes.CFUNCTYPE(ctypes.c_int64)(_own.get)  # no Python code, into which a signal's handler could raise
+records.set_ask_own(ctypes.cast(_ask_own, ctypes.c_void_p).value or 0)
 
 
 def get_num_threads() -> int:
@@ -39,14 +44,14 @@ def get_num_threads() -> int:
     >>> fa.get_num_threads() >= 1
     True
     """
-    wanted = records.own_threads(threading.get_ident()) or _wanted
+    wanted = _own.get() or _wanted
     return default_num_threads()[0] if wanted is None else wanted
 
 
 def set_num_threads(n: int) -> None:
     """Set the number of threads that large arrays are computed with, whichever thread calls.
 
-    Inside `threads` it sets what holds for the calling thread until the end of the block.
+    Inside `threads` it sets what holds until the end of the block.
 
     Parameters
     ----------
@@ -71,20 +76,20 @@ def set_num_threads(n: int) -> None:
     """
     global _wanted
     _check(n)
-    thread = threading.get_ident()
+    if _own.get():
+        _own.set(n)
+        return
     with _lock:
-        if records.own_threads(thread):
-            records.set_own_threads(thread, n)
-        else:
-            _wanted = n
-            records.set_threads(n)
+        _wanted = n
+        records.set_threads(n)
 
 
 @contextlib.contextmanager
 def threads(n: int) -> Iterator[None]:
     """Compute with `n` threads inside a ``with`` block.
 
-    This holds for calls from the thread that entered the block; blocks nest.
+    This holds in the context (`contextvars.Context`) that entered the block: in this thread, and among the tasks of asyncio in
+    this task and those that it starts. Blocks nest.
 
     Parameters
     ----------
@@ -99,15 +104,16 @@ def threads(n: int) -> Iterator[None]:
     1
     """
     _check(n)
-    thread = threading.get_ident()
-    before = records.own_threads(thread)
+    before = _own.get()
+    with _lock:
+        records.count_own(1)
+    _own.set(n)
     try:
-        with _lock:
-            records.set_own_threads(thread, n)
         yield
     finally:
+        _own.set(before)
         with _lock:
-            records.set_own_threads(thread, before)
+            records.count_own(-1)
 
 
 def _check(n: int) -> None:
@@ -137,7 +143,7 @@ def default_num_threads() -> tuple[int, str]:
 def explanation() -> str:
     """The number of threads and why that many."""
     default, reason = default_num_threads()
-    if records.own_threads(threading.get_ident()):
+    if _own.get():
         return f"{get_num_threads()} (inside threads; default {default}: {reason})"
     return f"{default} ({reason})" if _wanted is None else f"{_wanted} (set_num_threads; default {default}: {reason})"
 
