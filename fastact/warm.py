@@ -7,6 +7,7 @@ import numpy as np
 
 from fastact.engine import threads
 from fastact.engine.ufunc import DTYPES
+from fastact.engine.uninterrupted import uninterrupted
 from fastact.functions import FUNCTIONS
 from fastact.registry import OPS, public_names
 from fastact.rows import NAMES as ROWS
@@ -49,7 +50,7 @@ def warmup(
             _call_once(name, dtype)
             if progress is not None:
                 progress(f"{name} {dtype}")
-    threads.form_team()
+    uninterrupted(threads.load_driver)
 
 
 def known_names() -> list[str]:

@@ -237,3 +237,12 @@ def test_large_arrays_are_loaded_without_compiling(python, folder):
     code = USE + "assert (fa.relu(np.full(400_001, 2, 'f4')) == 2).all(); print('fastact.engine.jit' in sys.modules)"
     assert python(code, FASTACT_CACHE_DIR=folder).split() == ["compiled", "True"]
     assert python(code, FASTACT_CACHE_DIR=folder).split() == ["loaded", "False"]
+
+
+def test_large_arrays_on_one_thread_need_no_numba(python, folder):
+    code = USE + "assert (fa.relu(np.full(400_001, 2, 'f4')) == 2).all(); print('numba' in sys.modules)"
+    assert python(code, FASTACT_CACHE_DIR=folder, FASTACT_NUM_THREADS=1).split() == ["compiled", "True"]
+    assert python(code, FASTACT_CACHE_DIR=folder, FASTACT_NUM_THREADS=1).split() == ["loaded", "False"]
+    code = code.replace("assert (fa", "fa.set_num_threads(2); assert (fa", 1)
+    code += "; from fastact.engine import threads; print(threads.layer_name() is not None)"
+    assert python(code, FASTACT_CACHE_DIR=folder, FASTACT_NUM_THREADS=1).split() == ["loaded", "True", "True"]

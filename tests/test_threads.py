@@ -79,6 +79,7 @@ import ctypes, threading, numpy as np, fastact as fa
 from concurrent.futures import ThreadPoolExecutor
 from fastact.engine import records
 x = np.linspace(-4, 4, 2_000_000, dtype="f4")
+fa.set_num_threads(3)
 expected, asked, meanwhile = fa.mish(x).tobytes(), [], []
 kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5, *[ctypes.c_int64] * 3)
 real = kind(records._team[records.PARALLEL_FOR])

@@ -39,6 +39,7 @@ from fastact.engine.records import (
     REMEMBERED,
     RIVALS,
     SERIAL,
+    START,
     TEAM,
     THREADS,
 )
@@ -68,8 +69,10 @@ def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
         own = ask(field(team, ASK_OWN))
         if own > 0:
             threads = own
+    if min(threads, field(team, MOST)) > 1 and field(team, PARALLEL_FOR) == 0:
+        ask(field(team, START))
     threads = min(threads, field(team, MOST)) - rivals(team)
-    if threads > 1 and try_lock(as_address(team)):
+    if threads > 1 and field(team, PARALLEL_FOR) != 0 and try_lock(as_address(team)):
         chunk = (n + threads - 1) // threads
         if n >= MANY:
             chunk = (chunk + CHUNK_MULTIPLE - 1) // CHUNK_MULTIPLE * CHUNK_MULTIPLE

@@ -10,17 +10,18 @@ PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, COLUMNS, LABEL, FIELDS
 address of the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks
 are computed with, which never goes parallel; a row kernel's other half, for columns; and the kind of its integer labels."""
 
-LOCK, THREADS, PARALLEL_FOR, BODY, MOST, OWN, ASK_OWN, INSIDE, RIVALS, REMEMBERED, TEAM_FIELDS = range(11)
-"""The team's state, 64-bit integers: the lock, the number of threads that callers get, the layer's entry point, the address of the
-compiled ``run_chunk``; how many threads there are; how many contexts have a number of threads of their own, and the address of
-the function that returns the caller's, or 0; how many callers are in the driver, how many others a caller reckons with, and
-for how many calls more."""
+LOCK, THREADS, START, PARALLEL_FOR, BODY, MOST, OWN, ASK_OWN, INSIDE, RIVALS, REMEMBERED, TEAM_FIELDS = range(12)
+"""The team's state, 64-bit integers: the lock, the number of threads that callers get; the function that starts the threading
+layer, the layer's entry point, 0 until then, the compiled ``run_chunk``; how many threads there are; how many contexts have
+a number of threads of their own, and the function that returns the caller's, or 0; how many callers are in the driver, how many
+others a caller reckons with, and for how many calls more."""
 
 NEVER = 2**62
 
 Record = ctypes.Array[ctypes.c_int64]
 
-_team: Record = (ctypes.c_int64 * TEAM_FIELDS)(0, 1, 0, 0, NEVER)
+_team: Record = (ctypes.c_int64 * TEAM_FIELDS)()
+_team[THREADS], _team[MOST] = 1, NEVER
 _records: list[Record] = []
 _serials: list[Record] = []
 _entry = 0
@@ -44,19 +45,23 @@ def set_columns(record: Record, address: int) -> None:
     ctypes.cast(record[SERIAL], ctypes.POINTER(ctypes.c_int64))[COLUMNS] = address
 
 
-def set_entry(entry: int) -> None:
-    """Let every kernel, those of ufuncs made later included, enter the parallel driver at ``entry``."""
+def set_driver(entry: int, body: int) -> None:
+    """Let every kernel, those of ufuncs made later included, enter the parallel driver at ``entry``; its chunks are ``body``."""
     global _entry
-    _entry = entry
+    _entry, _team[BODY] = entry, body
     for record in _records:
         record[ENTRY] = entry
 
 
-def set_team(parallel_for: int, body: int, most: int) -> None:
-    """Tell the driver how to run a team, of how many threads at most."""
-    _team[PARALLEL_FOR] = parallel_for
-    _team[BODY] = body
+def set_start(address: int) -> None:
+    """Tell the driver how to start the threading layer."""
+    _team[START] = address
+
+
+def set_layer(parallel_for: int, most: int) -> None:
+    """Tell the driver how to run the threading layer's team, of how many threads at most."""
     _team[MOST] = min(_team[MOST], most)
+    _team[PARALLEL_FOR] = parallel_for  # last: other threads' drivers go by it
 
 
 def set_threads(n: int) -> None:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import cache
+from importlib import import_module
+from typing import Any
 
 from fastact.engine import records
 from fastact.engine.uninterrupted import uninterrupted
@@ -195,17 +197,20 @@ def _text(folder: str, name: str) -> str:
 
 @cache
 def _layer() -> tuple[int, int, str]:
-    """Start Numba's threading layer: the address of its ``parallel_for``, its number of threads and its name."""
-    from importlib import import_module
+    """Start Numba's threading layer: the address of its ``parallel_for``, its number of threads and its name.
 
-    from numba import config
-    from numba.np.ufunc import parallel
-
-    preload_tbb()
+    The caller's thread must start it: at exit, TBB waits in it for what the starting thread began.
+    """
+    parallel = uninterrupted(_numba_parallel)
     with _patient_openmp():
         parallel._launch_threads()
     name = parallel.threading_layer()
-    return import_module(LAYER_MODULES[name]).parallel_for, config.NUMBA_NUM_THREADS, name
+    return import_module(LAYER_MODULES[name]).parallel_for, parallel.NUM_THREADS, name
+
+
+def _numba_parallel() -> Any:
+    preload_tbb()
+    return import_module("numba.np.ufunc.parallel")
 
 
 @contextlib.contextmanager
@@ -237,8 +242,12 @@ def preload_tbb() -> None:
 
 
 def start_layer() -> None:
-    """Start the threading layer, as the first parallel call would; ``ValueError`` if the one asked for is not to be had."""
-    uninterrupted(_layer)
+    """Start the threading layer; ``ValueError`` if the one asked for is not to be had.
+
+    The driver calls this for the first call that is to have more than one thread.
+    """
+    parallel_for, most, _ = _layer()
+    records.set_layer(parallel_for, most)
 
 
 def layer_name() -> str | None:
@@ -247,8 +256,8 @@ def layer_name() -> str | None:
 
 
 @cache
-def form_team() -> int:
-    """Start the threading layer and load the driver, which takes all large arrays from then on; return its address.
+def load_driver() -> int:
+    """Load the driver, which takes all large arrays from then on; return its address.
 
     The first large array's inner loop calls this, uninterrupted.
     """
@@ -264,11 +273,9 @@ def form_team() -> int:
         compiler.load(disk.cached(f"driver.{name}", lambda name=name: build(name)))  # type: ignore[misc]
         for name in ("run_parallel", "run_chunk")
     )
-    parallel_for, most, _ = _layer()
     with _lock:
-        records.set_team(parallel_for, body, most)
         records.set_threads(default_num_threads()[0] if _wanted is None else _wanted)
-        records.set_entry(int(entry))
+        records.set_driver(int(entry), int(body))
     return int(entry)
 
 

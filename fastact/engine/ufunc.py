@@ -181,11 +181,24 @@ def specialised(kernel: Kernel, dtype: str) -> Callable[..., Any]:
 
 @_LOOP
 def _enter_team(args: int, dims: int, steps: int, data: int) -> None:
-    """The first call that is worth threads: form the team, then let the driver take this and all later ones."""
+    """The first call that is worth threads: let the driver take this and all later ones."""
     try:
-        _LOOP(uninterrupted(threads.form_team))(args, dims, steps, data)
+        _LOOP(uninterrupted(threads.load_driver))(args, dims, steps, data)
     except BaseException as error:
         _raise_in_caller(error)
+
+
+@ctypes.CFUNCTYPE(ctypes.c_int64)
+def _start_layer() -> int:
+    """The first call that is to have more than one thread; it computes alone if they cannot be had."""
+    try:
+        threads.start_layer()
+    except BaseException as error:
+        _raise_in_caller(error)
+    return 0
+
+
+records.set_start(_address(_start_layer))
 
 
 def _raise_in_caller(error: BaseException) -> None:
