@@ -197,6 +197,34 @@ print(all((r == np.maximum(x, 0)).all() for r in results))
     assert out == "True"
 
 
+@pytest.mark.parametrize("cache", ["off", None], ids=["compiled", "as it is"])
+def test_a_small_stack(cache, python):
+    """Servers with many threads give each 256 KiB: enough for every call, and what compiles has a stack of its own."""
+    code = """
+import threading, numpy as np, fastact as fa
+threading.stack_size(256 * 1024)
+results = []
+def call(dtype):
+    x = np.ones((1000, 300), dtype)
+    results.append(fa.mish(x).sum())
+    if {all}:
+        labels = np.zeros(300, int)
+        fa.softmax(x)
+        fa.softmax(x, axis=0)
+        fa.log_softmax_backward(x, x, axis=0)
+        fa.cross_entropy_with_grad(x.T, labels, label_smoothing=0.1)
+        fa.cross_entropy_with_grad(x, labels, label_smoothing=0.1, axis=0)
+        fa.maxout(x, 3)
+for dtype in ("f2", "f4", "f8"):
+    thread = threading.Thread(target=call, args=(dtype,))
+    thread.start()
+    thread.join()
+print(len(results))
+"""
+    places = {} if cache is None else {"FASTACT_CACHE_DIR": cache}
+    assert python(code.replace("{all}", str(cache is None)), **places) == "3"
+
+
 MANY_CODE = """
 import threading, numpy as np, fastact as fa
 fa.set_num_threads(2)

@@ -13,7 +13,7 @@ from fastact.engine import lanes, memory
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.loops import gather, scatter, taken_by_team
-from fastact.engine.memory import advance, clear_fp_flags, own_function_with_wide_vectors
+from fastact.engine.memory import advance, allocate, as_address, clear_fp_flags, own_function_with_wide_vectors, release
 from fastact.engine.rows import CHUNK, LANES, larger, write_one
 from fastact.engine.templates import clone
 from fastact.maths.logsumexp import add_exponential, joined, level, reach
@@ -24,8 +24,9 @@ STEP = 32
 """A block is a multiple of so many columns wide."""
 MOST_STEPS, TILE_BYTES = 4, 384 * 1024
 """Blocks are as wide as lets one chunk fit into a tile of so many bytes. Memory is read and written in pieces of a block's width,
-so these should be long, the more where a power of two lies between them; but the tile must stay in the second-level cache, and
-some systems give a thread 512 KiB of stack."""
+so these should be long, the more where a power of two lies between them; but the tile must stay in the second-level cache."""
+SMALL_BYTES = 8192
+"""A tile of so many bytes is on the stack, where it costs nothing."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE, TWO = 4, 4, False
@@ -37,7 +38,7 @@ formula: Any = None
 term: Any = None
 column_states: Any = None
 column_sums: Any = None
-x_tile: Any = None
+small_tile: Any = None
 row_tile: Any = None
 lane_tile: Any = None
 state_tile: Any = None
@@ -156,6 +157,18 @@ def lowest_row(row: Any, block: Any) -> None:
 def block_of(c: Any) -> Any:
     """How many columns make a block if there are ``c`` classes."""
     return STEP * max(1, min(MOST_STEPS, TILE_ROWS // max(1, c)))
+
+
+def new_tile(c: Any, small: Any) -> Any:
+    """Memory for a chunk of a block if there are ``c`` classes: ``small`` if that is enough."""
+    size = min(c, CHUNK) * block_of(c) * COMPUTED_SIZE
+    return small if size <= SMALL_BYTES else allocate(size)
+
+
+def free_tile(tile: Any, small: Any) -> None:
+    """Free what ``new_tile`` allocated."""
+    if as_address(tile) != as_address(small):
+        release(tile)
 
 
 def block_row(x: Any, step: Any, width: Any, block: Any, tile: Any) -> Any:
@@ -341,10 +354,12 @@ def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     n, c = dims[0], dims[1]
     if taken_by_team(n * c, args, dims, steps, record):
         return
-    tile, state, constants = x_tile(), state_tile(), constant_tile()
+    state, constants = state_tile(), constant_tile()
     last = 1 + TWO
     core = last + 1
     widest = block_of(c)
+    small = small_tile()
+    tile = new_tile(c, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
         block = (width + STEP - 1) // STEP * STEP
@@ -372,6 +387,7 @@ def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
             constants,
             ZERO,
         )
+    free_tile(tile, small)
     clear_fp_flags()
 
 
@@ -386,8 +402,10 @@ def reduce_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     n, c = dims[0], dims[1]
     if taken_by_team(n * c, args, dims, steps, record):
         return
-    tile, state, results = x_tile(), state_tile(), row_tile()
+    state, results = state_tile(), row_tile()
     widest = block_of(c)
+    small = small_tile()
+    tile = new_tile(c, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
         block = (width + STEP - 1) // STEP * STEP
@@ -395,6 +413,7 @@ def reduce_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
         column_states(advance(args[0], first * steps[0]), steps[0], steps[2], width, block, c, tile, state, ZERO)
         finish_reduction(state, results, block)
         scatter(advance(args[1], first * steps[1]), steps[1], results, width)
+    free_tile(tile, small)
     clear_fp_flags()
 
 
@@ -414,7 +433,7 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "term": kernel.term,
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),
-        "x_tile": memory.stack_space(TILE_BYTES),
+        "small_tile": memory.stack_space(SMALL_BYTES),
         "row_tile": memory.stack_space(most * computed_size),
         "lane_tile": memory.stack_space(LANES * most * computed_size),
         "state_tile": memory.stack_space(STATE_ROWS * most * computed_size),
@@ -452,6 +471,8 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         zero_wide_row,
         lowest_row,
         block_of,
+        new_tile,
+        free_tile,
         block_row,
     )
     for helper in (*small, tree_of_lanes, write_columns, finish_map, finish_reduction):

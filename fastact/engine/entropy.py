@@ -174,7 +174,6 @@ column_states: Any = None
 column_sums: Any = None
 column_dense_sums: Any = None
 write_columns: Any = None
-x_tile: Any = None
 row_tile: Any = None
 state_tile: Any = None
 constant_tile: Any = None
@@ -186,6 +185,9 @@ block_row: Any = None
 zero_row: Any = None
 zero_wide_row: Any = None
 block_of: Any = None
+new_tile: Any = None
+free_tile: Any = None
+small_tile: Any = None
 start_constants: Any = None
 finish_rows: Any = None
 find_last: Any = None
@@ -207,10 +209,10 @@ def last_one(x: Scalar, m: Scalar, rest: Scalar, index: Scalar, k: Scalar, cap: 
     return select(hit, k, index)
 
 
-def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any) -> None:
-    """The losses of a block of columns, and their gradients."""
+def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, tile: Any) -> None:
+    """The losses of a block of columns, and their gradients; ``tile`` is memory for a chunk of them."""
     own_function_with_wide_vectors()
-    tile, state, constants, results, row = x_tile(), state_tile(), constant_tile(), result_tile(), row_tile()
+    state, constants, results, row = state_tile(), constant_tile(), result_tile(), row_tile()
     x, dense = advance(args[X], first * steps[X]), advance(args[DENSE], first * steps[DENSE])
     x_core, w_core, d_core = steps[CORE], steps[CORE + 1], steps[CORE + 2]
     cap, slope, offset = (
@@ -326,9 +328,12 @@ def entropy_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     if taken_by_team(n * c, args, dims, steps, record):
         return
     widest = block_of(c)
+    small = small_tile()
+    tile = new_tile(c, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
-        entropy_block(args, steps, record, first, width, (width + STEP - 1) // STEP * STEP, c)
+        entropy_block(args, steps, record, first, width, (width + STEP - 1) // STEP * STEP, c, tile)
+    free_tile(tile, small)
     clear_fp_flags()
 
 

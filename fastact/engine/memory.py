@@ -16,6 +16,7 @@ from fastact.engine.elementloop import BYTES, POINTERS
 from fastact.engine.intrinsics import I32, I64
 
 I8 = ir.IntType(8)
+ALIGNMENT = 64
 INTEGERS = types.CPointer(types.intp)
 LOOP_SIGNATURE = types.void(POINTERS, INTEGERS, INTEGERS, types.voidptr)
 """``void loop(char **args, npy_intp *dims, npy_intp *steps, void *data)``, NumPy's inner loop."""
@@ -51,12 +52,40 @@ def stack_space(size: int) -> Any:
             # Not cgutils.alloca_once, whose zero fill of a large array costs LLVM seconds and every call a memset.
             with builder.goto_entry_block():
                 memory = builder.alloca(ir.ArrayType(I8, size))
-                memory.align = 64
+                memory.align = ALIGNMENT
                 return builder.bitcast(memory, BYTES)
 
         return types.voidptr(), codegen
 
     return space
+
+
+@intrinsic
+def allocate(typing_context: Any, size: Any) -> Any:
+    """``size`` bytes aligned for vectors, for ``release`` to free: what is too much for the stack of a server's thread."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        malloc = cgutils.get_or_insert_function(builder.module, ir.FunctionType(BYTES, [I64]), "malloc")
+        address = builder.ptrtoint(builder.call(malloc, [builder.add(values[0], I64(2 * ALIGNMENT))]), I64)
+        aligned = builder.and_(builder.add(address, I64(2 * ALIGNMENT - 1)), I64(-ALIGNMENT))
+        place = builder.inttoptr(builder.sub(aligned, I64(8)), I64.as_pointer())
+        builder.store(address, place)
+        return builder.inttoptr(aligned, BYTES)
+
+    return types.voidptr(types.intp), codegen
+
+
+@intrinsic
+def release(typing_context: Any, memory: Any) -> Any:
+    """Free what ``allocate`` gave."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        free = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [BYTES]), "free")
+        place = builder.gep(builder.bitcast(values[0], I64.as_pointer()), [I64(-1)])
+        builder.call(free, [builder.inttoptr(builder.load(place), BYTES)])
+        return context.get_dummy_value()
+
+    return types.void(types.voidptr), codegen
 
 
 def stack_pointers(count: int) -> Any:

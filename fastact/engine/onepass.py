@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import columns, lanes, memory, rows
-from fastact.engine.columns import MOST_STEPS, STEP, TILE_BYTES
+from fastact.engine.columns import MOST_STEPS, STEP
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.memory import advance, copy_bytes, own_function_with_wide_vectors
@@ -312,7 +312,6 @@ def columns_scope(kernel: Any, dtype: str) -> dict[str, Any]:
     one, wide = [compute], ["float64"]
     scope |= {
         "load_number": lanes.load(compute),
-        "exponential_tile": memory.stack_space(TILE_BYTES),
         "wide_tile": memory.stack_space(SUMS * most * 8),
         "guess_tile": memory.stack_space(STATE_ROWS * most * np.dtype(compute).itemsize),
     }

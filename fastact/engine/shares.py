@@ -45,6 +45,9 @@ computed_elsewhere: Any = None
 gather: Any = None
 scatter: Any = None
 block_of: Any = None
+new_tile: Any = None
+free_tile: Any = None
+small_tile: Any = None
 row_of: Any = None
 constant_rows: Any = None
 chunk_tile: Any = None
@@ -155,9 +158,11 @@ def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     n, c = dims[0], dims[1]
     if taken_by_team(n * c, args, dims, steps, record):
         return
-    kept, state, constants = exponential_tile(), guess_tile(), constant_tile()
+    state, constants = guess_tile(), constant_tile()
     x_step, y_step, x_core, y_core = steps[0], steps[1], steps[2], steps[3]
     widest = block_of(c)
+    small = small_tile()
+    kept = new_tile(c, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
         block = (width + STEP - 1) // STEP * STEP
@@ -175,6 +180,7 @@ def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
             write_columns(
                 x, x_step, x_core, x, x_step, x_core, y, y_step, y_core, width, block, c, kept, constants, ZERO
             )
+    free_tile(kept, small)
     clear_fp_flags()
 
 

@@ -1,7 +1,8 @@
 """Work that must not be torn apart: imports, compilation and the start of threads.
 
 A signal's handler, Ctrl-C's for one, may raise between any two steps of the main thread. Numba and LLVM do not survive that:
-modules stay half imported, memory is freed twice. Nor would a child survive that is forked while another thread compiles.
+modules stay half imported, memory is freed twice. Nor would a child survive that is forked while another thread compiles, nor
+compilation the small stack that a server may give its threads.
 """
 
 import contextlib
@@ -15,15 +16,19 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+STACK_BYTES = 2**24
+
 _lock = threading.RLock()
+_holder = 0
+"""The thread that works, by ``threading.get_ident()``."""
 
 
 def uninterrupted(function: Callable[[], T]) -> T:
-    """Call a function, one such call at a time, in a thread in which no signal's handler runs.
+    """Call a function, one such call at a time, in a thread of its own, in which no signal's handler runs.
 
     A caller that is interrupted meanwhile goes on with its exception at once, and the call is finished behind its back.
     """
-    if threading.current_thread() is not threading.main_thread() or _importing():
+    if _holder == threading.get_ident() or _importing():
         return _alone(function)
     outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
@@ -34,7 +39,11 @@ def uninterrupted(function: Callable[[], T]) -> T:
             outcome.put((None, error))
 
     try:
-        threading.Thread(target=work, name="fastact").start()
+        before = threading.stack_size(STACK_BYTES)
+        try:
+            threading.Thread(target=work, name="fastact").start()
+        finally:
+            threading.stack_size(before)
     except RuntimeError:  # the system has no thread for us, or the interpreter is about to end
         return _alone(function)
     result, error = outcome.get()
@@ -44,8 +53,13 @@ def uninterrupted(function: Callable[[], T]) -> T:
 
 
 def _alone(function: Callable[[], T]) -> T:
+    global _holder
     with _lock:
-        return function()
+        before, _holder = _holder, threading.get_ident()
+        try:
+            return function()
+        finally:
+            _holder = before
 
 
 def _importing() -> bool:
