@@ -80,6 +80,8 @@ def test_registers(code):
 
 
 def test_nothing_is_called(code):
+    """Kernels of columns allocate a tile."""
     for report in code.values():
         for name, facts in report.items():
-            assert not set(facts["called"]) - MEMORY_AND_FLAGS, f"{name} calls {facts['called']}"
+            allowed = MEMORY_AND_FLAGS | ({"malloc", "free"} if name.endswith(".columns") else set())
+            assert not set(facts["called"]) - allowed, f"{name} calls {facts['called']}"
