@@ -27,8 +27,6 @@ _lock = threading.RLock()
 _wanted: int | None = None
 _own: ContextVar[int] = ContextVar("fastact.threads", default=0)
 """What ``threads`` set in this context, 0 outside of it."""
-_ask_own = ctypes.CFUNCTYPE(ctypes.c_int64)(_own.get)  # no Python code, into which a signal's handler could raise
-records.set_ask_own(ctypes.cast(_ask_own, ctypes.c_void_p).value or 0)
 
 
 def get_num_threads() -> int:
@@ -107,6 +105,7 @@ def threads(n: int) -> Iterator[None]:
     """
     _check(n)
     before = _own.get()
+    _answer_for_own()
     with _lock:
         records.count_own(1)
     _own.set(n)
@@ -116,6 +115,14 @@ def threads(n: int) -> Iterator[None]:
         _own.set(before)
         with _lock:
             records.count_own(-1)
+
+
+@cache
+def _answer_for_own() -> Any:
+    """Let the driver ask for the caller's own number; the answer is kept for as long as the process lives."""
+    answer = ctypes.CFUNCTYPE(ctypes.c_int64)(_own.get)  # no Python code, into which a signal's handler could raise
+    records.set_ask_own(ctypes.cast(answer, ctypes.c_void_p).value or 0)
+    return answer
 
 
 def _check(n: int) -> None:

@@ -10,9 +10,8 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -30,13 +29,17 @@ def uninterrupted(function: Callable[[], T]) -> T:
     """
     if _holder == threading.get_ident() or _importing():
         return _alone(function)
-    outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    finished = threading.Event()
+    results: list[T] = []
+    errors: list[BaseException] = []
 
     def work() -> None:
         try:
-            outcome.put((_alone(function), None))
+            results.append(_alone(function))
         except BaseException as error:
-            outcome.put((None, error))
+            errors.append(error)
+        finally:
+            finished.set()
 
     try:
         before = threading.stack_size(STACK_BYTES)
@@ -46,10 +49,10 @@ def uninterrupted(function: Callable[[], T]) -> T:
             threading.stack_size(before)
     except RuntimeError:  # the system has no thread for us, or the interpreter is about to end
         return _alone(function)
-    result, error = outcome.get()
-    if error is not None:
+    finished.wait()
+    for error in errors:
         raise error
-    return result  # type: ignore[no-any-return]
+    return results[0]
 
 
 def _alone(function: Callable[[], T]) -> T:
