@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import numpy as np
 from rich.progress import track
 
 from fastact.bench import machine, tables
+from fastact.cli import require_writable
 
 ROOT = Path(__file__).resolve().parent.parent
 NUMPY = "NumPy's own"
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.concurrency", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--quick", action="store_true", help=f"three rounds of {QUICK_CALLS} calls")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all rounds here")
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -52,11 +55,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     passed_on = ["--quick"] if options.quick else ["--rounds", str(rounds)]
     cases = list(itertools.product((*machine.threading_layers(), NUMPY), SIZES, ("shared", "separate")))
+    if options.json:
+        try:
+            require_writable(options.json)
+        except OSError as error:
+            parser.error(f"--json: {error}")
+    result = machine.conditions(os.cpu_count() or 1, ())
+    result |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "busy": machine.busy(), "cases": []}
     rows = []
     for case in track(cases, "cases", disable=not sys.stderr.isatty()):
         found = _in_a_process(case, passed_on)
+        result["cases"].append(dict(zip(("layer", "sizes", "arrays", "ratios"), (*case, found), strict=True)))
         rows.append((*case, f"{statistics.median(found):.2f}", f"{min(found):.2f}-{max(found):.2f}"))
     print(tables.table(("layer", "sizes", "arrays", "ratio", "all rounds"), rows, options.markdown))
+    if result["busy"]:
+        print(f"\n{result['busy']}", file=sys.stderr)
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
