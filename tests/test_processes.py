@@ -79,15 +79,16 @@ print(statuses)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
-def test_fork_while_another_thread_compiles(python):
-    """The child would wait for what only its parent's thread can finish."""
+@pytest.mark.parametrize("delay", [0.01, 0.05, 0.1, 0.2])
+def test_fork_while_another_thread_compiles(delay, python):
+    """The child would wait for what only its parent's thread can finish, and the parent must not wait for that thread forever."""
     code = """
 import os, threading, time, numpy as np, fastact as fa
 x = np.linspace(-4, 4, 1000)
 def compiles():
     fa.mish(x)
     fa.elu(x)
-for seconds in (0.05, 0.3, 0.3):
+for seconds in (DELAY, 0.3):
     thread = threading.Thread(target=compiles)
     thread.start()
     time.sleep(seconds)
@@ -98,6 +99,7 @@ for seconds in (0.05, 0.3, 0.3):
     thread.join()
 print("right")
 """
+    code = code.replace("DELAY", str(delay))
     assert python(code, flags=["-W", "ignore"], FASTACT_CACHE_DIR="off") == "right"
 
 

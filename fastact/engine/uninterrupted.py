@@ -10,12 +10,15 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from types import FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
 
 STACK_BYTES = 2**24
+LONGEST = 60.0
+"""Seconds that a fork waits at most: a child that cannot compile is better than none."""
 
 _lock = threading.RLock()
 _holder = 0
@@ -27,6 +30,7 @@ def uninterrupted(function: Callable[[], T]) -> T:
 
     A caller that is interrupted meanwhile goes on with its exception at once, and the call is finished behind its back.
     """
+    _guard_forks()
     if _holder == threading.get_ident() or _importing():
         return _alone(function)
     finished = threading.Event()
@@ -75,10 +79,28 @@ def _importing() -> bool:
     return False
 
 
+@cache
+def _guard_forks() -> None:
+    """Let forks of other threads wait until the work is done.
+
+    Hooks before a fork run in the reverse order of registration. Those of ``logging``, which Numba writes to, take its locks, so
+    they must come after ours, and be registered before.
+    """
+    import logging  # noqa: F401
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_wait, after_in_parent=_release, after_in_child=_renew)
+
+
+def _wait() -> None:
+    _lock.acquire(timeout=LONGEST)
+
+
 def _release() -> None:
-    with contextlib.suppress(RuntimeError):  # the forking thread was interrupted before it had the lock
+    with contextlib.suppress(RuntimeError):  # the forking thread had not got the lock
         _lock.release()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_release, after_in_child=_release)
+def _renew() -> None:
+    global _lock, _holder
+    _lock, _holder = threading.RLock(), 0
