@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
+from fastact import get_num_threads
 from fastact.bench import machine, tables
 from fastact.cli import require_writable
 
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             require_writable(options.json)
         except OSError as error:
             parser.error(f"--json: {error}")
-    result = machine.conditions(os.cpu_count() or 1, ())
+    result = machine.conditions(get_num_threads(), ())
     result |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "busy": machine.busy(), "cases": []}
     rows = []
     for case in track(cases, "cases", disable=not sys.stderr.isatty()):

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             killed += _round(Path(folder) / "kernels", options.processes, rng)
     if options.write:
-        long_runs.keep("kill_rounds", rounds=len(rounds), processes=options.processes, killed=killed, failures=0)
+        long_runs.keep("kill_rounds", rounds=len(rounds), processes=options.processes, killed=killed)
     print(
         f"{len(rounds)} rounds of {options.processes} processes, {killed} killed before they ended; every answer was right"
     )

@@ -9,6 +9,7 @@ from pages import ROOT
 
 sys.path.insert(0, str(ROOT))
 
+from fastact import get_num_threads
 from fastact.bench.machine import conditions
 from fastact.engine import cache
 
@@ -18,7 +19,7 @@ KEPT = ROOT / "tests" / "data" / "long-runs.json"
 def keep(run: str, **found: Any) -> None:
     """Keep what a run found, with the day, the machine, the versions and the digest of the sources that it holds for."""
     kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
-    held = conditions(threads=2, peers=())
+    held = conditions(get_num_threads(), peers=())
     kept[run] = found | {
         "date": datetime.now(UTC).date().isoformat(),
         "sources": cache.digest(),

@@ -1,4 +1,4 @@
-"""Work that must not be torn apart: imports, compilation and the start of threads.
+"""Work that must not be torn apart: imports and compilation.
 
 A signal's handler, Ctrl-C's for one, may raise between any two steps of the main thread. Numba and LLVM do not survive that:
 modules stay half imported, memory is freed twice. Nor would a child survive that is forked while another thread compiles, nor
