@@ -2,14 +2,13 @@
 
 Eight Python threads make a thousand calls each, of different ops on shared and on separate arrays, small and large. One thread
 makes the same calls one after another. The two take turns; a figure is the time of the first over that of the second, below 1
-where the threads gain. Each of Numba's threading layers has a process of its own. Beside them NumPy's own functions show what
-it costs that Python's threads hand its lock to each other: with small arrays most of the time.
+where the threads gain. Beside it NumPy's own functions show what it costs that Python's threads hand its lock to each other: with
+small arrays most of the time.
 """
 
 import argparse
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from fastact.bench import machine, tables
 from fastact.cli import require_writable
 
 ROOT = Path(__file__).resolve().parent.parent
-NUMPY = "NumPy's own"
+WHO = FASTACT, NUMPY = "fastact", "NumPy's own"
 THREADS, CALLS, QUICK_CALLS = 8, 1000, 100
 SIZES = {"small": (100, 1_000, 10_000), "mixed": (100, 10_000, 300_000), "large": (1_000_000,)}
 """Lengths of the arrays that calls take by turns."""
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(ratios(*options.child, rounds=rounds, calls=calls)))
         return 0
     passed_on = ["--quick"] if options.quick else ["--rounds", str(rounds)]
-    cases = list(itertools.product((*machine.threading_layers(), NUMPY), SIZES, ("shared", "separate")))
+    cases = list(itertools.product(WHO, SIZES, ("shared", "separate")))
     if options.json:
         try:
             require_writable(options.json)
@@ -66,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = []
     for case in track(cases, "cases", disable=not sys.stderr.isatty()):
         found = _in_a_process(case, passed_on)
-        result["cases"].append(dict(zip(("layer", "sizes", "arrays", "ratios"), (*case, found), strict=True)))
+        result["cases"].append(dict(zip(("who", "sizes", "arrays", "ratios"), (*case, found), strict=True)))
         rows.append((*case, f"{statistics.median(found):.2f}", f"{min(found):.2f}-{max(found):.2f}"))
-    print(tables.table(("layer", "sizes", "arrays", "ratio", "all rounds"), rows, options.markdown))
+    print(tables.table(("who", "sizes", "arrays", "ratio", "all rounds"), rows, options.markdown))
     if result["busy"]:
         print(f"\n{result['busy']}", file=sys.stderr)
     if options.json:
@@ -77,18 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _in_a_process(case: Sequence[str], options: Sequence[str]) -> list[float]:
-    environment = dict(os.environ)
-    if case[0] != NUMPY:
-        environment["NUMBA_THREADING_LAYER"] = case[0]
     command = [sys.executable, "-m", "benchmarks.concurrency", *options, "--child", *case]
-    done = subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     found: list[float] = json.loads(done.stdout)
     return found
 
 
-def ratios(layer: str, sizes: str, arrays: str, *, rounds: int, calls: int) -> list[float]:
+def ratios(who: str, sizes: str, arrays: str, *, rounds: int, calls: int) -> list[float]:
     """In each round the time of the threads together over that of the same calls one after another."""
-    ops = _of_numpy() if layer == NUMPY else _of_fastact()
+    ops = _of_numpy() if who == NUMPY else _of_fastact()
     rng = np.random.default_rng(0)
     given = [rng.normal(size=n).astype(np.float32) for n in SIZES[sizes]]
     work = []

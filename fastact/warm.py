@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.engine import threads
+from fastact.engine import threads, workers
 from fastact.engine.ufunc import DTYPES
 from fastact.engine.uninterrupted import uninterrupted
 from fastact.functions import FUNCTIONS
@@ -50,7 +50,7 @@ def warmup(
             _call_once(name, dtype)
             if progress is not None:
                 progress(f"{name} {dtype}")
-    uninterrupted(threads.load_driver)
+    uninterrupted(workers.load_driver)
 
 
 def known_names() -> list[str]:
@@ -110,7 +110,6 @@ def config() -> dict[str, Any]:
         "processor": f"{platform.machine()} {processor}",
         "vector width": f"{vector_bits(features)} bits",
         "threads": threads.explanation(),
-        "threading layer": threads.layer_name() or "not started",
         "cache directory": cache.directory() or "none",
         "cached": f"{cache.usage()}; {cache.usage(all_versions=True)} with those of other versions",
     }

@@ -213,7 +213,7 @@ def test_registering_twice_or_half_is_refused():
 def test_show_config_prints(capsys):
     fa.show_config()
     lines = capsys.readouterr().out.splitlines()
-    for name in ("fastact", "numpy", "numba", "processor", "threads", "threading layer", "cache directory"):
+    for name in ("fastact", "numpy", "numba", "processor", "threads", "cache directory"):
         assert any(line.startswith(name) for line in lines), f"{name} is not shown"
 
 

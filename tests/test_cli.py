@@ -16,7 +16,7 @@ import pytest
 import fastact as fa
 from fastact import __main__, warm
 from fastact.cli import _curves, commands, plot
-from fastact.engine import cache, threads
+from fastact.engine import cache
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -127,15 +127,13 @@ class TestInfo:
         assert lines == {name: str(value) for name, value in warm.config().items()}
         assert lines["fastact"] == fa.__version__
         assert lines["numpy"] == np.__version__
-        assert lines["threading layer"] in ("omp", "tbb", "workqueue")
         assert lines["cached"].startswith(str(cache.usage()))
 
     def test_says_why_so_many_threads(self):
         assert "threads          1 (FASTACT_NUM_THREADS=1)\n" in child("info", FASTACT_NUM_THREADS=1).stdout
 
-    @pytest.mark.parametrize("variable", ["FASTACT_NUM_THREADS", "NUMBA_THREADING_LAYER"])
-    def test_a_variable_that_says_nothing(self, variable):
-        done = child("info", **{variable: "nonsense"})
+    def test_a_variable_that_says_nothing(self):
+        done = child("info", FASTACT_NUM_THREADS="nonsense")
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 2, "usage and message"
         assert "nonsense" in done.stderr
@@ -297,8 +295,3 @@ class TestCurves:
         assert _curves.fingerprint(op) == _curves.fingerprint(replace(op))
         assert _curves.fingerprint(op) != _curves.fingerprint(replace(op, limits={-np.inf: 7.0, np.inf: 7.0}))
         assert _curves.fingerprint(op) != _curves.fingerprint(replace(op, formula="x"))
-
-
-def test_the_threading_layer_has_a_name_once_started():
-    threads.start_layer()
-    assert threads.layer_name() in ("omp", "tbb", "workqueue")

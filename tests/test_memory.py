@@ -58,7 +58,7 @@ def calls""",
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this platform")
-def test_interrupted_calls(layer, python):
+def test_interrupted_calls(python):
     """Ctrl-C arrives while large arrays are computed."""
     out = python(
         """
@@ -77,7 +77,6 @@ for delay in np.linspace(1e-4, 0.1, 40):
     assert fa.elu(x).tobytes() == expected
 print(interrupted)
 """,
-        NUMBA_THREADING_LAYER=layer,
     )
     assert int(out) == 40
 

@@ -34,7 +34,7 @@ POOLS = {
 
 @pytest.mark.skipif(sys.platform != "linux", reason="not every kind of process exists elsewhere")
 @pytest.mark.parametrize("pool", POOLS)
-def test_pools_after_a_parallel_call(pool, layer, python, tmp_path):
+def test_pools_after_a_parallel_call(pool, python, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         WORK
@@ -50,12 +50,12 @@ if __name__ == "__main__":
     print("right")
 """
     )
-    out = python("", script=script, flags=["-W", "ignore"], NUMBA_THREADING_LAYER=layer)
+    out = python("", script=script, flags=["-W", "ignore"])
     assert out.splitlines()[-1] == "right"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
-def test_fork_inside_a_thread(layer, python):
+def test_fork_inside_a_thread(python):
     code = """
 import os, threading
 expected, statuses = work(10), []
@@ -74,7 +74,7 @@ for _ in range(3):
     thread.join()
 print(statuses)
 """
-    out = python(WORK + code, flags=["-W", "ignore"], NUMBA_THREADING_LAYER=layer)
+    out = python(WORK + code, flags=["-W", "ignore"])
     assert out.splitlines()[-1] == "[0, 0, 0]"
 
 
@@ -117,7 +117,7 @@ def test_a_call_from_a_module_that_is_being_imported(python, tmp_path):
     assert python("import package; print(package.ones)", PYTHONPATH=path, FASTACT_CACHE_DIR="off") == "[1. 1. 1.]"
 
 
-def test_joblib(layer, python, tmp_path):
+def test_joblib(python, tmp_path):
     pytest.importorskip("joblib")
     script = tmp_path / "script.py"
     script.write_text(
@@ -132,7 +132,7 @@ if __name__ == "__main__":
     print("right")
 """
     )
-    out = python("", script=script, flags=["-W", "ignore"], NUMBA_THREADING_LAYER=layer)
+    out = python("", script=script, flags=["-W", "ignore"])
     assert out.splitlines()[-1] == "right"
 
 
@@ -235,9 +235,9 @@ def test_nothing_is_written_beside_the_package(python, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this platform")
-def test_affinity_of_one_processor(layer, python):
+def test_affinity_of_one_processor(python):
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n" + WORK
-    assert python(code + "work(10); print(fa.get_num_threads())", NUMBA_THREADING_LAYER=layer) == "1"
+    assert python(code + "work(10); print(fa.get_num_threads())") == "1"
 
 
 HALF, NONE = "50000 100000", "max 100000"
@@ -302,8 +302,8 @@ def test_half_a_processor(half_a_processor, python):
     assert python(code, FASTACT_NUM_THREADS=None) == "400001.0 1"
 
 
-def test_number_of_threads_in_the_environment(layer, python):
+def test_number_of_threads_in_the_environment(python):
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for wanted in (1, 2, 99):
         code = WORK + "work(10); print(fa.get_num_threads())"
-        assert python(code, FASTACT_NUM_THREADS=wanted, NUMBA_THREADING_LAYER=layer) == str(min(wanted, affinity))
+        assert python(code, FASTACT_NUM_THREADS=wanted) == str(min(wanted, affinity))

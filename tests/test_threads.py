@@ -1,7 +1,8 @@
-"""How many threads, and right answers from threads, forks, pools and every threading layer."""
+"""How many threads, when they are used, and right answers from threads, forks and pools."""
 
 import asyncio
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -74,79 +75,280 @@ def test_a_number_of_threads_is_its_tasks_own(threads):
     assert fa.get_num_threads() == default
 
 
-SPY = """
-import ctypes, threading, numpy as np, fastact as fa
+TEAM = """
+import os, sys, threading, time, numpy as np, fastact as fa
 from concurrent.futures import ThreadPoolExecutor
-from fastact.engine import records
-x = np.linspace(-4, 4, 2_000_000, dtype="f4")
-fa.set_num_threads(3)
-expected, asked, meanwhile = fa.mish(x).tobytes(), [], []
-kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5, *[ctypes.c_int64] * 3)
-real = kind(records._team[records.PARALLEL_FOR])
-def noting(*arguments):
-    asked.append(arguments[-1])
-    real(*arguments)
-    for work in meanwhile:
-        work()
-spy = kind(noting)
-records._team[records.PARALLEL_FOR] = ctypes.cast(spy, ctypes.c_void_p).value
-def computed(n=None):
-    \"\"\"The numbers of threads that a large call takes.\"\"\"
-    asked.clear()
+from fastact.engine import records, team
+x = np.linspace(-4, 4, 400_001, dtype="f4")
+with fa.threads(1):
+    expected = fa.mish(x).tobytes()
+def account(nanoseconds):
+    for i in range(records.DURATIONS):
+        records.team[records.ACCOUNTS + i] = nanoseconds
+def tickets():
+    return [records.team[records.FIRST_CALL + i * records.CALL_FIELDS + records.TICKET] for i in range(records.CALLS)]
+def shared_out(n=None, balance=10_000_000):
+    \"\"\"Whether a large call is shared out.\"\"\"
+    account(balance)
+    before = tickets()
     if n is None:
         assert fa.mish(x).tobytes() == expected
     else:
         with fa.threads(n):
             assert fa.mish(x).tobytes() == expected
             fa.set_num_threads(n)
-    return asked[:]
+    return tickets() != before
+def workers():
+    return sorted(task for task in os.listdir("/proc/self/task") if name_of(task) == "fastact")
+def name_of(task):
+    with open(f"/proc/self/task/{task}/comm") as file:
+        return file.read().strip()
+def status(task):
+    with open(f"/proc/self/task/{task}/status") as file:
+        return dict(line.split(":", 1) for line in file)
 """
+linux = pytest.mark.skipif(sys.platform != "linux", reason="there is a team on Linux only")
 
 
+@linux
 def test_the_driver_uses_the_calling_threads_own_number(python):
     code = """
+fa.set_num_threads(1)
+assert not shared_out() and not workers()
+assert shared_out(3)
+assert len(workers()) == 2
+assert not shared_out()
 fa.set_num_threads(2)
-assert computed() == [2]
-assert computed(3) == [3], asked
-assert computed(1) == []
-with fa.threads(3), ThreadPoolExecutor(1) as pool:
-    assert pool.submit(computed).result() == [2]
-    assert pool.submit(computed, 1).result() == []
-    assert computed() == [3]
+assert shared_out() and not shared_out(1)
+with fa.threads(1), ThreadPoolExecutor(1) as pool:
+    assert pool.submit(shared_out).result()
+    assert not shared_out()
+    assert pool.submit(shared_out, 4).result()
+assert len(workers()) == 3
 import asyncio
 async def task(n, waits):
     with fa.threads(n):
         for _ in range(waits):
             await asyncio.sleep(0)
-        assert computed() == [n] * (n > 1)
+        assert shared_out() == (n > 1)
 async def tasks():
     await asyncio.gather(task(3, 3), task(1, 1), task(2, 2))
 asyncio.run(tasks())
-assert records._team[records.OWN] == 0
+assert records.team[records.OWN] == 0
 fa.set_num_threads(10_000)
-assert computed() == [3]
+assert shared_out()
+assert len(workers()) <= max(64, os.cpu_count()), "there is an end to it"
 print("right")
 """
-    assert python(SPY + code, NUMBA_NUM_THREADS="3") == "right"
+    assert python(TEAM + code) == "right"
 
 
-def test_the_driver_leaves_processors_to_other_callers(python):
+@linux
+def test_calls_are_made_alone_where_threads_do_not_pay(python):
+    code = """
+fa.set_num_threads(2)
+assert shared_out()
+assert shared_out(balance=0)
+assert not shared_out(balance=-10_000_000)
+for _ in range(100):  # each call that is made alone pays back a part of its time
+    before = tickets()
+    fa.mish(x)
+    if tickets() == before:
+        break
+account(-1_000)
+before, waited = tickets(), 0
+while tickets() == before:
+    fa.mish(x)
+    waited += 1
+assert 1 < waited < 1000, waited
+records.team[records.CALLERS] = 5  # as if so many others were computing
+assert not shared_out()
+records.team[records.CALLERS] = 0
+assert shared_out()
+print("right")
+"""
+    assert python(TEAM + code) == "right"
+
+
+@linux
+def test_a_call_that_the_team_slows_down_is_on_the_account(python):
+    """The caller waits for a chunk in the hands of a worker that does not come."""
+    code = """
+fa.set_num_threads(2)
+assert shared_out()
+call = records.FIRST_CALL
+assert not any(tickets()[1:])
+account(0)
+real = records.team[call + records.OWNED]
+for i in range(records.CALLS):
+    records.team[records.FIRST_CALL + i * records.CALL_FIELDS + records.OWNED] = 1
+before = tickets()
+assert fa.mish(x).tobytes() == expected, "a call that finds no place is made alone"
+assert tickets() == before
+print("right")
+"""
+    assert python(TEAM + code) == "right"
+
+
+@linux
+def test_workers_have_a_name_and_take_no_signals(python):
+    code = """
+import signal
+fa.set_num_threads(4)
+assert shared_out()
+assert len(workers()) == 3
+blocked = [int(status(task)["SigBlk"], 16) for task in workers()]
+assert all(mask >> number - 1 & 1 for mask in blocked for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1))
+assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+got = []
+signal.signal(signal.SIGUSR1, lambda *_: got.append(threading.current_thread()))
+for _ in range(20):
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert fa.mish(x).tobytes() == expected
+assert set(got) == {threading.main_thread()}
+print("right")
+"""
+    assert python(TEAM + code) == "right"
+
+
+@linux
+def test_nobody_computes_while_nobody_calls(python):
     code = """
 fa.set_num_threads(3)
-def other():
-    caller = threading.Thread(target=fa.mish, args=(x,))
-    caller.start()
-    caller.join()
-assert computed() == [3]
-meanwhile.append(other)
-assert computed() == [3]
-meanwhile.clear()
-taken = [computed() for _ in range(40)]
-assert taken[:31] == [[2]] * 31, taken
-assert taken[33:] == [[3]] * 7, taken
+assert shared_out()
+time.sleep(0.1)
+def seconds():
+    return sum(os.times()[:2])
+before = seconds()
+time.sleep(1.5)
+assert seconds() - before < 0.05, seconds() - before
+assert all(status(task)["State"].strip().startswith("S") for task in workers())
 print("right")
 """
-    assert python(SPY + code, NUMBA_NUM_THREADS="3") == "right"
+    assert python(TEAM + code) == "right"
+
+
+@linux
+def test_a_limit_of_processes(python):
+    """Then there are no workers, and calls are made alone."""
+    code = """
+import resource
+fa.set_num_threads(3)
+import concurrent.futures.thread
+fa.relu(np.ones(3, "f4"))
+if os.getuid() == 0:
+    os.setuid(12_345)  # whoever is root has no limit
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+shared_out()
+assert not workers()
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+assert not shared_out()
+print("right")
+"""
+    assert python(TEAM.replace("with fa.threads(1):", "fa.mish(x[:4])\nwith fa.threads(1):") + code) == "right"
+
+
+EXITS = {
+    "an end with daemon threads in calls": "",
+    "os._exit": "sys.stdout.flush(); os._exit(0)",
+    "an error": "import atexit; atexit.register(os._exit, 0); raise SystemExit(3)",
+    "sys.exit in the middle": "sys.exit(0)",
+}
+
+
+@linux
+@pytest.mark.parametrize("end", EXITS)
+def test_exit_with_calls_in_flight(end, python):
+    code = f"""
+fa.set_num_threads(3)
+def call():
+    while True:
+        account(10_000_000)
+        fa.mish(x)
+for _ in range(3):
+    threading.Thread(target=call, daemon=True).start()
+time.sleep(float(sys.argv[1]) if len(sys.argv) > 1 else 0.05)
+print("right")
+{EXITS[end]}
+"""
+    for _ in range(3):
+        assert python(TEAM + code) == "right"
+
+
+@linux
+def test_more_callers_than_calls_that_can_be_shared_out(python):
+    code = """
+fa.set_num_threads(40)
+start = threading.Barrier(12)
+def call(i):
+    start.wait()
+    for _ in range(30):
+        account(10_000_000)
+        assert fa.mish(x).tobytes() == expected
+with ThreadPoolExecutor(12) as pool:
+    list(pool.map(call, range(12)))
+assert all(records.team[records.FIRST_CALL + i * records.CALL_FIELDS + records.OWNED] == 0 for i in range(records.CALLS))
+assert records.team[records.CALLERS] == 0
+print("right")
+"""
+    assert python(TEAM + code) == "right"
+
+
+@linux
+def test_the_number_changes_while_others_compute(python):
+    code = """
+stop, wrong = threading.Event(), []
+def call():
+    while not stop.is_set():
+        account(10_000_000)
+        if fa.mish(x).tobytes() != expected:
+            wrong.append(1)
+callers = [threading.Thread(target=call) for _ in range(3)]
+for caller in callers:
+    caller.start()
+for i in range(300):
+    fa.set_num_threads(1 + i % 9)
+    with fa.threads(1 + i % 4):
+        fa.mish(x[: 50_000 + i])
+stop.set()
+for caller in callers:
+    caller.join()
+print(wrong)
+"""
+    assert python(TEAM + code) == "[]"
+
+
+@linux
+def test_calls_of_any_length_are_cut_right(representatives, threads, same_bits):
+    """Lengths around every multiple of a chunk, starts at every place of a cache line, and calls too short to be shared out."""
+    from fastact.engine import records
+
+    rng = np.random.default_rng(1)
+    large = {id(record): record[records.PARALLEL_FROM] for record in records._records}
+    operands = {case.name: case.operands(5000, "float32") for case in representatives}
+    try:
+        for _ in range(150):
+            n, first, number = int(rng.integers(1, 4900)), int(rng.integers(0, 40)), int(rng.integers(2, 9))
+            case = representatives[int(rng.integers(len(representatives)))]
+            given = [a[first : first + n] for a in operands[case.name]]
+            with threads(1):
+                expected = case.ufunc(*given)
+            for record in records._records:
+                record[records.PARALLEL_FROM] = 1
+            out = np.empty(n + 20, "f4")[first % 17 :][:n]
+            outs = (out,) + (None,) * (case.ufunc.nout - 1)
+            with threads(number):
+                same_bits(
+                    case.ufunc(*given, out=outs), expected, f"{case.name} of {n} from {first} on {number} threads"
+                )
+                logits = operands[case.name][0][: n // 7 * 7].reshape(-1, 7)
+                for axis in (0, 1):
+                    got = fa.softmax(logits, axis=axis)
+                    with threads(1):
+                        same_bits(got, fa.softmax(logits, axis=axis))
+    finally:
+        for record in records._records:
+            record[records.PARALLEL_FROM] = large.get(id(record), 10_000)
 
 
 def test_environment_variable(python):
@@ -252,28 +454,8 @@ print(wrong[:5])
 """
 
 
-def test_a_thousand_calls_from_each_of_eight_threads(layer, python):
-    assert python(MANY_CODE, NUMBA_THREADING_LAYER=layer) == "[]"
-
-
-LAYER_CODE = """
-import sys, numpy as np, fastact as fa
-from concurrent.futures import ThreadPoolExecutor
-from fastact.engine import threads
-x = np.linspace(-4, 4, 400_001, dtype="f4")
-fa.set_num_threads(1)
-expected = fa.elu(x)
-fa.set_num_threads(2)
-for _ in range(20):
-    assert fa.elu(x).tobytes() == expected.tobytes()
-with ThreadPoolExecutor(6) as pool:
-    assert all(r.tobytes() == expected.tobytes() for r in pool.map(lambda i: fa.elu(x), range(60)))
-print(threads.layer_name())
-"""
-
-
-def test_every_layer(layer, python):
-    assert python(LAYER_CODE, NUMBA_THREADING_LAYER=layer) == layer
+def test_a_thousand_calls_from_each_of_eight_threads(python):
+    assert python(MANY_CODE) == "[]"
 
 
 FORK_CODE = """
@@ -307,8 +489,8 @@ print("right")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
-def test_forked_children(layer, python):
-    assert python(FORK_CODE, flags=["-W", "ignore"], NUMBA_THREADING_LAYER=layer) == "right"
+def test_forked_children(python):
+    assert python(FORK_CODE, flags=["-W", "ignore"]) == "right"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
@@ -320,8 +502,8 @@ def test_fork_before_the_first_call(python):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
-def test_fork_while_another_thread_computes(layer, python):
-    """The child must not wait for a team that only its parent had; Numba's tbb layer says that it has none."""
+def test_fork_while_another_thread_computes(python):
+    """The child must not wait for a team that only its parent had."""
     out = python(
         """
 import os, threading, numpy as np, fastact as fa
@@ -343,13 +525,12 @@ worker.join()
 print("right")
 """,
         flags=["-W", "ignore"],
-        NUMBA_THREADING_LAYER=layer,
     )
     assert out.splitlines()[-1] == "right"
 
 
 def test_a_call_from_inside_numbas_own_team(python):
-    """A user's prange and fastact share Numba's layer; both keep right answers."""
+    """A user's prange has threads of its own; both keep right answers."""
     out = python(
         """
 import numpy as np, numba, fastact as fa
@@ -408,7 +589,7 @@ for _ in range(5):
 
 
 @pytest.mark.parametrize("inside", NESTED)
-def test_inside_other_pools(inside, layer, python):
+def test_inside_other_pools(inside, python):
     if "torch" in NESTED[inside]:
         pytest.importorskip("torch")
     start = """
@@ -418,7 +599,7 @@ fa.set_num_threads(1)
 expected = fa.gelu(x)
 fa.set_num_threads(2)
 """
-    # The team serves one caller at a time, and the others compute by themselves: no pool makes more threads of ours.
+    # All callers share one team: no pool makes more threads of ours.
     end = """
 tasks = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
 for _ in range(20):
@@ -426,4 +607,4 @@ for _ in range(20):
 assert not tasks or len(os.listdir("/proc/self/task")) <= tasks
 print("right")
 """
-    assert python(start + "fa.gelu(x)\n" + NESTED[inside] + end, NUMBA_THREADING_LAYER=layer) == "right"
+    assert python(start + "fa.gelu(x)\n" + NESTED[inside] + end) == "right"

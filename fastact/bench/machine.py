@@ -5,7 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +60,6 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def threading_layers() -> list[str]:
-    """Those of Numba's that can be loaded here."""
-    from fastact.engine import threads
-
-    threads.preload_tbb()
-    found = []
-    for name, module in threads.LAYER_MODULES.items():
-        with contextlib.suppress(ImportError):
-            import_module(module)
-            found.append(name)
-    return found
 
 
 def _caches() -> dict[str, str]:

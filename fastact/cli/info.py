@@ -11,11 +11,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Start the threading layer, so as to name it, and print what is known."""
+    """Print what is known."""
     try:
         threads.default_num_threads()
-        threads.start_layer()
-    except ValueError as error:  # of a variable such as FASTACT_NUM_THREADS or NUMBA_THREADING_LAYER
+    except ValueError as error:  # of FASTACT_NUM_THREADS
         parser.error(" ".join(str(error).split()))
     show_config()
     return 0

@@ -13,8 +13,6 @@ import llvmlite.binding as llvm
 SYMBOL = "fastact_loop"
 """The one function that an object file exports."""
 
-_engines: list[Any] = []
-
 
 def compile_loop(function: Callable[..., Any]) -> bytes:
     """Compile a function of the inner-loop type to an object file that exports it as ``SYMBOL``."""
@@ -69,8 +67,9 @@ def load(object_file: bytes) -> int:
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
     engine.finalize_object()
-    _engines.append(engine)
-    return int(engine.get_function_address(SYMBOL))
+    address = int(engine.get_function_address(SYMBOL))
+    engine.detach()  # workers, and daemon threads, may run it while the interpreter ends
+    return address
 
 
 def _emit(assembly: str) -> bytes:

@@ -1,125 +1,145 @@
-"""The parallel driver: one C function that splits any kernel's elements over the threads of Numba's threading layer.
+"""Whether a call is shared out over the team of threads, and how it is cut.
 
-A kernel calls ``run_parallel`` when its array is large. One parallel region runs at a time: a second caller, or a call from
-inside a region, computes serially instead, which keeps the ``workqueue`` layer from aborting. And a region leaves a processor to
-each other caller of late: on processors that are busy its threads would take turns, and OpenMP's would spin on them.
+A kernel calls ``run_parallel`` for an array of some size. What a second thread gains depends on the machine and on who else
+computes: to wake one may take 3 or 100 microseconds, and one that loses its processor with a chunk in hand holds its caller up for
+milliseconds. So nothing is assumed, and every call is measured. The record of each kernel knows what an element takes on one
+thread; an account for each order of duration knows what the team saved or cost. Calls are shared out while the account is not
+overdrawn. Else they are made alone, and each pays back a small share of its time, until the next one is shared out on trial:
+so wherever threads do not pay, what trials cost stays below that share.
 """
 
 from typing import Any
 
 from fastact.engine.jit import internal
-from fastact.engine.memory import (
-    add_to,
-    advance,
-    as_address,
-    as_integers,
-    as_pointer,
-    as_pointers,
-    ask,
-    call_loop,
-    call_team,
-    field,
-    set_integer,
-    set_pointer,
-    stack_integers,
-    stack_pointers,
-    try_lock,
-    unlock,
-)
+from fastact.engine.memory import as_address, as_pointer, ask, call_loop, field, set_field
 from fastact.engine.records import (
+    ACCOUNTS,
     ASK_OWN,
-    BODY,
-    INSIDE,
+    CALLERS,
+    DURATIONS,
     KERNEL,
     MOST,
     NARGS,
     NDIMS,
     OWN,
-    PARALLEL_FOR,
-    REMEMBERED,
-    RIVALS,
+    PARALLEL_FROM,
+    RATES,
     SERIAL,
+    SIZES,
     START,
     TEAM,
     THREADS,
+    WORKERS,
+)
+from fastact.engine.system import add_shared, bit_length, clock
+from fastact.engine.team import (
+    MOST_SEATS,
+    await_workers,
+    claimed,
+    compute_from_front,
+    describe,
+    leave,
+    publish,
 )
 
-CALL_ARGS, CALL_STEPS, CALL_DIMS, CALL_CHUNK, CALL_RECORD, CALL_FIELDS = range(6)
-"""What ``run_parallel`` tells ``run_chunk``."""
+SMALLEST_WORK = 4_000
+"""Nanoseconds of work at ``PARALLEL_FROM`` elements, by the costs that the ops state: below, no machine gains anything."""
 
-MAX_OPERANDS, MAX_DIMS = 16, 8
-CHUNK_MULTIPLE, MANY = 64, 1024
-"""Many elements are split at multiples of 64, so that no two threads write to one cache line of an aligned array; few are rows,
-each of which may be long, and are split evenly."""
+CHUNKS_EACH, MOST_EACH, CHUNK_NANOSECONDS = 4, 64, 20_000
+"""Chunks for each thread, at least and at most; in between as many as last so long each."""
 
-RIVALS_LAST = 32
-"""Calls for which other callers are remembered: they have more to compute, as a rule."""
+LINE_BYTES, NARROW, CHUNK_MULTIPLE = 64, 64, 64
+"""Elements, or rows no wider than ``NARROW`` bytes, are cut at multiples of ``CHUNK_MULTIPLE`` from the output's first cache line on:
+no two threads write to one line, and each chunk begins where whole vectors do. Wider rows are cut anywhere."""
 
-call_fields = stack_pointers(CALL_FIELDS)
-operands = stack_pointers(MAX_OPERANDS)
-dimensions = stack_integers(MAX_DIMS)
+INSTALMENT = 7
+"""Calls made alone pay back 1 / 2**7 of their time."""
+
+LIMIT = 10_000_000
+"""Nanoseconds that an account holds at most, and is overdrawn at most: enough that one call that was held up ends nothing that
+pays, and that after ``LIMIT << INSTALMENT``, about a second of computing, there is a new trial whatever happened."""
+
+CALMER = 2
+"""A rate follows each measurement by 1 / 2**2, and no single one by more than its double."""
 
 
 def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
-    """Compute ``dims[0]`` elements with the team, or alone when the team is busy or has one member."""
-    n = dims[0]
+    """Compute ``dims[0]`` elements, with the team where that has paid of late."""
     team = as_pointer(field(record, TEAM))
     threads = field(team, THREADS)
     if field(team, OWN) > 0:
         own = ask(field(team, ASK_OWN))
         if own > 0:
             threads = own
-    if min(threads, field(team, MOST)) > 1 and field(team, PARALLEL_FOR) == 0:
-        ask(field(team, START))
-    threads = min(threads, field(team, MOST)) - rivals(team)
-    if threads > 1 and field(team, PARALLEL_FOR) != 0 and try_lock(as_address(team)):
-        chunk = (n + threads - 1) // threads
-        if n >= MANY:
-            chunk = (chunk + CHUNK_MULTIPLE - 1) // CHUNK_MULTIPLE * CHUNK_MULTIPLE
-        call = call_fields()
-        set_pointer(call, CALL_ARGS, as_pointer(as_address(args)))
-        set_pointer(call, CALL_STEPS, as_pointer(as_address(steps)))
-        set_pointer(call, CALL_DIMS, as_pointer(as_address(dims)))
-        set_pointer(call, CALL_CHUNK, as_pointer(chunk))
-        set_pointer(call, CALL_RECORD, record)
-        call_team(field(team, PARALLEL_FOR), field(team, BODY), threads, threads, as_pointer(as_address(call)))
-        unlock(as_address(team))
+    helpers = min(threads - 1, field(team, MOST))
+    if helpers > 0:
+        helpers -= add_shared(team, CALLERS, 1)  # each other caller keeps a processor busy
+        measured(team, helpers, args, dims, steps, record)
+        add_shared(team, CALLERS, -1)
     else:
         call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
-    add_to(team, INSIDE, -1)
 
 
 @internal
-def rivals(team: Any) -> Any:
-    """Count a caller in, and return how many others there are, or were in the last calls."""
-    fields, others = as_integers(as_address(team)), add_to(team, INSIDE, 1)
-    if others >= fields[RIVALS]:
-        set_integer(fields, RIVALS, others)
-        set_integer(fields, REMEMBERED, RIVALS_LAST)
-    elif fields[REMEMBERED] > 0:
-        set_integer(fields, REMEMBERED, fields[REMEMBERED] - 1)
-    else:
-        set_integer(fields, RIVALS, others)
-    return fields[RIVALS]
-
-
-def run_chunk(args: Any, dims: Any, steps: Any, call: Any) -> None:
-    """Compute ``dims[0]`` chunks, the first of which has the number ``args[0]``."""
-    call_args = as_pointers(field(call, CALL_ARGS))
-    call_steps = as_integers(field(call, CALL_STEPS))
-    call_dims = as_integers(field(call, CALL_DIMS))
-    n = call_dims[0]
-    chunk = field(call, CALL_CHUNK)
-    record = as_pointer(field(call, CALL_RECORD))
-    shifted, shortened = operands(), dimensions()
+def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """Compute with up to so many helpers, or alone, and learn from it."""
+    elements = dims[0]
     for j in range(1, field(record, NDIMS)):
-        set_integer(shortened, j, call_dims[j])
-    first = as_address(args[0])
-    for k in range(first, first + dims[0]):
-        start = k * chunk
-        count = min(chunk, n - start)
-        if count > 0:
-            for j in range(field(record, NARGS)):
-                set_pointer(shifted, j, advance(call_args[j], start * call_steps[j]))
-            set_integer(shortened, 0, count)
-            call_loop(field(record, KERNEL), shifted, shortened, call_steps, as_pointer(field(record, SERIAL)))
+        elements *= dims[j]
+    known = RATES + min(bit_length(elements), SIZES - 1)
+    rate = field(record, known)
+    if rate == 0:
+        rate = SMALLEST_WORK * 1000 // field(record, PARALLEL_FROM)
+    expected = elements * rate // 1000
+    account = ACCOUNTS + min(bit_length(expected), DURATIONS - 1)
+    start = clock()
+    call, lead, chunk, chunks = 0, 0, 0, 1
+    if helpers > 0 and field(team, account) >= 0:
+        lead, chunk = cut(args, dims, steps, record, expected, helpers + 1)
+        chunks = max(1, (dims[0] - lead + chunk - 1) // chunk)
+        helpers = min(helpers, chunks - 1, MOST_SEATS)
+        if helpers > field(team, WORKERS):
+            ask(field(team, START))
+            start = clock()
+            helpers = min(helpers, field(team, WORKERS))
+        if helpers > 0:
+            call = claimed(team)
+    if call != 0:
+        shared = as_pointer(call)
+        describe(shared, args, dims, steps, record, lead, chunk)
+        publish(team, shared, chunks, helpers)
+        begin = clock()
+        own = compute_from_front(shared)
+        end = clock()
+        await_workers(shared, chunks - own)
+        leave(shared)
+        alone = (end - begin) * chunks // own if own > 0 else expected
+        settle(team, account, alone - (clock() - start))
+    else:
+        call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
+        alone = clock() - start
+        if field(team, account) < 0:
+            settle(team, account, alone >> INSTALMENT)
+    sample = min(alone * 1000 // max(elements, 1), 2 * rate)
+    set_field(record, known, max(1, rate + (sample - rate >> CALMER)))
+
+
+@internal
+def settle(team: Any, account: Any, gain: Any) -> None:
+    """Enter a gain, or a loss. Of two callers at the same time one entry may be lost."""
+    set_field(team, account, max(-LIMIT, min(LIMIT, field(team, account) + gain)))
+
+
+@internal
+def cut(args: Any, dims: Any, steps: Any, record: Any, expected: Any, threads: Any) -> Any:
+    """The elements before the first boundary, and those of a chunk."""
+    n, last = dims[0], field(record, NARGS) - 1
+    chunks = min(max(expected // CHUNK_NANOSECONDS, CHUNKS_EACH * threads), MOST_EACH * threads)
+    chunk = (n + chunks - 1) // chunks
+    for j in range(last + 1):
+        if abs(steps[j]) > NARROW:
+            return 0, chunk
+    chunk = (chunk + CHUNK_MULTIPLE - 1) // CHUNK_MULTIPLE * CHUNK_MULTIPLE
+    size = steps[last]
+    lead = -as_address(args[last]) % LINE_BYTES // size if size > 0 else 0
+    return lead, chunk

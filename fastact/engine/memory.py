@@ -310,37 +310,15 @@ def load_label(typing_context: Any, place: Any, kind: Any) -> Any:
 
 
 @intrinsic
-def try_lock(typing_context: Any, lock: Any) -> Any:
-    """Take the lock at an address if it is free; never waits."""
+def set_field(typing_context: Any, record: Any, index: Any, value: Any) -> Any:
+    """Write the 64-bit integer number ``index`` of a record."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        place = builder.inttoptr(values[0], I64.as_pointer())
-        return builder.extract_value(builder.cmpxchg(place, I64(0), I64(1), "acquire", "monotonic"), 1)
-
-    return types.boolean(types.intp), codegen
-
-
-@intrinsic
-def unlock(typing_context: Any, lock: Any) -> Any:
-    """Free the lock at an address."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        builder.store_atomic(I64(0), builder.inttoptr(values[0], I64.as_pointer()), "release", 8)
+        record, index, value = values
+        builder.store(value, builder.gep(builder.bitcast(record, I64.as_pointer()), [index]))
         return context.get_dummy_value()
 
-    return types.void(types.intp), codegen
-
-
-@intrinsic
-def add_to(typing_context: Any, record: Any, index: Any, amount: Any) -> Any:
-    """Add to a field of a record that other threads add to as well, and return what it was."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        record, index, amount = values
-        place = builder.gep(builder.bitcast(record, I64.as_pointer()), [index])
-        return builder.atomic_rmw("add", place, amount, "acq_rel")
-
-    return types.intp(types.voidptr, types.intp, types.intp), codegen
+    return types.void(types.voidptr, types.intp, types.intp), codegen
 
 
 @intrinsic
@@ -351,34 +329,6 @@ def ask(typing_context: Any, address: Any) -> Any:
         return builder.call(builder.inttoptr(values[0], ir.FunctionType(I64, []).as_pointer()), [])
 
     return types.intp(types.intp), codegen
-
-
-TEAM_LLVM = ir.FunctionType(
-    ir.VoidType(), [BYTES, BYTES.as_pointer(), I64.as_pointer(), I64.as_pointer(), BYTES, I64, I64, I64]
-)
-"""``parallel_for(fn, args, dims, steps, data, inner_ndim, array_count, num_threads)`` of Numba's threading layers."""
-
-
-@intrinsic
-def call_team(typing_context: Any, team: Any, body: Any, chunks: Any, threads: Any, data: Any) -> Any:
-    """Run ``body`` over chunk numbers ``0 .. chunks - 1``, shared out over ``threads`` threads; wait for all.
-
-    A threading layer hands each thread ``args[0] + i * steps[0]`` for its chunks ``i``; with a null base and a step of 1 the
-    pointer *is* the chunk number.
-    """
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        team, body, chunks, threads, data = values
-        base = cgutils.alloca_once_value(builder, ir.Constant(BYTES, None))
-        dims = cgutils.alloca_once_value(builder, chunks)
-        step = cgutils.alloca_once_value(builder, I64(1))
-        builder.call(
-            builder.inttoptr(team, TEAM_LLVM.as_pointer()),
-            [builder.inttoptr(body, BYTES), base, dims, step, data, I64(0), I64(1), threads],
-        )
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp, types.intp, types.voidptr), codegen
 
 
 REPORTED_FLAGS_X86, REPORTED_FLAGS_OTHER = 0x1D, 0x0F

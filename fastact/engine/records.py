@@ -1,41 +1,79 @@
-"""The records that compiled code reads: one per kernel behind NumPy's ``data``, and the state of the team of threads.
+"""The memory that compiled code shares: a record per kernel behind NumPy's ``data``, and the state of the team of threads.
 
-``loops.py`` and ``driver.py`` name the fields. This module needs neither Numba nor llvmlite.
+``loops.py``, ``driver.py`` and ``team.py`` name the fields, all of them 64-bit integers. This module needs neither Numba nor
+llvmlite. The memory is never freed: threads may read it while the interpreter ends.
 """
 
 import ctypes
 
-PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, COLUMNS, LABEL, FIELDS = range(10)
-"""The record behind ``data``, 64-bit integers: how many elements make threads worth it; the parallel entry that takes over; the
-address of the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks
-are computed with, which never goes parallel; a row kernel's other half, for columns; and the kind of its integer labels."""
+PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, COLUMNS, LABEL, RATES = range(10)
+"""The record behind ``data``: how many elements make threads worth a thought; the parallel entry that takes over; the address of
+the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks are computed
+with, which never goes parallel; a row kernel's other half, for columns; the kind of its integer labels; and from there on, for
+arrays of ``2**(i - 1)`` to ``2**i`` elements, the picoseconds that one thread takes for one, 0 where nothing was measured."""
 
-LOCK, THREADS, START, PARALLEL_FOR, BODY, MOST, OWN, ASK_OWN, INSIDE, RIVALS, REMEMBERED, TEAM_FIELDS = range(12)
-"""The team's state, 64-bit integers: the lock, the number of threads that callers get; the function that starts the threading
-layer, the layer's entry point, 0 until then, the compiled ``run_chunk``; how many threads there are; how many contexts have
-a number of threads of their own, and the function that returns the caller's, or 0; how many callers are in the driver, how many
-others a caller reckons with, and for how many calls more."""
+SIZES = 48
+FIELDS = RATES + SIZES
+
+LINE = 8
+"""Integers in a cache line. What one thread writes while another looks at something else lies on lines of its own."""
+
+THREADS, OWN, ASK_OWN, START, WORKERS, MOST = range(6)
+"""The team's state: the number of threads that callers get; how many contexts have a number of their own, and the function that
+returns the caller's; the function that starts workers; how many there are, and how many there can be."""
+
+CALLERS, BELL, SLEEPERS, IDLE = LINE, 2 * LINE, 2 * LINE + 1, 2 * LINE + 2
+"""How many callers are in the driver; what workers sleep on; how many sleep, or are about to; how many look for work."""
+
+ACCOUNTS, DURATIONS = 3 * LINE, 5 * LINE
+"""For work of ``2**(i - 1)`` to ``2**i`` nanoseconds: the nanoseconds that the team has saved of late, or cost if negative."""
+
+TICKET, FINISHED, WAITING, OWNED, ARGS, STEPS, DIMS, RECORD, LEAD, CHUNK = (
+    0,
+    LINE,
+    LINE + 1,
+    2 * LINE,
+    *range(2 * LINE + 1, 2 * LINE + 7),
+)
+"""A call that is being shared out: which chunks are left, and for whom (``team.py`` packs it); how many chunks workers have
+finished, and whether the caller sleeps on that; whether it is in use; NumPy's arguments and the record; the elements before the
+first whole chunk, and those of a chunk."""
+
+CALL_FIELDS, CALLS = 3 * LINE, 8
+"""So many calls can be shared out at the same time; a further one computes alone."""
+
+FIRST_CALL = ACCOUNTS + DURATIONS
+TEAM_FIELDS = FIRST_CALL + CALLS * CALL_FIELDS
 
 NEVER = 2**62
 
 Record = ctypes.Array[ctypes.c_int64]
 
-_team: Record = (ctypes.c_int64 * TEAM_FIELDS)()
-_team[THREADS], _team[MOST] = 1, NEVER
-_records: list[Record] = []
-_serials: list[Record] = []
+_allocate = ctypes.pythonapi.PyMem_RawCalloc
+_allocate.restype, _allocate.argtypes = ctypes.c_void_p, [ctypes.c_size_t, ctypes.c_size_t]
+
+
+def _lasting(fields: int) -> Record:
+    """Zeros on cache lines of their own, which outlive the interpreter."""
+    line_bytes = 8 * LINE
+    address = _allocate(fields + LINE, 8) or 0
+    return (ctypes.c_int64 * fields).from_address((address + line_bytes - 1) // line_bytes * line_bytes)
+
+
+team = _lasting(TEAM_FIELDS)
+team[THREADS] = 1
 _entry = 0
+_records: list[Record] = []
 
 
 def new_record(nargs: int, parallel_from: int, entry: int, *, ndims: int = 1, label: int = 0) -> Record:
     """A record for a kernel that is still to be compiled; it lives as long as the process, and so does its serial twin."""
-    record, serial = ((ctypes.c_int64 * FIELDS)() for _ in range(2))
+    record, serial = _lasting(FIELDS), _lasting(FIELDS)
     record[PARALLEL_FROM], serial[PARALLEL_FROM] = parallel_from, NEVER
-    record[ENTRY], record[TEAM], record[SERIAL] = _entry or entry, ctypes.addressof(_team), ctypes.addressof(serial)
+    record[ENTRY], record[TEAM], record[SERIAL] = _entry or entry, ctypes.addressof(team), ctypes.addressof(serial)
     for twin in (record, serial):
         twin[NARGS], twin[NDIMS], twin[LABEL] = nargs, ndims, label
     _records.append(record)
-    _serials.append(serial)
     return record
 
 
@@ -45,40 +83,16 @@ def set_columns(record: Record, address: int) -> None:
     ctypes.cast(record[SERIAL], ctypes.POINTER(ctypes.c_int64))[COLUMNS] = address
 
 
-def set_driver(entry: int, body: int) -> None:
-    """Let every kernel, those of ufuncs made later included, enter the parallel driver at ``entry``; its chunks are ``body``."""
+def set_driver(entry: int) -> None:
+    """Let every kernel, those of ufuncs made later included, enter the parallel driver at ``entry``."""
     global _entry
-    _entry, _team[BODY] = entry, body
+    _entry = entry
     for record in _records:
         record[ENTRY] = entry
 
 
-def set_start(address: int) -> None:
-    """Tell the driver how to start the threading layer."""
-    _team[START] = address
-
-
-def set_layer(parallel_for: int, most: int) -> None:
-    """Tell the driver how to run the threading layer's team, of how many threads at most."""
-    _team[MOST] = min(_team[MOST], most)
-    _team[PARALLEL_FOR] = parallel_for  # last: other threads' drivers go by it
-
-
-def set_threads(n: int) -> None:
-    """Set the number of threads that calls from any thread get."""
-    _team[THREADS] = n
-
-
-def set_ask_own(address: int) -> None:
-    """Tell the driver whom to ask for the number of threads of a caller's own."""
-    _team[ASK_OWN] = address
-
-
-def count_own(change: int) -> None:
-    """Count the contexts that have a number of threads of their own; the driver asks only if there are any."""
-    _team[OWN] += change
-
-
-def forget_team() -> None:
-    """For a forked child, which has none of its parent's threads."""
-    _team[LOCK], _team[MOST], _team[INSIDE] = 0, 1, 0
+def forget_team(most: int) -> None:
+    """Let the team have no workers, no calls in the middle of what they do, and ``most`` workers to come."""
+    team[WORKERS], team[MOST] = 0, most
+    for i in range(LINE, TEAM_FIELDS):
+        team[i] = 0

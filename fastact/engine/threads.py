@@ -1,4 +1,4 @@
-"""How many threads, and the team that Numba's threading layer provides."""
+"""How many threads: what the user, the system and its quotas say."""
 
 import contextlib
 import ctypes
@@ -8,21 +8,11 @@ import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 from fastact.engine import records
-from fastact.engine.uninterrupted import uninterrupted
 
 CGROUP, OWN_CGROUPS = "/sys/fs/cgroup", "/proc/self/cgroup"
-OPENMP_SPINS = 100_000
-LAYER_MODULES = {
-    "tbb": "numba.np.ufunc.tbbpool",
-    "omp": "numba.np.ufunc.omppool",
-    "workqueue": "numba.np.ufunc.workqueue",
-}
-"""Where Numba keeps each of its threading layers."""
-
 _lock = threading.RLock()
 _wanted: int | None = None
 _own: ContextVar[int] = ContextVar("fastact.threads", default=0)
@@ -44,8 +34,12 @@ def get_num_threads() -> int:
     >>> fa.get_num_threads() >= 1
     True
     """
-    wanted = _own.get() or _wanted
-    return default_num_threads()[0] if wanted is None else wanted
+    return _own.get() or num_threads_of_all()
+
+
+def num_threads_of_all() -> int:
+    """The number of threads outside of `threads`."""
+    return default_num_threads()[0] if _wanted is None else _wanted
 
 
 def set_num_threads(n: int) -> None:
@@ -81,7 +75,7 @@ def set_num_threads(n: int) -> None:
         return
     with _lock:
         _wanted = n
-        records.set_threads(n)
+        records.team[records.THREADS] = n
 
 
 @contextlib.contextmanager
@@ -106,22 +100,26 @@ def threads(n: int) -> Iterator[None]:
     _check(n)
     before = _own.get()
     _answer_for_own()
-    with _lock:
-        records.count_own(1)
+    _count_own(1)
     _own.set(n)
     try:
         yield
     finally:
         _own.set(before)
-        with _lock:
-            records.count_own(-1)
+        _count_own(-1)
+
+
+def _count_own(change: int) -> None:
+    """Count the contexts that have a number of threads of their own; the driver asks only if there are any."""
+    with _lock:
+        records.team[records.OWN] += change
 
 
 @cache
 def _answer_for_own() -> Any:
     """Let the driver ask for the caller's own number; the answer is kept for as long as the process lives."""
     answer = ctypes.CFUNCTYPE(ctypes.c_int64)(_own.get)  # no Python code, into which a signal's handler could raise
-    records.set_ask_own(ctypes.cast(answer, ctypes.c_void_p).value or 0)
+    records.team[records.ASK_OWN] = ctypes.cast(answer, ctypes.c_void_p).value or 0
     return answer
 
 
@@ -202,96 +200,11 @@ def _text(folder: str, name: str) -> str:
         return file.read()
 
 
-@cache
-def _layer() -> tuple[int, int, str]:
-    """Start Numba's threading layer: the address of its ``parallel_for``, its number of threads and its name.
-
-    The caller's thread must start it: at exit, TBB waits in it for what the starting thread began.
-    """
-    parallel = uninterrupted(_numba_parallel)
-    with _patient_openmp():
-        parallel._launch_threads()
-    name = parallel.threading_layer()
-    return import_module(LAYER_MODULES[name]).parallel_for, parallel.NUM_THREADS, name
-
-
-def _numba_parallel() -> Any:
-    preload_tbb()
-    return import_module("numba.np.ufunc.parallel")
-
-
-@contextlib.contextmanager
-def _patient_openmp() -> Iterator[None]:
-    """Let GNU OpenMP, which reads its environment when it is loaded, spin for a fraction of a millisecond before it sleeps.
-
-    By default its threads spin for milliseconds. On a machine with other work to do they then hold the processors that the
-    region's last chunk waits for, and a call may take 20 ms instead of 50 us. If they sleep at once, on the other hand, the next
-    call has to wake them, which costs what a second thread gains on a million elements.
-    """
-    if any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")):
-        yield
-        return
-    os.environ["GOMP_SPINCOUNT"] = str(OPENMP_SPINS)
-    try:
-        yield
-    finally:
-        del os.environ["GOMP_SPINCOUNT"]
-
-
-def preload_tbb() -> None:
-    """Load the ``tbb`` package's library by path: a virtual environment's ``lib`` is on no loader's search path."""
-    import sys
-
-    library = os.path.join(sys.prefix, "lib", "libtbb.so.12")
-    if os.path.exists(library):
-        with contextlib.suppress(OSError):
-            ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
-
-
-def start_layer() -> None:
-    """Start the threading layer; ``ValueError`` if the one asked for is not to be had.
-
-    The driver calls this for the first call that is to have more than one thread.
-    """
-    parallel_for, most, _ = _layer()
-    records.set_layer(parallel_for, most)
-
-
-def layer_name() -> str | None:
-    """The threading layer's name, once it has been started."""
-    return _layer()[2] if _layer.cache_info().currsize else None
-
-
-@cache
-def load_driver() -> int:
-    """Load the driver, which takes all large arrays from then on; return its address.
-
-    The first large array's inner loop calls this, uninterrupted.
-    """
-    from fastact.engine import cache as disk
-    from fastact.engine import compiler
-
-    def build(name: str) -> bytes:
-        from fastact.engine import driver
-
-        return compiler.compile_loop(getattr(driver, name))
-
-    entry, body = (
-        compiler.load(disk.cached(f"driver.{name}", lambda name=name: build(name)))  # type: ignore[misc]
-        for name in ("run_parallel", "run_chunk")
-    )
-    with _lock:
-        records.set_threads(default_num_threads()[0] if _wanted is None else _wanted)
-        records.set_driver(int(entry), int(body))
-    return int(entry)
-
-
-def _serial_in_child() -> None:
-    """A forked child has none of the parent's threads (GNU OpenMP kills it for asking): it computes alone."""
+def _renew_lock() -> None:
+    """In a forked child: another thread of its parent may have held the lock."""
     global _lock
-    _lock = threading.RLock()  # another thread may have held it
-    records.forget_team()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_serial_in_child)
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -4,6 +4,7 @@ NumPy reads a ufunc's ``functions[]`` and ``data[]`` at every call, and both bel
 compiles the kernel, puts the kernel's address in its own place and runs it.
 """
 
+import contextvars
 import ctypes
 import threading
 from collections.abc import Callable, Sequence
@@ -13,14 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.engine import records, threads
+from fastact.engine import records, workers
 from fastact.engine.uninterrupted import uninterrupted
 
 DTYPES = ("float16", "float32", "float64")
 """Loops in the order in which NumPy tries them, so that integers promote as they do for ``np.exp``."""
 
-LAUNCH_NANOSECONDS = 4000.0
-"""Work, on one thread, from which a parallel region pays: a few times what a layer takes to start one."""
+SMALLEST_WORK = 4000.0
+"""Nanoseconds of work on one thread below which no machine gains by a second: calls with more are measured, see ``driver.py``."""
 
 RELATIVE_COST = {"float16": 1.2, "float32": 1.0, "float64": 2.5}
 
@@ -94,7 +95,7 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
     loops, nargs = kernel.loops, kernel.inputs + kernel.outputs
     functions, data = (ctypes.c_void_p * len(loops))(), (ctypes.c_void_p * len(loops))()
     for i, loop in enumerate(loops):
-        parallel_from = int(LAUNCH_NANOSECONDS / (kernel.cost * RELATIVE_COST[loop.dtype]))
+        parallel_from = _parallel_from(kernel.cost * RELATIVE_COST[loop.dtype])
         record = records.new_record(nargs, parallel_from, _address(_enter_team), ndims=kernel.ndims, label=loop.label)
         functions[i] = _stub(kernel, loop.dtype, record, functions, i)
         data[i] = ctypes.addressof(record)
@@ -111,6 +112,10 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
         ufunc = _from_func_and_data(functions, data, types, *counts, label, text, 0)
     ufunc.__module__, ufunc.__qualname__ = module, name  # type: ignore[misc]
     return ufunc
+
+
+def _parallel_from(cost: float) -> int:
+    return max(1, int(SMALLEST_WORK / cost)) if workers.supported() else records.NEVER
 
 
 def _address(function: Any) -> int:
@@ -183,22 +188,23 @@ def specialised(kernel: Kernel, dtype: str) -> Callable[..., Any]:
 def _enter_team(args: int, dims: int, steps: int, data: int) -> None:
     """The first call that is worth threads: let the driver take this and all later ones."""
     try:
-        _LOOP(uninterrupted(threads.load_driver))(args, dims, steps, data)
+        _LOOP(uninterrupted(workers.load_driver))(args, dims, steps, data)
     except BaseException as error:
         _raise_in_caller(error)
 
 
 @ctypes.CFUNCTYPE(ctypes.c_int64)
-def _start_layer() -> int:
-    """The first call that is to have more than one thread; it computes alone if they cannot be had."""
+def _start_workers() -> int:
+    """A call that wants more workers than there are; it makes do with those that can be had."""
     try:
-        threads.start_layer()
+        context = contextvars.copy_context()  # whose number of threads counts
+        uninterrupted(lambda: context.run(workers.start_workers))
     except BaseException as error:
         _raise_in_caller(error)
     return 0
 
 
-records.set_start(_address(_start_layer))
+records.team[records.START] = _address(_start_workers)
 
 
 def _raise_in_caller(error: BaseException) -> None:

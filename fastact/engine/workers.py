@@ -1,0 +1,100 @@
+"""The team's start: its code is loaded, and its workers are made, when a call first wants them."""
+
+import ctypes
+import os
+import signal
+import sys
+from functools import cache
+
+from fastact.engine import records, threads
+
+NAME = b"fastact"
+"""What ``top -H`` shows."""
+STACK_BYTES = 2**20
+"""Of a worker's stack; a kernel takes less than a quarter."""
+LEAST_MOST = 64
+"""Workers that there may be on a small machine; on a large one as many as processors."""
+
+SIGNAL_SET_BYTES, ATTRIBUTE_BYTES, DETACHED = 128, 128, 1
+"""Of the C library's ``sigset_t``; of its ``pthread_attr_t``, at most; and ``PTHREAD_CREATE_DETACHED``."""
+
+
+def supported() -> bool:
+    """Whether there is a team on this system: it uses what only Linux has."""
+    return sys.platform == "linux"
+
+
+@cache
+def _code(name: str) -> int:
+    """The address of a compiled function of the team."""
+    from fastact.engine import cache as disk
+    from fastact.engine import compiler
+
+    def build() -> bytes:
+        from fastact.engine import driver, team
+
+        return compiler.compile_loop({"run_parallel": driver.run_parallel, "serve": team.serve}[name])
+
+    return compiler.load(disk.cached(f"team.{name}", build))
+
+
+@cache
+def load_driver() -> int:
+    """Load the driver, which takes all large arrays from then on; return its address.
+
+    The first large array's inner loop calls this, uninterrupted.
+    """
+    entry = _code("run_parallel")
+    records.team[records.THREADS] = threads.num_threads_of_all()
+    records.team[records.MOST] = _most()
+    records.set_driver(entry)
+    return entry
+
+
+def _most() -> int:
+    return max(LEAST_MOST, os.cpu_count() or 1)
+
+
+def start_workers() -> None:
+    """Make as many workers as the caller's number of threads asks for, or as the system allows.
+
+    The driver calls this, uninterrupted, for a call that wants more than there are.
+    """
+    team, serve = records.team, _code("serve")
+    while team[records.WORKERS] < min(threads.get_num_threads() - 1, team[records.MOST]):
+        if not _made(serve):
+            team[records.MOST] = team[records.WORKERS]
+            return
+        team[records.WORKERS] += 1
+
+
+def _made(address: int) -> bool:
+    """Make a thread that runs compiled code for as long as the process lives; whether the system had one for us.
+
+    Python knows nothing of it: it takes no signals, and the interpreter does not wait for it at its exit.
+    """
+    system = ctypes.CDLL(None)
+    thread, attributes = ctypes.c_ulong(), (ctypes.c_char * ATTRIBUTE_BYTES)()
+    every = ctypes.create_string_buffer(b"\xff" * SIGNAL_SET_BYTES, SIGNAL_SET_BYTES)
+    before = ctypes.create_string_buffer(SIGNAL_SET_BYTES)
+    system.pthread_attr_init(attributes)
+    system.pthread_attr_setstacksize(attributes, ctypes.c_size_t(STACK_BYTES))
+    system.pthread_attr_setdetachstate(attributes, DETACHED)
+    system.pthread_sigmask(signal.SIG_BLOCK, every, before)  # a thread begins with its maker's
+    failed = system.pthread_create(
+        ctypes.byref(thread), attributes, ctypes.c_void_p(address), ctypes.byref(records.team)
+    )
+    system.pthread_sigmask(signal.SIG_SETMASK, before, None)
+    system.pthread_attr_destroy(attributes)
+    if not failed:
+        system.pthread_setname_np(thread, NAME)
+    return not failed
+
+
+def _forget_team() -> None:
+    """In a forked child, which has none of its parent's workers and makes its own when it wants them."""
+    records.forget_team(_most())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_team)
