@@ -34,6 +34,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python examples/digits.py --quick
 	$(BIN)/python tools/sweep.py gelu --quick
 	$(BIN)/fastact bench --quick --op gelu softmax cross_entropy_with_grad linear_cross_entropy maxout
+	$(BIN)/fastact bench --quick --programs
 	$(BIN)/python -m benchmarks.startup --quick
 	$(BIN)/python -m benchmarks.concurrency --quick
 	$(BIN)/python tools/fuzz.py --quick

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "fastact" / "bench"
 NAME = "benchmarks_of_this_checkout"
 
 
-def _load(*modules: str) -> list[Any]:
+def _load_package() -> None:
     spec = importlib.util.spec_from_file_location(
         NAME, FOLDER / "__init__.py", submodule_search_locations=[str(FOLDER)]
     )
@@ -22,14 +22,49 @@ def _load(*modules: str) -> list[Any]:
     assert spec.loader is not None
     sys.modules[NAME] = package = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(package)
+
+
+def _load(*modules: str) -> list[Any]:
     return [importlib.import_module(f"{NAME}.{module}") for module in modules]
 
 
 if TYPE_CHECKING:
-    from fastact.bench import accuracy, case, cases, idioms, measure, peers, rowidioms, rows, tables, targets
+    from fastact.bench import (
+        accuracy,
+        case,
+        cases,
+        company,
+        idioms,
+        measure,
+        peers,
+        programidioms,
+        programs,
+        rowidioms,
+        rows,
+        tables,
+        targets,
+    )
 else:
-    accuracy, case, cases, idioms, measure, peers, rowidioms, rows, tables, targets = _load(
-        "accuracy", "case", "cases", "idioms", "measure", "peers", "rowidioms", "rows", "tables", "targets"
+    _load_package()
+    accuracy, case, cases, company, idioms, measure, peers = _load(
+        "accuracy", "case", "cases", "company", "idioms", "measure", "peers"
+    )
+    programidioms, programs, rowidioms, rows, tables, targets = _load(
+        "programidioms", "programs", "rowidioms", "rows", "tables", "targets"
     )
 
-__all__ = ["accuracy", "case", "cases", "idioms", "measure", "peers", "rowidioms", "rows", "tables", "targets"]
+__all__ = [
+    "accuracy",
+    "case",
+    "cases",
+    "company",
+    "idioms",
+    "measure",
+    "peers",
+    "programidioms",
+    "programs",
+    "rowidioms",
+    "rows",
+    "tables",
+    "targets",
+]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import bench_elementwise, bench_memory, bench_rows
+from benchmarks import bench_elementwise, bench_memory, bench_programs, bench_rows
 from benchmarks.harness import accuracy, case, cases, idioms, measure, peers, rowidioms, rows, targets
 
 SMALL, LARGE = 1_000, 1_000_000
@@ -174,6 +174,9 @@ def test_error_functions_beyond_float64() -> None:
                 assert abs((mpmath.mpf(high) + low - exact) / exact) < 1e-17, (name, at)
 
 
+PROGRAM = "logistic 20000 x 50"
+
+
 def test_asv_benchmarks_return_samples(monkeypatch: Any) -> None:
     monkeypatch.setattr(bench_elementwise.Elementwise, "params", (("gelu", "exp"), case.DIRECTIONS, (100,)))
     monkeypatch.setattr(bench_rows, "SHAPES", dict.fromkeys(bench_rows.SHAPES, (4, 8)))
@@ -187,6 +190,13 @@ def test_asv_benchmarks_return_samples(monkeypatch: Any) -> None:
                 benchmark.setup(measured, *combination)
                 for track in (benchmark.track_nanoseconds, benchmark.track_ratio):
                     assert min(track(measured, *combination)["samples"]) > 0
+    monkeypatch.setattr(bench_programs.Programs, "params", ((PROGRAM,),))
+    monkeypatch.setattr(bench_programs, "TURN", 1e-3)
+    whole_steps = bench_programs.Programs()
+    measured_steps = whole_steps.setup_cache()
+    whole_steps.setup(measured_steps, PROGRAM)
+    for track in (whole_steps.track_microseconds, whole_steps.track_ratio):
+        assert min(track(measured_steps, PROGRAM)["samples"]) > 0
     memory = bench_memory.CrossEntropy()
     memory.setup_cache()
     for function, who in itertools.product(*memory.params):
@@ -208,9 +218,9 @@ def test_asv_benchmarks_of_a_commit_without_the_function(monkeypatch: Any) -> No
 OLDER = """
 import numpy
 ops = {}
-def softmax(x):
+def softmax(x, out=None):
     e = numpy.exp(x)
-    return e / e.sum(-1, keepdims=True)
+    return numpy.divide(e, e.sum(-1, keepdims=True), out=out)
 """
 USE = """
 import importlib.util, itertools
@@ -221,6 +231,15 @@ Rows.params = (("softmax", "log_softmax"), ("1000 x 1000",))
 rows = Rows()
 measured = rows.setup_cache()
 print(*(getattr(measured[combination], "keys", lambda: ["n/a"])() for combination in measured))
+from benchmarks.bench_programs import Programs
+for name in Programs.params[0]:
+    Programs.params = ((name,),)
+    try:
+        Programs().setup(Programs().setup_cache(), name)
+    except NotImplementedError as error:
+        print(name, "n/a:", error)
+for unwanted in ("rich", "pytest"):
+    assert unwanted not in __import__("sys").modules, unwanted
 """
 
 
@@ -231,4 +250,7 @@ def test_asv_benchmarks_beside_an_older_fastact(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", USE], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "dict_keys(['fastact', 'numpy']) ['n/a']"
+    rows_found, *programs_found = done.stdout.splitlines()
+    assert rows_found == "dict_keys(['fastact', 'numpy']) ['n/a']"
+    assert f"{PROGRAM} n/a: this commit has no sigmoid" in programs_found
+    assert len(programs_found) == len(bench_programs.Programs.params[0])

@@ -1,4 +1,4 @@
-"""What the asv suite tracks: nanoseconds per element, and fastact's time over NumPy's in the same run. Lower is better.
+"""What the asv suite tracks: fastact's time, and that over NumPy's in the same run. Lower is better.
 
 These are ``track_`` benchmarks that take the time themselves. asv runs ``setup`` before each call that a ``time_``
 benchmark makes, and so times a single call: for ten elements that is the clock and a cold cache. Here one process, asv's
@@ -53,14 +53,12 @@ def function_of(name: str) -> Any:
     return getattr(fastact, name)
 
 
-class Tracked(ABC):
-    """Both figures for every combination of ``params``. It is abstract, or asv would run it."""
-
-    unit = "ns/element"
+class Compared(ABC):
+    """The ratio to NumPy for every combination of ``params``. It is abstract, or asv would run it."""
 
     @abstractmethod
     def setup_cache(self) -> Measured:
-        """Call ``measure_all``. Each class has its own: asv tells them apart by file and line."""
+        """Measure all combinations. Each class has its own: asv tells them apart by file and line."""
 
     def setup(self, measured: Measured, *combination: Any) -> None:
         """Raise what prevented a measurement: asv reports n/a for ``NotImplementedError``, a failure for all else."""
@@ -68,16 +66,23 @@ class Tracked(ABC):
         if isinstance(times, Exception):
             raise times
 
-    def track_nanoseconds(self, measured: Any, *combination: Any) -> Samples:
-        return _samples(measured[combination]["fastact"])
-
     def track_ratio(self, measured: Any, *combination: Any) -> Samples:
-        """Machines differ less in it than in nanoseconds."""
+        """Machines differ less in it than in times."""
         times = measured[combination]
-        return _samples(ours / numpys for ours, numpys in zip(times["fastact"], times["numpy"], strict=True))
+        return samples(ours / numpys for ours, numpys in zip(times["fastact"], times["numpy"], strict=True))
 
     track_ratio.unit = "fastact's time / NumPy's"  # type: ignore[attr-defined]
 
 
-def _samples(values: Iterable[float]) -> Samples:
+class Tracked(Compared):
+    """Nanoseconds as well. Abstract too: ``setup_cache`` is to call ``measure_all``."""
+
+    unit = "ns/element"
+
+    def track_nanoseconds(self, measured: Any, *combination: Any) -> Samples:
+        return samples(measured[combination]["fastact"])
+
+
+def samples(values: Iterable[float]) -> Samples:
+    """Figures as asv keeps them."""
     return {"samples": [float(f"{value:.4g}") for value in values], "number": 1}  # asv prints every digit

@@ -9,11 +9,12 @@ with scikit-learn. Both versions start from the same weights and see the same ba
 activation, its gradient, and the exponentials and logarithms of the loss. NumPy gets its best form: activations without
 temporary arrays, and nothing computed twice. Needs scikit-learn, SciPy and rich besides fastact.
 
-Everything runs on one thread unless ``--threads`` says otherwise: then the matrix products of both versions and the
-activations of fastact use that many; NumPy has only one for activations.
+Matrix products of both versions and the activations of fastact run on as many threads as they take by themselves, as in a
+program that sets nothing; ``--threads`` sets one number for both. NumPy has only one thread for activations.
 """
 
 import argparse
+import contextlib
 import math
 import sys
 import time
@@ -26,7 +27,7 @@ from rich.progress import BarColumn, Progress, TimeRemainingColumn
 from scipy.special import erf
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from threadpoolctl import threadpool_limits  # comes with scikit-learn
+from threadpoolctl import threadpool_info, threadpool_limits  # comes with scikit-learn
 
 import fastact as fa
 
@@ -350,6 +351,21 @@ def compile_kernels(activation: str) -> None:
     )
 
 
+@contextlib.contextmanager
+def limited(threads: int | None) -> Iterator[None]:
+    """Give matrix products and fastact this many threads; without a number as many as they take by themselves."""
+    if threads is None:
+        yield
+        return
+    with fa.threads(threads), threadpool_limits(threads, user_api="blas"):
+        yield
+
+
+def blas_threads() -> int:
+    """Return how many threads matrix products have: NumPy's library for them, and SciPy's, agree."""
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+
+
 def positive(text: str) -> int:
     """Read a number of at least 1 from the command line."""
     if int(text) < 1:
@@ -363,7 +379,8 @@ def main() -> int:
     parser.add_argument("--activation", choices=NUMPY, default="gelu")
     parser.add_argument("--epochs", type=positive, help="passes over the digits (default 150, or 15)")
     parser.add_argument("--seed", type=int, default=0, help="of the first weights and the batches")
-    parser.add_argument("--threads", type=positive, default=1, help="for matrix products and for fastact (default 1)")
+    text = "for matrix products and for fastact (default: as many as each takes by itself)"
+    parser.add_argument("--threads", type=positive, help=text)
     parser.add_argument("--quick", action="store_true", help="a smaller network and few epochs; need not learn well")
     options = parser.parse_args()
     hidden, epochs = (64, 15) if options.quick else (256, 150)
@@ -375,11 +392,12 @@ def main() -> int:
         Network(maths, hidden, digits.x.shape[1], options.seed)
         for maths in (with_fastact(options.activation), with_numpy(options.activation))
     ]
-    print(
-        f"Training a 64-{hidden}-{hidden}-10 network with {options.activation} in float32: {epochs} epochs of "
-        f"{len(digits.x)} digits in batches of {BATCH}, threads: {options.threads}."
-    )
-    with fa.threads(options.threads), threadpool_limits(options.threads, user_api="blas"):
+    with limited(options.threads):
+        print(
+            f"Training a 64-{hidden}-{hidden}-10 network with {options.activation} in float32: {epochs} epochs of "
+            f"{len(digits.x)} digits in batches of {BATCH}; threads: {fa.get_num_threads()} for fastact, "
+            f"{blas_threads()} for matrix products."
+        )
         train(networks, digits, epochs, options.seed)
 
     accuracies = [network.accuracy(digits.held_out_x, digits.held_out_labels) for network in networks]

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,14 +11,16 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact.bench import accuracy, cases, page, peers, report, results, rows
+from fastact.bench import accuracy, cases, company, page, peers, programidioms, report, results, rows
 from fastact.bench.case import Case
+from fastact.bench.programs import PROGRAMS
 from fastact.cli import bench
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 KEPT = [file for file in sorted(RESULTS.glob("*.json")) if '"cells"' in file.read_text()]
 FEW = ("--peers", "numpy", "--rounds", "2", "--quick")
 RELU = ("--op", "relu", "--size", "100", *FEW)
+BRIEF = ("--rounds", "2", "--quick")
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +114,11 @@ def test_a_file_that_holds_no_result(tmp_path, capsys):
         (("--size", "0"), "0 is no whole number from 1 on"),
         (("--rounds", "1.5"), "1.5 is no whole number from 1 on"),
         (("--op", "exp", "--direction", "backward"), "there is no such case"),
+        (("--programs", "--op", "gelu"), "argument --op: not allowed with argument --programs"),
+        (("--programs", "--html", "page.html"), "argument --html: not allowed with argument --programs"),
+        (("--programs", "--size", "100"), "argument --size: not allowed with argument --programs"),
+        (("--shapes", "--programs"), "argument --programs: not allowed with argument --shapes"),
+        (("--programs", "mpl"), "unknown programs mpl; known are mlp, lstm, transformer, "),
     ],
 )
 def test_bad_arguments(arguments, message, capsys):
@@ -247,8 +255,10 @@ def test_kept_results_can_be_read(file, capsys):
     result = results.read(file)
     assert report.report(result["cells"]).count("\n") > len(result["cells"])
     assert page.page(result).count("<tr") == len(result["cells"]) + 1
+    if programs := result.get("programs"):
+        assert report.report_of_programs(result).count("\n") > len(programs)
     assert run("--targets", "--json", file) == 0
-    assert "met" in capsys.readouterr().out
+    assert ("met" if result["cells"] else "no cell") in capsys.readouterr().out
 
 
 ACCURATE = [("gelu", "forward"), ("silu", "backward"), ("softmax", "forward"), ("logsumexp", "forward")]
@@ -300,3 +310,191 @@ def test_contenders_compute_the_same_for_every_setting():
             for name, contender in found.items():
                 (got,) = accuracy.parts(contender.result())
                 np.testing.assert_allclose(got, expected, rtol=1e-5, err_msg=f"{name} {case}")
+
+
+@pytest.fixture(params=PROGRAMS, ids=lambda program: program.name)
+def program(request):
+    return request.param
+
+
+def assert_agree(program):
+    """Three steps of both versions, each of which the results of the one before may have gone into."""
+    numpys, ours = program.make(programidioms.numpy_maths()), program.make(programidioms.fastact_maths())
+    for _ in range(3):
+        for got, expected in zip(ours(), numpys(), strict=True):
+            assert got.dtype == expected.dtype
+            rtol = {"float32": 2e-3, "float64": 1e-8}[got.dtype.name]
+            np.testing.assert_allclose(got, expected, rtol=rtol, atol=rtol * np.max(np.abs(expected)))
+
+
+def test_versions_of_a_program_agree(program):
+    assert_agree(program)
+
+
+def test_without_scipy_both_versions_take_the_form_with_tanh(monkeypatch):
+    monkeypatch.setattr(programidioms, "has_erf", lambda: False)
+    assert_agree(next(program for program in PROGRAMS if program.name.startswith("mlp")))
+    x = np.linspace(-3, 3, 7, dtype=np.float32)
+    y = np.empty_like(x)
+    programidioms.fastact_maths().gelu(x, y, (y, y))
+    np.testing.assert_array_equal(y, fa.gelu_tanh(x))
+
+
+def test_parts_make_the_step(program):
+    if program.parts is not None:
+        maths = programidioms.fastact_maths()
+        for got, expected in zip([part() for part in program.parts(maths)], program.make(maths)(), strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+def assert_ascending(quantiles):
+    assert len(quantiles) == 5
+    assert quantiles[0] > 0
+    assert quantiles == sorted(quantiles)
+
+
+@pytest.mark.parametrize("name", ["logistic 20000 x 50", "product, gelu of 65536"])
+def test_cell_of_a_program(name):
+    program = next(program for program in PROGRAMS if program.name == name)
+    cell = company.measure(program, rounds=2, turn=1e-4)
+    assert (cell["program"], cell["rounds"]) == (name, 2)
+    assert set(cell["steps"]) == set(cell["seconds"]) == {"numpy", "fastact", "fastact on one thread"}
+    assert min(cell["steps"].values()) >= 2
+    for seconds in cell["seconds"].values():
+        assert set(seconds) == {"median", "mean", "p99"}
+        assert 0 < seconds["median"] <= seconds["p99"]
+    assert set(cell["ratio"]) == {"numpy", "fastact on one thread"}
+    for ratio in cell["ratio"].values():
+        assert set(ratio) == {"median", "mean"}
+        for quantiles in ratio.values():
+            assert_ascending(quantiles)
+    assert ("company" in cell) == (program.parts is not None)
+    if program.parts is not None:
+        apart = cell["company"]
+        assert set(apart["seconds"]) == {
+            "product",
+            "op",
+            "op on one thread",
+            "product alone",
+            "op alone on one thread",
+        }
+        assert set(apart["ratio"]) == {"sum", "product", "op"}
+        for quantiles in apart["ratio"].values():
+            assert_ascending(quantiles)
+
+
+def test_cell_of_a_call_beside_a_busy_process():
+    cell = company.measure_beside("gelu of 65536", 1, rounds=2, turn=1e-4)
+    assert (cell["call"], cell["beside"], cell["rounds"]) == ("gelu of 65536", 1, 2)
+    assert set(cell["steps"]) == set(cell["seconds"]) == {"fastact", "fastact on one thread"}
+    assert list(cell["ratio"]) == ["median", "mean", "p99"]
+    for quantiles in cell["ratio"].values():
+        assert_ascending(quantiles)
+
+
+def test_one_thread_is_set_for_a_turn(threads):
+    seen = []
+    contender = company.Contender((lambda: seen.append(fa.get_num_threads()),), one_thread=True)
+    with threads(2):
+        company.take_turns({"alone": contender}, rounds=1, turn=1e-5)
+        assert fa.get_num_threads() == 2
+    assert set(seen) == {1}
+
+
+def test_each_part_of_each_step_is_timed():
+    times = company.take_turns({name: company.Contender((int, int)) for name in "ab"}, rounds=3, turn=1e-5)
+    for turns in times.values():
+        assert len(turns) == 3
+        assert all(turn.shape[1] == 2 and (turn >= 0).all() for turn in turns)
+
+
+def test_busy_processes_are_gone_afterwards(monkeypatch):
+    started = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    def interrupted():
+        with company.busy_processes(2):
+            assert [process.poll() for process in started] == [None, None]
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert all(process.returncode for process in started)
+
+
+def test_busy_processes_end_with_their_parent():
+    command = [sys.executable, "-I", "-S", "-c", company.BUSY_LOOP]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdin.close()  # as when the process at the other end dies, however
+        assert process.wait(timeout=30) == 0
+
+
+def test_programs_make_a_table_and_a_result(tmp_path, capsys):
+    file = tmp_path / "result.json"
+    assert run("--programs", "logistic", *BRIEF, "--json", file) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.splitlines()[0].split()[:4] == ["program", "NumPy", "fastact", "p99"]
+    assert "\nlogistic 20000 x 50 " in out
+    assert "what one in a hundred of fastact's steps exceeds" in out
+    assert "logistic 20000 x 50: one step of logistic regression" in out
+    result = json.loads(file.read_text())
+    assert set(result) == {"machine", "versions", "threads", "date", "busy", "programs", "cells"}
+    assert [cell["program"] for cell in result["programs"]] == ["logistic 20000 x 50"]
+    assert result["cells"] == []
+    assert run("--programs", "logistic", *BRIEF, "--markdown") == 0
+    assert capsys.readouterr().out.startswith("| program | NumPy | fastact |")
+
+
+def test_programs_and_ops_share_a_file(tmp_path, capsys, monkeypatch):
+    file = tmp_path / "result.json"
+    monkeypatch.setattr(company, "BUSY", (0, 1))
+    for options in (("beside",), ("decoder", "logistic"), ("decoder",)):
+        assert run("--programs", *options, *BRIEF, "--json", file) == 0
+    assert run(*RELU, "--json", file) == 0
+    result = results.read(file)
+    assert [cell["program"].split()[0] for cell in result["programs"]] == ["logistic", "decoder"]
+    beside = [(cell["call"], cell["beside"]) for cell in result["beside"]]
+    assert beside == [(call, count) for call in company.calls() for count in (0, 1)]
+    assert len(result["cells"]) == 4
+    capsys.readouterr()
+    assert run("--targets", "--json", file) == 0
+    file.write_text(file.read_text().replace('"threads": ', '"threads": 99'))
+    monkeypatch.setattr(company, "measure", _must_not_measure)
+    assert run("--programs", "decoder", *BRIEF, "--json", file) == 1
+    assert "holds results for other threads" in capsys.readouterr().err
+
+
+def test_number_of_threads_of_programs(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(company, "measure", lambda *_: seen.append(fa.get_num_threads()) or {"program": "none"})
+    monkeypatch.setattr(report, "report_of_programs", lambda *_: "")
+    for options in ((), ("--threads", 1)):
+        assert run("--programs", "decoder", *options) == 0
+    assert seen == [fa.get_num_threads(), 1]
+
+
+def test_interrupt_loses_no_program(tmp_path, capsys, monkeypatch):
+    measure, done = company.measure, []
+
+    def interrupted(program, *arguments):
+        if done:
+            raise KeyboardInterrupt
+        done.append(program.name)
+        return measure(program, *arguments)
+
+    monkeypatch.setattr(company, "measure", interrupted)
+    file = tmp_path / "result.json"
+    assert run("--programs", "logistic", "decoder", *BRIEF, "--json", file) == 130
+    assert [cell["program"] for cell in results.read(file)["programs"]] == done == ["logistic 20000 x 50"]
+
+
+def test_a_report_of_nothing():
+    assert report.report_of_programs({"versions": {}}) == "nothing was measured"
+    assert "with tanh" in report.gelu_note({"versions": {"numpy": "2.4"}})

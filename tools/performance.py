@@ -15,7 +15,7 @@ from pages import DOCS, main, write_or_check
 import fastact
 from fastact.bench import report, rows, targets
 from fastact.bench.case import DTYPES, VARIANT_SIZES
-from fastact.bench.results import Result, merged
+from fastact.bench.results import Result, joined
 from fastact.bench.tables import table
 
 PAGE = DOCS / "performance.md"
@@ -33,6 +33,7 @@ pip install "fastact[bench,peers]"
 fastact bench --op gelu softmax --size 1e4 1e6
 fastact bench --json FILE             # everything below but the shapes: hours
 fastact bench --shapes --json FILE    # the shapes that the functions over rows have targets for
+fastact bench --programs --json FILE  # whole steps of programs: minutes
 fastact bench --targets --json FILE   # the verdicts on what FILE holds
 ```
 """
@@ -72,23 +73,28 @@ def page(found: Sequence[Result]) -> str:
 
 
 def _joined(found: Sequence[Result]) -> list[Result]:
-    joined: list[Result] = []
+    whole: list[Result] = []
     for result in found:
-        for other in joined:
+        for other in whole:
             if all(other[name] == result[name] for name in ("machine", "versions", "threads")):
-                other["cells"] = merged(other["cells"], result["cells"])
+                other.update(joined(other, result))
                 other["busy"] = other["busy"] or result["busy"]
                 other["date"] = result["date"]
                 break
         else:
-            joined.append(dict(result))
-    return joined[::-1]
+            whole.append(dict(result))
+    return whole[::-1]
 
 
 def _sections(result: Result) -> Iterator[str]:
     machine, cells = result["machine"], sorted(result["cells"], key=_position)
     yield f"## {machine['processor']}, {machine['cores']} cores"
     yield "\n".join(report.conditions(result))
+    if result.get("programs") or result.get("beside"):
+        yield "### Whole steps of programs"
+        yield report.report_of_programs(result, markdown=True)
+    if not cells:
+        return
     yield NOTE
     of_family = _by(cells, _family)
     titles = dict.fromkeys([*FAMILIES.values(), *sorted(of_family)])

@@ -7,7 +7,7 @@ pools of PyTorch and of OpenMP spin for a while after a parallel region, on the 
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def measure(case: Case, contenders: Mapping[str, Contender], rounds: int, turn: 
         **{name: value for name, value in vars(case).items() if value != () and value != ""},
         "rounds": rounds,
         "seconds": seconds,
-        "spread": {name: _quartiles(values) for name, values in times.items()},
+        "spread": {name: quartiles(values) for name, values in times.items()},
         "ratio": ratio,
         "allocates": [name for name, contender in present.items() if allocates(case, contender)],
         "bytes": moved,
@@ -90,21 +90,26 @@ def take_turns(contenders: Mapping[str, Contender], rounds: int, turn: float = 0
     """Seconds per repetition of every contender, round by round."""
     clocks = {name: _Clock(contender, turn) for name, contender in contenders.items()}
     times: dict[str, list[float]] = {name: [] for name in clocks}
-    order = list(clocks)
-    for i in range(rounds):
-        for name in order[i % len(order) :] + order[: i % len(order)]:
-            times[name].append(clocks[name].turn())
+    for name in rotated(list(clocks), rounds):
+        times[name].append(clocks[name].turn())
     return times
+
+
+def rotated(names: Sequence[str], rounds: int) -> Iterator[str]:
+    """Whose turn it is: everyone's in each round, and each round begins with the next."""
+    for i in range(rounds):
+        first = i % len(names)
+        yield from (*names[first:], *names[:first])
 
 
 def ratios(times: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], dict[str, list[float]]]:
     """The quickest call of each contender, and the minimum, quartiles and maximum of its ratios to fastact's."""
     fastact = np.array(times["fastact"])
-    ratio = {name: _quartiles(np.array(values) / fastact) for name, values in times.items() if name != "fastact"}
+    ratio = {name: quartiles(np.array(values) / fastact) for name, values in times.items() if name != "fastact"}
     return {name: min(values) for name, values in times.items()}, ratio
 
 
-def _quartiles(values: Any) -> list[float]:
+def quartiles(values: Any) -> list[float]:
     """The minimum, the quartiles and the maximum."""
     quantiles: list[float] = np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).tolist()
     return quantiles

@@ -1,7 +1,10 @@
 """Cells as text: what ``fastact bench`` prints, and the words and numbers that its pages share."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from . import programs
+from .company import FASTACT, NUMPY, ONE_THREAD, OP_ALONE, PRODUCT_ALONE
 from .measure import Cell
 from .peers import PEERS
 from .results import Result
@@ -15,6 +18,21 @@ fastact: the quickest call, and by how much the third quartile of the rounds is 
 once; ULP: the largest error of the result in units of its last place, on a sample. Others: the quickest call, and the
 median of its ratio to fastact's in the same round (quartiles); *: allocates its result, for want of an out. "slower than"
 names who was quicker than fastact, with ~ where the quartiles lie on both sides of 1."""
+
+PROGRAMS_NOTE = """\
+Times are the median of all steps; p99: what one in a hundred of fastact's steps exceeds. Ratios are formed within a round, and the
+median over the rounds is shown (quartiles): of the medians of the rounds, and, under "means", of their means, in which a rare late
+step counts. Above 1 fastact is quicker than NumPy, and with its threads quicker than on one. The versions differ in activations
+and functions over rows; matrix products are BLAS's in all, with as many threads as BLAS takes."""
+ERF_NOTE = "NumPy's gelu takes SciPy's erf."
+TANH_NOTE = "gelu is the form with tanh, in both versions: SciPy is not installed."
+PARTS_NOTE = """\
+Medians. Sum: the product and the op in turns, over the product alone and the op alone on one thread: above 1, they are worse off
+together, threads and all. Product: beside the op over alone. Op: on one thread over with fastact's threads, both beside the
+product: above 1, threads pay there."""
+BESIDE_NOTE = """\
+fastact's time with its threads over that on one thread, beside so many processes that compute without end: of the median, the
+mean and the 99th percentile, the median over the rounds (quartiles). Below 1 threads pay."""
 
 
 def report(cells: Sequence[Cell], markdown: bool = False) -> str:
@@ -33,6 +51,60 @@ def report(cells: Sequence[Cell], markdown: bool = False) -> str:
         for cell in cells
     ]
     return f"{table(head, rows, markdown)}\n\n{NOTE}"
+
+
+def report_of_programs(result: Result, markdown: bool = False) -> str:
+    """Tables of a result's programs and of calls beside busy processes, and what their columns mean."""
+    found, beside = result.get("programs", []), result.get("beside", [])
+    parts = []
+    if found:
+        head = ["program", "NumPy", "fastact", "p99", "one thread", *RATIO_HEADS]
+        told = [f"{name}: {text}" for cell in found if (text := programs.what(name := cell["program"]))]
+        parts += [table(head, [_program(cell) for cell in found], markdown)]
+        parts += ["\n".join([PROGRAMS_NOTE, gelu_note(result)]), _listed(told, markdown)]
+    if together := [cell for cell in found if "company" in cell]:
+        head = ["program", "product", "alone", "op", "one thread", "alone on one", "sum", "product", "op"]
+        parts += [table(head, [_company(cell) for cell in together], markdown), PARTS_NOTE]
+    if beside:
+        head = ["call", "busy processes", "fastact", "one thread", "median", "mean", "p99"]
+        parts += [table(head, [_beside(cell) for cell in beside], markdown), BESIDE_NOTE]
+    return "\n\n".join(filter(None, parts)) or "nothing was measured"
+
+
+RATIO_HEADS = ("NumPy / fastact", "means", "one thread / fastact", "means")
+
+
+def gelu_note(result: Result) -> str:
+    """Which form of ``gelu`` the programs of a result took."""
+    return ERF_NOTE if "scipy" in result["versions"] else TANH_NOTE
+
+
+def _listed(lines: Sequence[str], markdown: bool) -> str:
+    return "\n".join(f"- {line}" if markdown else line for line in lines)
+
+
+def _program(cell: Cell) -> list[str]:
+    seconds = cell["seconds"]
+    times = [seconds[NUMPY]["median"], seconds[FASTACT]["median"], seconds[FASTACT]["p99"]]
+    ratios = [cell["ratio"][name][kind] for name in (NUMPY, ONE_THREAD) for kind in ("median", "mean")]
+    return [cell["program"], *map(time, (*times, seconds[ONE_THREAD]["median"])), *map(with_quartiles, ratios)]
+
+
+def _company(cell: Cell) -> list[str]:
+    seconds, ratio = cell["company"]["seconds"], cell["company"]["ratio"]
+    times = [seconds[name] for name in ("product", PRODUCT_ALONE, "op", "op on one thread", OP_ALONE)]
+    return [cell["program"], *map(time, times), *(with_quartiles(ratio[name]) for name in ("sum", "product", "op"))]
+
+
+def _beside(cell: Cell) -> list[str]:
+    times = [cell["seconds"][name]["median"] for name in (FASTACT, ONE_THREAD)]
+    return [cell["call"], str(cell["beside"]), *map(time, times), *map(with_quartiles, cell["ratio"].values())]
+
+
+def with_quartiles(ratio: Sequence[Any]) -> str:
+    """The median of a ratio over the rounds, and its quartiles."""
+    _, low, middle, high, _ = ratio
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
 def peers_in(cells: Iterable[Cell]) -> list[str]:
@@ -71,9 +143,8 @@ def ratio(cell: Cell, name: str) -> str:
     """The time of another contender, its ratio to fastact's and the quartiles of that; empty where it takes no part."""
     if name not in cell["ratio"]:
         return ""
-    _, low, middle, high, _ = cell["ratio"][name]
     star = "*" if name in cell["allocates"] else ""
-    return f"{time(cell['seconds'][name])}{star}  {middle:.2f} ({low:.2f}-{high:.2f})"
+    return f"{time(cell['seconds'][name])}{star}  {with_quartiles(cell['ratio'][name])}"
 
 
 def losses(cell: Cell) -> str:

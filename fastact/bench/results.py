@@ -1,4 +1,4 @@
-"""Results on disk: JSON with the conditions and one line per cell."""
+"""Results on disk: JSON with the conditions and one line per cell, those of ops, of programs and of calls beside others apart."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,9 @@ from typing import Any
 
 from .measure import Cell
 
-PLACE = ("op", "direction", "dtype", "size", "variant", "shape", "setting")
+LISTS = ("programs", "beside", "cells")
+"""What a result may hold: cells of programs, of calls beside busy processes (see ``company``), and of ops (see ``measure``)."""
+PLACE = ("op", "direction", "dtype", "size", "variant", "shape", "setting", "program", "call", "beside")
 """What tells a cell from the others."""
 
 Result = dict[str, Any]
@@ -33,19 +35,24 @@ def read(file: Path) -> Result:
     return result
 
 
-def cells_before(file: Path, now: Result) -> list[Cell]:
-    """The cells that a file holds already, if any; figures of different machines must not meet in one table."""
+def before(file: Path, now: Result) -> Result:
+    """The result that a file holds already, if any; figures of different machines must not meet in one table."""
     if not file.exists():
-        return []
-    before = read(file)
+        return {"cells": []}
+    held = read(file)
     for name in ("machine", "versions", "threads"):
-        if before[name] != now[name]:
+        if held[name] != now[name]:
             raise ResultError(
-                f"{file} holds results for other {name}: {before[name]}, now {now[name]}; name another file"
+                f"{file} holds results for other {name}: {held[name]}, now {now[name]}; name another file"
             )
-    now["busy"] = now["busy"] or before["busy"]
-    kept: list[Cell] = before["cells"]
-    return kept
+    now["busy"] = now["busy"] or held["busy"]
+    return held
+
+
+def joined(before: Result, now: Result) -> dict[str, list[Cell]]:
+    """The cells of two results, list by list; there is always one of ops' cells."""
+    both = {name: merged(before.get(name, []), now.get(name, [])) for name in LISTS}
+    return {name: cells for name, cells in both.items() if cells or name == "cells"}
 
 
 def merged(before: list[Cell], cells: list[Cell]) -> list[Cell]:
@@ -57,5 +64,9 @@ def merged(before: list[Cell], cells: list[Cell]) -> list[Cell]:
 def dump(result: Result) -> str:
     """JSON with one line per cell and four digits, so that a diff shows what changed."""
     rounded = json.loads(json.dumps(result), parse_float=lambda text: float(f"{float(text):.4g}"))
-    cells = ",\n".join(json.dumps(cell) for cell in rounded.pop("cells"))
-    return f'{json.dumps(rounded, indent=1)[:-2]},\n "cells": [\n{cells}\n]\n}}\n'
+    lists = [f' "{name}": {_lines(rounded.pop(name))}' for name in LISTS if name in rounded]
+    return ",\n".join([json.dumps(rounded, indent=1)[:-2], *lists]) + "\n}\n"
+
+
+def _lines(cells: list[Cell]) -> str:
+    return "[\n{}\n]".format(",\n".join(map(json.dumps, cells))) if cells else "[]"

@@ -2,7 +2,8 @@
 
 Everything takes hours, ``--quick`` some minutes; ``--op gelu --size 1e4 1e6`` is a look. ``--json`` keeps the cells, and adds
 to a file that holds others of the same machine and versions. ``--shapes`` measures the arrays that the functions over rows
-have targets for; ``--targets`` says which of the project's targets the cells meet.
+have targets for; ``--targets`` says which of the project's targets the cells meet. ``--programs`` measures whole steps of
+programs with NumPy's maths and with fastact's, in some minutes.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import fastact
-from fastact.bench import cases, memory, page, report, results, targets
+from fastact.bench import cases, company, memory, page, programs, report, results, targets
 from fastact.bench.case import DIRECTIONS, DTYPES, VARIANT_SIZES, Case
 from fastact.bench.machine import busy, conditions
 from fastact.bench.measure import Cell, measure
@@ -23,6 +24,12 @@ from fastact.cli import INTERRUPTED, require_writable
 
 QUICK_SIZES = (1_000, 100_000)
 QUICK_VARIANTS = ("out", "fresh")
+QUICK_TURN = 0.01
+"""Seconds of a program's turn."""
+BESIDE = "beside"
+"""What ``--programs`` calls the calls beside busy processes."""
+OF_OPS = ("op", "direction", "dtype", "variant", "peers", "html", "targets")
+"""Options that do not go with programs, besides those that exclude each other as it is."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     arrays.add_argument("--size", nargs="+", type=_count, metavar="N", help="such as 1e6; default: 10 to 16e6")
     text = "not sizes, but the shapes that functions over rows have targets for"
     arrays.add_argument("--shapes", action="store_true", help=text)
+    text = f"whole steps of programs, and calls beside busy processes; of {', '.join(_kinds())}; default: all"
+    arrays.add_argument("--programs", nargs="*", metavar="NAME", help=text)
     add("--peers", nargs="+", metavar="PEER", help=f"of {', '.join(PEERS)}; default: those that are installed")
     add("--rounds", type=_count, metavar="N", help="default: 15")
     add("--threads", type=_count, metavar="N", help="for all; default: as many as fastact uses")
@@ -49,12 +58,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run the command; the exit status is 1 for a file that is no good, 130 after an interrupt."""
-    for what, known in (("op", cases.op_names()), ("peers", list(PEERS))):
+    of_programs = options.programs is not None
+    for what in OF_OPS:
+        if of_programs and getattr(options, what):
+            parser.error(f"argument --{what}: not allowed with argument --programs")
+    for what, known in (("op", cases.op_names()), ("peers", list(PEERS)), ("programs", _kinds())):
         unknown = [name for name in getattr(options, what) or () if name not in known]
         if unknown:
             parser.error(f"unknown {what} {', '.join(unknown)}; known are {', '.join(known)}")
-    wanted = _cases(options)
-    if not wanted:
+    wanted = [] if of_programs else _cases(options)
+    if not wanted and not of_programs:
         parser.error(
             "there is no such case: not every op has a backward, a variant of this kind, or a shape of its own"
         )
@@ -85,24 +98,29 @@ def _run(options: argparse.Namespace, wanted: list[Case]) -> int:
             require_writable(file)
         except OSError as error:
             raise results.ResultError(f"cannot write {file}: {error.strerror}") from None
-    peers = _peers(options.peers)
+    peers = _peers(["numpy"] if options.programs is not None else options.peers)
     if warning := busy():
         print(warning, file=sys.stderr)
     result = conditions(options.threads, peers) | {"date": datetime.date.today().isoformat(), "busy": bool(warning)}
-    before = results.cells_before(options.json, result) if options.json else []
-    cells: list[Cell] = []
+    before = results.before(options.json, result) if options.json else {}
+    found: dict[str, list[Cell]] = {name: [] for name in results.LISTS}
     status = 0
     try:
-        _measure_all(options, wanted, peers, cells)
+        if options.programs is not None:
+            _measure_programs(options, found)
+        else:
+            _measure_all(options, wanted, peers, found["cells"])
     except KeyboardInterrupt:
         status = INTERRUPTED
         print("interrupted; this was measured before:", file=sys.stderr)
     if options.json:
-        whole = {**result, "cells": results.merged(before, cells)}
-        options.json.write_text(results.dump(whole), encoding="utf-8")
+        options.json.write_text(results.dump({**result, **results.joined(before, found)}), encoding="utf-8")
     if options.html:
-        options.html.write_text(page.page({**result, "cells": cells}), encoding="utf-8")
-    print((targets.report if options.targets else report.report)(cells, options.markdown))
+        options.html.write_text(page.page({**result, **found}), encoding="utf-8")
+    if options.programs is not None:
+        print(report.report_of_programs({**result, **found}, options.markdown))
+    else:
+        print((targets.report if options.targets else report.report)(found["cells"], options.markdown))
     return status
 
 
@@ -132,6 +150,28 @@ def _measure_all(options: argparse.Namespace, wanted: list[Case], peers: list[st
             if case in cases.SHAPED and case.op == "linear_cross_entropy_with_grad":
                 cell["extra_memory"] = memory.beyond_results(case)
             cells.append(cell)
+
+
+def _measure_programs(options: argparse.Namespace, found: dict[str, list[Cell]]) -> None:
+    """Measure programs, and calls beside busy processes, and add each to ``found`` at once."""
+    own_number = options.threads == fastact.get_num_threads()  # then nothing is set, as in a program
+    threads = contextlib.nullcontext() if own_number else fastact.threads(options.threads)
+    rounds, turn = options.rounds or (3 if options.quick else 15), QUICK_TURN if options.quick else company.TURN
+    wanted = programs.named(options.programs)
+    calls = company.calls() if BESIDE in (options.programs or [BESIDE]) else ()
+    beside = [(name, processes) for name in calls for processes in company.BUSY]
+    with threads, _progress(len(wanted) + len(beside)) as step:
+        for program in wanted:
+            step(program.name)
+            found["programs"].append(company.measure(program, rounds, turn))
+        for name, processes in beside:
+            step(f"{name}, busy processes: {processes}")
+            found["beside"].append(company.measure_beside(name, processes, rounds, turn))
+
+
+def _kinds() -> list[str]:
+    """What ``--programs`` may name: a program by the first word of its name."""
+    return [*dict.fromkeys(programs.kind(program.name) for program in programs.PROGRAMS), BESIDE]
 
 
 def _cases(options: argparse.Namespace) -> list[Case]:
