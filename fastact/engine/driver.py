@@ -49,8 +49,8 @@ CHUNKS_EACH, MOST_EACH, CHUNK_NANOSECONDS = 4, 64, 20_000
 """Chunks for each thread, at least and at most; in between as many as last so long each."""
 
 LINE_BYTES, NARROW, CHUNK_MULTIPLE = 64, 64, 64
-"""Elements, or rows no wider than ``NARROW`` bytes, are cut at multiples of ``CHUNK_MULTIPLE`` from the output's first cache line on:
-no two threads write to one line, and each chunk begins where whole vectors do. Wider rows are cut anywhere."""
+"""Elements, or rows no wider than ``NARROW`` bytes, are cut at multiples of ``CHUNK_MULTIPLE`` from the output's first cache line
+on: no two threads write to one line, and each chunk begins where whole vectors do. Wider rows are cut anywhere."""
 
 INSTALMENT = 7
 """Calls made alone pay back 1 / 2**7 of their time."""
@@ -113,15 +113,15 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         end = clock()
         await_workers(shared, chunks - own)
         leave(shared)
-        alone = (end - begin) * chunks // own if own > 0 else expected
+        alone = min((end - begin) * chunks // max(own, 1), expected)
         settle(team, account, alone - (clock() - start))
     else:
         call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
         alone = clock() - start
         if field(team, account) < 0:
             settle(team, account, alone >> INSTALMENT)
-    sample = min(alone * 1000 // max(elements, 1), 2 * rate)
-    set_field(record, known, max(1, rate + (sample - rate >> CALMER)))
+        sample = min(alone * 1000 // max(elements, 1), 2 * rate)
+        set_field(record, known, max(1, rate + (sample - rate >> CALMER)))
 
 
 @internal

@@ -22,8 +22,9 @@ THREADS, OWN, ASK_OWN, START, WORKERS, MOST = range(6)
 """The team's state: the number of threads that callers get; how many contexts have a number of their own, and the function that
 returns the caller's; the function that starts workers; how many there are, and how many there can be."""
 
-CALLERS, BELL, SLEEPERS, IDLE = LINE, 2 * LINE, 2 * LINE + 1, 2 * LINE + 2
-"""How many callers are in the driver; what workers sleep on; how many sleep, or are about to; how many look for work."""
+CALLERS, BELL, SLEEPERS, IDLE, RINGER = LINE, 2 * LINE, 2 * LINE + 1, 2 * LINE + 2, 2 * LINE + 3
+"""How many callers are in the driver; what workers sleep on; how many sleep, or are about to; how many look for work; and the
+processor of the last caller who rang."""
 
 ACCOUNTS, DURATIONS = 3 * LINE, 5 * LINE
 """For work of ``2**(i - 1)`` to ``2**i`` nanoseconds: the nanoseconds that the team has saved of late, or cost if negative."""

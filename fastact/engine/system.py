@@ -18,6 +18,8 @@ ORDER = "seq_cst"
 CLOCK_MONOTONIC = 1
 FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE = 128, 129
 FUTEX_NUMBER = {"x86_64": 202}
+MASK_WORDS = 16
+"""Integers of a mask of 1024 processors."""
 OTHER_FUTEX_NUMBER = 98
 """The number of the system call futex: all newer architectures share a table."""
 
@@ -133,6 +135,44 @@ def ring(typing_context: Any, record: Any, index: Any, count: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.voidptr, types.intp, types.intp), codegen
+
+
+@intrinsic
+def processor(typing_context: Any) -> Any:
+    """The number of the processor that this thread is on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        current = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I32, []), "sched_getcpu")
+        return builder.sext(builder.call(current, []), I64)
+
+    return types.intp(), codegen
+
+
+def _affinity(name: str, builder: Any, mask: Any) -> None:
+    kind = ir.FunctionType(I32, [I32, I64, I64.as_pointer()])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [I32(0), I64(8 * MASK_WORDS), mask])
+
+
+@intrinsic
+def read_affinity(typing_context: Any, mask: Any) -> Any:
+    """Write to ``MASK_WORDS`` integers, a bit each, which processors this thread may use."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        _affinity("sched_getaffinity", builder, values[0])
+        return context.get_dummy_value()
+
+    return types.void(types.CPointer(types.intp)), codegen
+
+
+@intrinsic
+def set_affinity(typing_context: Any, mask: Any) -> Any:
+    """Let this thread use just these processors; it is moved at once if it has to be."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        _affinity("sched_setaffinity", builder, values[0])
+        return context.get_dummy_value()
+
+    return types.void(types.CPointer(types.intp)), codegen
 
 
 @intrinsic

@@ -46,13 +46,27 @@ from fastact.engine.records import (
     NDIMS,
     OWNED,
     RECORD,
+    RINGER,
     SERIAL,
     SLEEPERS,
     STEPS,
     TICKET,
     WAITING,
 )
-from fastact.engine.system import add_shared, clock, load_shared, pause, replace_shared, ring, store_shared, wait_while
+from fastact.engine.system import (
+    MASK_WORDS,
+    add_shared,
+    clock,
+    load_shared,
+    pause,
+    processor,
+    read_affinity,
+    replace_shared,
+    ring,
+    set_affinity,
+    store_shared,
+    wait_while,
+)
 
 MAX_OPERANDS, MAX_DIMS = 16, 8
 
@@ -70,6 +84,7 @@ PATIENCE = 50_000
 
 operands = stack_pointers(MAX_OPERANDS)
 dimensions = stack_integers(MAX_DIMS)
+affinity, others = stack_integers(MASK_WORDS), stack_integers(MASK_WORDS)
 
 
 @internal
@@ -129,6 +144,7 @@ def publish(team: Any, call: Any, chunks: Any, helpers: Any) -> None:
     store_shared(call, TICKET, chunks * BACK + helpers * SEAT + number * TURN)
     missing = helpers - load_shared(team, IDLE)
     if missing > 0 and load_shared(team, SLEEPERS) > 0:
+        store_shared(team, RINGER, processor())
         add_shared(team, BELL, 1)
         ring(team, BELL, missing)
 
@@ -177,7 +193,8 @@ def serve(args: Any, dims: Any, steps: Any, data: Any) -> None:
 
     The system starts a thread here with one argument, the team, and gets nothing back.
     """
-    team = as_pointer(as_address(args))
+    team, allowed = as_pointer(as_address(args)), affinity()
+    read_affinity(allowed)
     add_shared(team, IDLE, 1)
     since = clock()
     while True:
@@ -188,6 +205,7 @@ def serve(args: Any, dims: Any, steps: Any, data: Any) -> None:
                 pause()
         else:
             sleep(team)
+            make_way(team, allowed)
             since = clock()
 
 
@@ -243,6 +261,26 @@ def sleep(team: Any) -> None:
         wait_while(team, BELL, bell)
     add_shared(team, SLEEPERS, -1)
     add_shared(team, IDLE, 1)
+
+
+@internal
+def make_way(team: Any, allowed: Any) -> None:
+    """Leave the processor of the caller who rang, and wake up on another from now on.
+
+    Where all processors have something to do, if only to spin for the next matrix product, the system likes to wake a thread on
+    that of its waker; there it would take turns with the caller whom it should help.
+    """
+    here = processor()
+    if here == load_shared(team, RINGER):
+        rest, left = others(), 0
+        for j in range(MASK_WORDS):
+            word = allowed[j]
+            if j == here >> 6:
+                word &= ~(1 << (here & 63))
+            set_integer(rest, j, word)
+            left |= word
+        if left != 0:
+            set_affinity(rest)
 
 
 # Both.
