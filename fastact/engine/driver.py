@@ -18,6 +18,7 @@ from fastact.engine.records import (
     CALLERS,
     DURATIONS,
     KERNEL,
+    LATENESS,
     MOST,
     NARGS,
     NDIMS,
@@ -53,11 +54,27 @@ LINE_BYTES, NARROW, CHUNK_MULTIPLE = 64, 64, 64
 on: no two threads write to one line, and each chunk begins where whole vectors do. Wider rows are cut anywhere."""
 
 INSTALMENT = 7
-"""Calls made alone pay back 1 / 2**7 of their time."""
+"""Calls made alone pay back 1 / 2**7 of their time: all that was lost, and the next trial's stake."""
+
+STAKE = 1
+"""What a trial may lose before it ends, in calls made alone: 2**1. The first of its calls has to wake the workers, the next may find
+them awake."""
+
+FEE = 3
+"""A call that is shared out must save more than 1 / 2**3 of its time: its workers may stand in the way of BLAS's, or of others."""
 
 LIMIT = 10_000_000
-"""Nanoseconds that an account holds at most, and is overdrawn at most: enough that one call that was held up ends nothing that
-pays, and that after ``LIMIT << INSTALMENT``, about a second of computing, there is a new trial whatever happened."""
+"""Nanoseconds that an account holds at most, so that it follows a change soon, and is overdrawn at most: after a second of
+computing, ``LIMIT << INSTALMENT``, there is a new trial whatever happened."""
+
+SLICE = 500_000
+"""Nanoseconds by which a call is late, at least, if it waits for a worker that lost its processor: the system gives it back after
+milliseconds."""
+ONE, MOST_LATE = 1 << 20, 1 << 20 >> 5
+"""The unit in which the share of late calls is kept, and its limit: where more are late, other programs compute, and ours waits for
+their turns to end whatever the punctual calls save."""
+NEWEST, FORGOTTEN = 8, 12
+"""The share of late calls counts the last 2**8 that were shared out; after 2**12 made alone it is forgotten."""
 
 CALMER = 2
 """A rate follows each measurement by 1 / 2**2, and no single one by more than its double."""
@@ -91,10 +108,12 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
     if rate == 0:
         rate = SMALLEST_WORK * 1000 // field(record, PARALLEL_FROM)
     expected = elements * rate // 1000
-    account = ACCOUNTS + min(bit_length(expected), DURATIONS - 1)
+    duration = min(bit_length(expected), DURATIONS - 1)
+    account, lateness = ACCOUNTS + duration, LATENESS + duration
+    late = field(team, lateness)
     start = clock()
     call, lead, chunk, chunks = 0, 0, 0, 1
-    if helpers > 0 and field(team, account) >= 0:
+    if helpers > 0 and field(team, account) >= 0 and late < MOST_LATE:
         lead, chunk = cut(args, dims, steps, record, expected, helpers + 1)
         chunks = max(1, (dims[0] - lead + chunk - 1) // chunk)
         helpers = min(helpers, chunks - 1, MOST_SEATS)
@@ -114,20 +133,23 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         await_workers(shared, chunks - own)
         leave(shared)
         alone = min((end - begin) * chunks // max(own, 1), expected)
-        settle(team, account, alone - (clock() - start))
+        together = clock() - start
+        balance = field(team, account) + alone - (alone >> FEE) - together
+        if balance < 0:
+            balance -= alone << STAKE
+        set_field(team, account, max(-LIMIT, min(LIMIT, balance)))
+        share = ONE if together > alone + SLICE else 0
+        set_field(team, lateness, late + (share - late >> NEWEST))
     else:
         call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
         alone = clock() - start
-        if field(team, account) < 0:
-            settle(team, account, alone >> INSTALMENT)
+        balance = field(team, account)
+        if balance < 0:
+            balance += alone >> INSTALMENT
+            set_field(team, account, balance if balance < 0 else min(LIMIT, alone << STAKE))
+        set_field(team, lateness, late - (late >> FORGOTTEN))
         sample = min(alone * 1000 // max(elements, 1), 2 * rate)
         set_field(record, known, max(1, rate + (sample - rate >> CALMER)))
-
-
-@internal
-def settle(team: Any, account: Any, gain: Any) -> None:
-    """Enter a gain, or a loss. Of two callers at the same time one entry may be lost."""
-    set_field(team, account, max(-LIMIT, min(LIMIT, field(team, account) + gain)))
 
 
 @internal

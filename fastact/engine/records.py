@@ -26,8 +26,10 @@ CALLERS, BELL, SLEEPERS, IDLE, RINGER = LINE, 2 * LINE, 2 * LINE + 1, 2 * LINE +
 """How many callers are in the driver; what workers sleep on; how many sleep, or are about to; how many look for work; and the
 processor of the last caller who rang."""
 
-ACCOUNTS, DURATIONS = 3 * LINE, 5 * LINE
-"""For work of ``2**(i - 1)`` to ``2**i`` nanoseconds: the nanoseconds that the team has saved of late, or cost if negative."""
+DURATIONS = 5 * LINE
+ACCOUNTS, LATENESS = 3 * LINE, 3 * LINE + DURATIONS
+"""For work of ``2**(i - 1)`` to ``2**i`` nanoseconds: the nanoseconds that the team has saved of late, or cost if negative; and the
+share of calls that were held up."""
 
 TICKET, FINISHED, WAITING, OWNED, ARGS, STEPS, DIMS, RECORD, LEAD, CHUNK = (
     0,
@@ -43,7 +45,7 @@ first whole chunk, and those of a chunk."""
 CALL_FIELDS, CALLS = 3 * LINE, 8
 """So many calls can be shared out at the same time; a further one computes alone."""
 
-FIRST_CALL = ACCOUNTS + DURATIONS
+FIRST_CALL = LATENESS + DURATIONS
 TEAM_FIELDS = FIRST_CALL + CALLS * CALL_FIELDS
 
 NEVER = 2**62
