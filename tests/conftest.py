@@ -15,7 +15,7 @@ import pytest
 
 import fastact as fa
 from fastact import reference
-from fastact.engine import records
+from fastact.engine import records, workers
 
 PACKAGE = Path(fa.__file__).parent
 DTYPES = ("float16", "float32", "float64")
@@ -180,6 +180,8 @@ def overloads():
 def threads():
     """``with threads(n):`` for the tests, in which large calls are shared out; the number is restored after the test."""
     before = fa.get_num_threads()
+    workers.load_driver()
+    records.team[records.MOST] = max(7, records.team[records.MOST])  # however small the machine
     for i in range(records.DURATIONS):
         records.team[records.ACCOUNTS + i] = 10_000_000  # nanoseconds that the team seems to have saved
     yield fa.threads

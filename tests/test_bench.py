@@ -394,7 +394,7 @@ def test_cell_of_a_call_beside_a_busy_process():
 
 def test_one_thread_is_set_for_a_turn(threads):
     seen = []
-    contender = company.Contender((lambda: seen.append(fa.get_num_threads()),), one_thread=True)
+    contender = company.Contender((lambda: seen.append(fa.get_num_threads()),), threads=1)
     with threads(2):
         company.take_turns({"alone": contender}, rounds=1, turn=1e-5)
         assert fa.get_num_threads() == 2

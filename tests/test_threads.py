@@ -82,6 +82,7 @@ from fastact.engine import records, team
 x = np.linspace(-4, 4, 400_001, dtype="f4")
 with fa.threads(1):
     expected = fa.mish(x).tobytes()
+records.team[records.MOST] = 63  # on a machine with fewer processors workers take turns
 def account(nanoseconds):
     for i in range(records.DURATIONS):
         records.team[records.ACCOUNTS + i] = nanoseconds
@@ -137,7 +138,7 @@ asyncio.run(tasks())
 assert records.team[records.OWN] == 0
 fa.set_num_threads(10_000)
 assert shared_out()
-assert len(workers()) <= max(64, os.cpu_count()), "there is an end to it"
+assert len(workers()) <= 63, "there is an end to it"
 print("right")
 """
     assert python(TEAM + code) == "right"

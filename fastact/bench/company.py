@@ -50,8 +50,8 @@ class Contender:
     """The parts of a step, which are timed one after another."""
 
     parts: Sequence[Callable[[], object]]
-    one_thread: bool = False
-    """Of fastact's, for whole turns: nothing is set between two steps."""
+    threads: int | None = None
+    """How many fastact computes with, for whole turns: nothing is set between two steps. ``None``: as many as it does anyway."""
 
 
 def measure(program: Program, rounds: int, turn: float = TURN) -> Cell:
@@ -75,7 +75,7 @@ def measure(program: Program, rounds: int, turn: float = TURN) -> Cell:
 def contenders(program: Program, names: Sequence[str] = tuple(VERSIONS)) -> dict[str, Contender]:
     """Who takes part in a program, by name; each has arrays of its own."""
     parts = program.parts or (lambda maths: (program.make(maths),))
-    return {name: Contender(parts(VERSIONS[name]()), name == ONE_THREAD) for name in names}
+    return {name: Contender(parts(VERSIONS[name]()), 1 if name == ONE_THREAD else None) for name in names}
 
 
 def _alone(program: Program) -> dict[str, Contender]:
@@ -83,26 +83,29 @@ def _alone(program: Program) -> dict[str, Contender]:
     if program.parts is None:
         return {}
     product, op = program.parts(fastact_maths())
-    return {PRODUCT_ALONE: Contender((product,)), OP_ALONE: Contender((op,), True)}
+    return {PRODUCT_ALONE: Contender((product,)), OP_ALONE: Contender((op,), 1)}
 
 
 def _company(times: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
     """How the parts of a step do beside each other, against each alone: medians of a turn, ratios within a round.
 
     ``sum`` is the product and the op in turns, with fastact's threads, over the product alone and the op alone on one
-    thread; ``product`` the product beside the op over the product alone; ``op`` the op on one thread over the op with
+    thread; ``product`` the product beside the op over the product alone, and ``product beside one thread`` the same where the op
+    has one thread; ``op`` the op on one thread over the op with
     fastact's threads, both beside the product.
     """
     part = {
         "product": [turn[:, 0] for turn in times[FASTACT]],
         "op": [turn[:, 1] for turn in times[FASTACT]],
         "op on one thread": [turn[:, 1] for turn in times[ONE_THREAD]],
+        "product beside one thread": [turn[:, 0] for turn in times[ONE_THREAD]],
         **{name: [turn[:, 0] for turn in times[name]] for name in (PRODUCT_ALONE, OP_ALONE)},
     }
     middle = {name: np.array([np.median(turn) for turn in turns]) for name, turns in part.items()}
     ratio = {
         "sum": (middle["product"] + middle["op"]) / (middle[PRODUCT_ALONE] + middle[OP_ALONE]),
         "product": middle["product"] / middle[PRODUCT_ALONE],
+        "product beside one thread": middle["product beside one thread"] / middle[PRODUCT_ALONE],
         "op": middle["op on one thread"] / middle["op"],
     }
     return {
@@ -138,7 +141,7 @@ def measure_beside(name: str, processes: int, rounds: int, turn: float = TURN) -
     """
     call = calls()[name]
     with busy_processes(processes):
-        found = take_turns({FASTACT: Contender((call,)), ONE_THREAD: Contender((call,), True)}, rounds, turn)
+        found = take_turns({FASTACT: Contender((call,)), ONE_THREAD: Contender((call,), 1)}, rounds, turn)
     times = {name: [turn[:, 0] for turn in turns] for name, turns in found.items()}
     ratio = _ratios(times[FASTACT], times[ONE_THREAD], tuple(STATISTICS))
     return {"call": name, "beside": processes, **_summary(times), "ratio": ratio}
@@ -186,8 +189,8 @@ class _Clock:
     def _seconds(self, steps: int, untimed: int = 0) -> Times:
         import fastact
 
-        parts, readings = self.contender.parts, [0.0]
-        with fastact.threads(1) if self.contender.one_thread else contextlib.nullcontext():
+        parts, number, readings = self.contender.parts, self.contender.threads, [0.0]
+        with contextlib.nullcontext() if number is None else fastact.threads(number):
             for _ in range(untimed):
                 for part in parts:
                     part()

@@ -28,8 +28,8 @@ ERF_NOTE = "NumPy's gelu takes SciPy's erf."
 TANH_NOTE = "gelu is the form with tanh, in both versions: SciPy is not installed."
 PARTS_NOTE = """\
 Medians. Sum: the product and the op in turns, over the product alone and the op alone on one thread: above 1, they are worse off
-together, threads and all. Product: beside the op over alone. Op: on one thread over with fastact's threads, both beside the
-product: above 1, threads pay there."""
+together, threads and all. Product: beside the op over alone; beside one: the same where the op has one thread. Op: on one thread
+over with fastact's threads, both beside the product: above 1, threads pay there."""
 BESIDE_NOTE = """\
 fastact's time with its threads over that on one thread, beside so many processes that compute without end: of the median, the
 mean and the 99th percentile, the median over the rounds (quartiles). Below 1 threads pay."""
@@ -63,7 +63,7 @@ def report_of_programs(result: Result, markdown: bool = False) -> str:
         parts += [table(head, [_program(cell) for cell in found], markdown)]
         parts += ["\n".join([PROGRAMS_NOTE, gelu_note(result)]), _listed(told, markdown)]
     if together := [cell for cell in found if "company" in cell]:
-        head = ["program", "product", "alone", "op", "one thread", "alone on one", "sum", "product", "op"]
+        head = ["program", "product", "alone", "op", "one thread", "alone on one", "sum", "product", "beside one", "op"]
         parts += [table(head, [_company(cell) for cell in together], markdown), PARTS_NOTE]
     if beside:
         head = ["call", "busy processes", "fastact", "one thread", "median", "mean", "p99"]
@@ -93,7 +93,8 @@ def _program(cell: Cell) -> list[str]:
 def _company(cell: Cell) -> list[str]:
     seconds, ratio = cell["company"]["seconds"], cell["company"]["ratio"]
     times = [seconds[name] for name in ("product", PRODUCT_ALONE, "op", "op on one thread", OP_ALONE)]
-    return [cell["program"], *map(time, times), *(with_quartiles(ratio[name]) for name in ("sum", "product", "op"))]
+    shown = ("sum", "product", "product beside one thread", "op")
+    return [cell["program"], *map(time, times), *(with_quartiles(ratio[name]) for name in shown)]
 
 
 def _beside(cell: Cell) -> list[str]:

@@ -57,8 +57,8 @@ INSTALMENT = 7
 """Calls made alone pay back 1 / 2**7 of their time: all that was lost, and the next trial's stake."""
 
 STAKE = 1
-"""What a trial may lose before it ends, in calls made alone: 2**1. The first of its calls has to wake the workers, the next may find
-them awake."""
+"""What a trial may lose before it ends, in calls made alone: 2**1. The first of its calls has to wake the workers, the next may
+find them awake."""
 
 FEE = 3
 """A call that is shared out must save more than 1 / 2**3 of its time: its workers may stand in the way of BLAS's, or of others."""
@@ -105,7 +105,8 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         elements *= dims[j]
     known = RATES + min(bit_length(elements), SIZES - 1)
     rate = field(record, known)
-    if rate == 0:
+    guessed = rate == 0
+    if guessed:
         rate = SMALLEST_WORK * 1000 // field(record, PARALLEL_FROM)
     expected = elements * rate // 1000
     duration = min(bit_length(expected), DURATIONS - 1)
@@ -132,8 +133,11 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         end = clock()
         await_workers(shared, chunks - own)
         leave(shared)
-        alone = min((end - begin) * chunks // max(own, 1), expected)
-        together = clock() - start
+        together, alone = clock() - start, expected
+        if own > 0:
+            alone = (end - begin) * chunks // own
+            if not guessed:
+                alone = min(alone, expected)
         balance = field(team, account) + alone - (alone >> FEE) - together
         if balance < 0:
             balance -= alone << STAKE
@@ -148,8 +152,10 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
             balance += alone >> INSTALMENT
             set_field(team, account, balance if balance < 0 else min(LIMIT, alone << STAKE))
         set_field(team, lateness, late - (late >> FORGOTTEN))
-        sample = min(alone * 1000 // max(elements, 1), 2 * rate)
-        set_field(record, known, max(1, rate + (sample - rate >> CALMER)))
+        sample = alone * 1000 // max(elements, 1)
+        if not guessed:
+            sample = rate + (min(sample, 2 * rate) - rate >> CALMER)
+        set_field(record, known, max(1, sample))
 
 
 @internal

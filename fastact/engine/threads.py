@@ -13,6 +13,7 @@ from typing import Any
 from fastact.engine import records
 
 CGROUP, OWN_CGROUPS = "/sys/fs/cgroup", "/proc/self/cgroup"
+
 _lock = threading.RLock()
 _wanted: int | None = None
 _own: ContextVar[int] = ContextVar("fastact.threads", default=0)
@@ -50,7 +51,7 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        At least 1; more than the machine offers has no effect beyond all of it.
+        At least 1; more than the process has processors has no effect beyond all of them.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def threads(n: int) -> Iterator[None]:
     Parameters
     ----------
     n : int
-        At least 1; more than the machine offers has no effect beyond all of it.
+        At least 1; more than the process has processors has no effect beyond all of them.
 
     Examples
     --------
@@ -139,7 +140,7 @@ def default_num_threads() -> tuple[int, str]:
         if not (text.isascii() and text.isdigit()) or int(text) < 1:
             raise ValueError(f"FASTACT_NUM_THREADS must be a positive integer, got {text!r}")
         limits[f"FASTACT_NUM_THREADS={text}"] = int(text)
-    limits[f"affinity of {_affinity()} processors"] = _affinity()
+    limits[f"affinity of {processors()} processors"] = processors()
     quota = _cgroup_quota()
     if quota is not None:
         limits[f"cgroup quota of {quota:g} processors"] = max(1, math.floor(quota))
@@ -155,7 +156,8 @@ def explanation() -> str:
     return f"{default} ({reason})" if _wanted is None else f"{_wanted} (set_num_threads; default {default}: {reason})"
 
 
-def _affinity() -> int:
+def processors() -> int:
+    """The number of processors that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

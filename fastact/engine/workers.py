@@ -12,9 +12,6 @@ NAME = b"fastact"
 """What ``top -H`` shows."""
 STACK_BYTES = 2**20
 """Of a worker's stack; a kernel takes less than a quarter."""
-LEAST_MOST = 64
-"""Workers that there may be on a small machine; on a large one as many as processors."""
-
 SIGNAL_SET_BYTES, ATTRIBUTE_BYTES, DETACHED = 128, 128, 1
 """Of the C library's ``sigset_t``; of its ``pthread_attr_t``, at most; and ``PTHREAD_CREATE_DETACHED``."""
 
@@ -52,7 +49,8 @@ def load_driver() -> int:
 
 
 def _most() -> int:
-    return max(LEAST_MOST, os.cpu_count() or 1)
+    """The number of workers that have a processor beside the caller's: more would take turns."""
+    return threads.processors() - 1
 
 
 def start_workers() -> None:
