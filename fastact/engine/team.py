@@ -34,6 +34,7 @@ from fastact.engine.records import (
     ARGS,
     BELL,
     CALL_FIELDS,
+    CALLED_FROM,
     CALLS,
     CHUNK,
     DIMS,
@@ -46,7 +47,6 @@ from fastact.engine.records import (
     NDIMS,
     OWNED,
     RECORD,
-    RINGER,
     SERIAL,
     SLEEPERS,
     STEPS,
@@ -139,12 +139,12 @@ def claimed(team: Any) -> Any:
 @internal
 def publish(team: Any, call: Any, chunks: Any, helpers: Any) -> None:
     """Offer the chunks of a call, whose fields are set, to so many workers, and wake those that are needed."""
+    store_shared(team, CALLED_FROM, processor())
     store_shared(call, FINISHED, 0)
     number = turn(load_shared(call, TICKET)) + 1 & TURN_MASK
     store_shared(call, TICKET, chunks * BACK + helpers * SEAT + number * TURN)
     missing = helpers - load_shared(team, IDLE)
     if missing > 0 and load_shared(team, SLEEPERS) > 0:
-        store_shared(team, RINGER, processor())
         add_shared(team, BELL, 1)
         ring(team, BELL, missing)
 
@@ -198,24 +198,25 @@ def serve(args: Any, dims: Any, steps: Any, data: Any) -> None:
     add_shared(team, IDLE, 1)
     since = clock()
     while True:
-        if help_somebody(team):
+        if help_somebody(team, allowed):
             since = clock()
         elif clock() - since < SPIN:
             for _ in range(PAUSES):
                 pause()
         else:
             sleep(team)
-            make_way(team, allowed)
             since = clock()
 
 
 @internal
-def help_somebody(team: Any) -> Any:
+def help_somebody(team: Any, allowed: Any) -> Any:
     """Work for the first call that invites; whether there was one."""
     for number in range(CALLS):
         call = place(team, number)
-        if inviting(load_shared(call, TICKET)) and joined(team, call):
-            return True
+        if inviting(load_shared(call, TICKET)):
+            make_way(team, allowed)
+            if joined(team, call):
+                return True
     return False
 
 
@@ -265,13 +266,13 @@ def sleep(team: Any) -> None:
 
 @internal
 def make_way(team: Any, allowed: Any) -> None:
-    """Leave the processor of the caller who rang, and wake up on another from now on.
+    """Leave the processor of the last caller, and come back on another from now on.
 
     Where all processors have something to do, if only to spin for the next matrix product, the system likes to wake a thread on
     that of its waker; there it would take turns with the caller whom it should help.
     """
     here = processor()
-    if here == load_shared(team, RINGER):
+    if here == load_shared(team, CALLED_FROM):
         rest, left = others(), 0
         for j in range(MASK_WORDS):
             word = allowed[j]
