@@ -37,6 +37,7 @@ smoke: $(VENV)/ready
 	$(BIN)/fastact bench --quick --programs
 	$(BIN)/python -m benchmarks.startup --quick
 	$(BIN)/python -m benchmarks.concurrency --quick
+	$(BIN)/python -m benchmarks.threads --quick
 	$(BIN)/python tools/fuzz.py --quick
 	$(BIN)/fastact info
 	$(BIN)/fastact warmup --op gelu

@@ -50,7 +50,7 @@ def warmup(
             _call_once(name, dtype)
             if progress is not None:
                 progress(f"{name} {dtype}")
-    uninterrupted(workers.load_driver)
+    uninterrupted(workers.start)
 
 
 def known_names() -> list[str]:

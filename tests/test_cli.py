@@ -147,7 +147,13 @@ class TestWarmup:
         assert (done.returncode, done.stderr) == (0, "")
         files = list(kept.rglob("*.o"))
         names = {file.name for file in files}
-        assert {"elu.float32.o", "elu_backward.float32.o", "elu.defaults.float32.o", "driver.run_chunk.o"} <= names
+        assert {
+            "elu.float32.o",
+            "elu_backward.float32.o",
+            "elu.defaults.float32.o",
+            "team.run_parallel.o",
+            "team.serve.o",
+        } <= names
         size = sum(file.stat().st_size for file in files) / 1e6
         found = rf"{len(files)} kernels, {size:.1f} MB in {re.escape(str(kept))}\n"
         assert re.fullmatch(

@@ -63,9 +63,9 @@ find them awake."""
 FEE = 3
 """A call that is shared out must save more than 1 / 2**3 of its time: its workers may stand in the way of BLAS's, or of others."""
 
-LIMIT = 10_000_000
-"""Nanoseconds that an account holds at most, so that it follows a change soon, and is overdrawn at most: after a second of
-computing, ``LIMIT << INSTALMENT``, there is a new trial whatever happened."""
+MOST_CREDIT, MOST_DEBT = 10_000_000, 4_000_000
+"""Nanoseconds that an account holds at most, so that it follows a change soon, and is overdrawn at most: after half a second of
+computing, ``MOST_DEBT << INSTALMENT``, there is a new trial whatever happened."""
 
 SLICE = 500_000
 """Nanoseconds by which a call is late, at least, if it waits for a worker that lost its processor: the system gives it back after
@@ -133,24 +133,26 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         end = clock()
         await_workers(shared, chunks - own)
         leave(shared)
-        together, alone = clock() - start, expected
-        if own > 0:
-            alone = (end - begin) * chunks // own
-            if not guessed:
-                alone = min(alone, expected)
-        balance = field(team, account) + alone - (alone >> FEE) - together
-        if balance < 0:
-            balance -= alone << STAKE
-        set_field(team, account, max(-LIMIT, min(LIMIT, balance)))
-        share = ONE if together > alone + SLICE else 0
-        set_field(team, lateness, late + (share - late >> NEWEST))
+        together = clock() - start
+        alone = (end - begin) * chunks // own if own > 0 else expected
+        if guessed or 2 * alone < expected:
+            # The rate was a guess, or that of a first call, which may touch fresh memory: it judges nobody.
+            set_field(record, known, max(1, alone * 1000 // max(elements, 1)))
+        else:
+            alone = min(alone, expected)
+            balance = field(team, account) + alone - (alone >> FEE) - together
+            if balance < 0:
+                balance -= alone << STAKE
+            set_field(team, account, max(-MOST_DEBT, min(MOST_CREDIT, balance)))
+            share = ONE if together > alone + SLICE else 0
+            set_field(team, lateness, late + (share - late >> NEWEST))
     else:
         call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
         alone = clock() - start
         balance = field(team, account)
         if balance < 0:
             balance += alone >> INSTALMENT
-            set_field(team, account, balance if balance < 0 else min(LIMIT, alone << STAKE))
+            set_field(team, account, balance if balance < 0 else min(MOST_CREDIT, alone << STAKE))
         set_field(team, lateness, late - (late >> FORGOTTEN))
         sample = alone * 1000 // max(elements, 1)
         if not guessed:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import math
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -141,6 +142,8 @@ def default_num_threads() -> tuple[int, str]:
             raise ValueError(f"FASTACT_NUM_THREADS must be a positive integer, got {text!r}")
         limits[f"FASTACT_NUM_THREADS={text}"] = int(text)
     limits[f"affinity of {processors()} processors"] = processors()
+    if sys.platform != "linux":
+        limits[f"no threads on {sys.platform}"] = 1
     quota = _cgroup_quota()
     if quota is not None:
         limits[f"cgroup quota of {quota:g} processors"] = max(1, math.floor(quota))

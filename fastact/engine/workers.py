@@ -48,6 +48,14 @@ def load_driver() -> int:
     return entry
 
 
+def start() -> None:
+    """Load and start all that calls with threads need."""
+    if supported():
+        load_driver()
+        start_workers()
+        _code("serve")  # which is compiled also where one thread is enough
+
+
 def _most() -> int:
     """The number of workers that have a processor beside the caller's: more would take turns."""
     return threads.processors() - 1
