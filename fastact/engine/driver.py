@@ -34,6 +34,7 @@ from fastact.engine.records import (
 )
 from fastact.engine.system import add_shared, bit_length, clock
 from fastact.engine.team import (
+    MOST_CHUNKS,
     MOST_SEATS,
     await_workers,
     claimed,
@@ -164,7 +165,7 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
 def cut(args: Any, dims: Any, steps: Any, record: Any, expected: Any, threads: Any) -> Any:
     """The elements before the first boundary, and those of a chunk."""
     n, last = dims[0], field(record, NARGS) - 1
-    chunks = min(max(expected // CHUNK_NANOSECONDS, CHUNKS_EACH * threads), MOST_EACH * threads)
+    chunks = min(max(expected // CHUNK_NANOSECONDS, CHUNKS_EACH * threads), MOST_EACH * threads, MOST_CHUNKS)
     chunk = (n + chunks - 1) // chunks
     for j in range(last + 1):
         if abs(steps[j]) > NARROW:

@@ -194,6 +194,8 @@ def serve(args: Any, dims: Any, steps: Any, data: Any) -> None:
     The system starts a thread here with one argument, the team, and gets nothing back.
     """
     team, allowed = as_pointer(as_address(args)), affinity()
+    for j in range(MASK_WORDS):
+        set_integer(allowed, j, 0)  # and so it stays on a machine with more processors than a mask has
     read_affinity(allowed)
     add_shared(team, IDLE, 1)
     since = clock()

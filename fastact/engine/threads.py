@@ -14,6 +14,8 @@ from typing import Any
 from fastact.engine import records
 
 CGROUP, OWN_CGROUPS = "/sys/fs/cgroup", "/proc/self/cgroup"
+MANY = 2**31
+"""A number of threads that fits where compiled code reads it, and is more than there are."""
 
 _lock = threading.RLock()
 _wanted: int | None = None
@@ -73,11 +75,11 @@ def set_num_threads(n: int) -> None:
     global _wanted
     _check(n)
     if _own.get():
-        _own.set(n)
+        _own.set(min(n, MANY))
         return
     with _lock:
         _wanted = n
-        records.team[records.THREADS] = n
+        records.team[records.THREADS] = min(n, MANY)
 
 
 @contextlib.contextmanager
@@ -103,7 +105,7 @@ def threads(n: int) -> Iterator[None]:
     before = _own.get()
     _answer_for_own()
     _count_own(1)
-    _own.set(n)
+    _own.set(min(n, MANY))
     try:
         yield
     finally:
