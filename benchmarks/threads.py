@@ -58,13 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result = machine.conditions(get_num_threads(), ())
     result |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "busy": machine.busy(), "out": options.out}
     cases = list(itertools.product(options.op, options.size))
-    result["cells"] = [
+    result["calls"] = [
         measure(op, size, options.threads, options.out == "fresh", rounds, turn)
         for op, size in track(cases, "calls", disable=not sys.stderr.isatty())
     ]
-    numbers = list(result["cells"][0]["ratio"])
+    numbers = list(result["calls"][0]["ratio"])
     head = ["op", "size", "one thread", *(f"{number}, {kind}" for number in numbers for kind in ("median", "mean"))]
-    print(tables.table(head, [_row(cell) for cell in result["cells"]], options.markdown))
+    print(tables.table(head, [_row(cell) for cell in result["calls"]], options.markdown))
     if result["busy"]:
         print(f"\n{result['busy']}", file=sys.stderr)
     if options.json:
