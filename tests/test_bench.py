@@ -375,6 +375,7 @@ def test_cell_of_a_program(name):
             "product",
             "op",
             "op on one thread",
+            "product beside one thread",
             "product alone",
             "op alone on one thread",
         }
