@@ -61,8 +61,9 @@ STAKE = 1
 """What a trial may lose before it ends, in calls made alone: 2**1. The first of its calls has to wake the workers, the next may
 find them awake."""
 
-FEE = 3
-"""A call that is shared out must save more than 1 / 2**3 of its time: its workers may stand in the way of BLAS's, or of others."""
+FEE, FIXED_FEE = 3, 5_000
+"""A call that is shared out must save more than 1 / 2**3 of its time and so many nanoseconds: its workers, who look for more to do
+before they sleep, may stand in the way of BLAS's, or of others."""
 
 MOST_CREDIT, MOST_DEBT = 10_000_000, 4_000_000
 """Nanoseconds that an account holds at most, so that it follows a change soon, and is overdrawn at most: after half a second of
@@ -141,7 +142,7 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
             set_field(record, known, max(1, alone * 1000 // max(elements, 1)))
         else:
             alone = min(alone, expected)
-            balance = field(team, account) + alone - (alone >> FEE) - together
+            balance = field(team, account) + alone - (alone >> FEE) - FIXED_FEE - together
             if balance < 0:
                 balance -= alone << STAKE
             set_field(team, account, max(-MOST_DEBT, min(MOST_CREDIT, balance)))
