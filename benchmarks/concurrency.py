@@ -20,11 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track
 
-from fastact import get_num_threads
-from fastact.bench import machine, tables
-from fastact.cli import require_writable
+from benchmarks.harness import machine, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 WHO = FASTACT, NUMPY = "fastact", "NumPy's own"
@@ -40,6 +37,11 @@ Op = Callable[..., Any]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from rich.progress import track  # not at the top: asv imports this module in environments without Rich
+
+    from fastact import get_num_threads
+    from fastact.cli import require_writable
+
     parser = argparse.ArgumentParser(prog="python -m benchmarks.concurrency", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--quick", action="store_true", help=f"three rounds of {QUICK_CALLS} calls")

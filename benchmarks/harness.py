@@ -35,10 +35,12 @@ if TYPE_CHECKING:
         cases,
         company,
         idioms,
+        machine,
         measure,
         peers,
         programidioms,
         programs,
+        report,
         rowidioms,
         rows,
         tables,
@@ -46,11 +48,11 @@ if TYPE_CHECKING:
     )
 else:
     _load_package()
-    accuracy, case, cases, company, idioms, measure, peers = _load(
-        "accuracy", "case", "cases", "company", "idioms", "measure", "peers"
+    accuracy, case, cases, company, idioms, machine, measure, peers = _load(
+        "accuracy", "case", "cases", "company", "idioms", "machine", "measure", "peers"
     )
-    programidioms, programs, rowidioms, rows, tables, targets = _load(
-        "programidioms", "programs", "rowidioms", "rows", "tables", "targets"
+    programidioms, programs, report, rowidioms, rows, tables, targets = _load(
+        "programidioms", "programs", "report", "rowidioms", "rows", "tables", "targets"
     )
 
 __all__ = [
@@ -59,10 +61,12 @@ __all__ = [
     "cases",
     "company",
     "idioms",
+    "machine",
     "measure",
     "peers",
     "programidioms",
     "programs",
+    "report",
     "rowidioms",
     "rows",
     "tables",

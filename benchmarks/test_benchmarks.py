@@ -243,14 +243,35 @@ for unwanted in ("rich", "pytest"):
 """
 
 
-def test_asv_benchmarks_beside_an_older_fastact(tmp_path: Path) -> None:
+def _beside_an_older_fastact(tmp_path: Path, code: str) -> str:
+    """What code prints that finds this checkout's benchmarks and another fastact."""
     (tmp_path / "fastact").mkdir()
     (tmp_path / "fastact" / "__init__.py").write_text(OLDER)
     (tmp_path / "benchmarks").symlink_to(Path(__file__).resolve().parent, target_is_directory=True)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", USE], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    rows_found, *programs_found = done.stdout.splitlines()
+    return done.stdout
+
+
+def test_asv_benchmarks_beside_an_older_fastact(tmp_path: Path) -> None:
+    rows_found, *programs_found = _beside_an_older_fastact(tmp_path, USE).splitlines()
     assert rows_found == "dict_keys(['fastact', 'numpy']) ['n/a']"
     assert f"{PROGRAM} n/a: this commit has no sigmoid" in programs_found
     assert len(programs_found) == len(bench_programs.Programs.params[0])
+
+
+IMPORT_ALL = """
+import pkgutil, sys
+sys.modules |= dict.fromkeys(("rich", "pytest"))  # asv's environments lack them: importing one fails
+import benchmarks
+for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks."):
+    __import__(module.name)
+    print(module.name)
+"""
+
+
+def test_asv_imports_every_module_beside_an_older_fastact(tmp_path: Path) -> None:
+    """It looks for benchmarks in all of them, scripts included, and one that fails ends the whole run."""
+    done = _beside_an_older_fastact(tmp_path, IMPORT_ALL)
+    assert "benchmarks.threads" in done.split()

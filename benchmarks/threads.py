@@ -16,12 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track
 
-from fastact import get_num_threads
-from fastact.bench import company, machine, report, tables
-from fastact.bench.measure import quartiles
-from fastact.cli import require_writable
+from benchmarks.harness import company, machine, measure, report, tables
 
 OPS = ("leaky_relu", "exp", "gelu", "gelu_backward", "softmax")
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -30,6 +26,11 @@ EIGHT = 8
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from rich.progress import track  # not at the top: asv imports this module in environments without Rich
+
+    from fastact import get_num_threads
+    from fastact.cli import require_writable
+
     parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__)
     parser.add_argument(
         "--op", nargs="+", default=OPS, choices=OPS, metavar="OP", help=f"of {', '.join(OPS)}; default: all"
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "busy": machine.busy(), "out": options.out}
     cases = list(itertools.product(options.op, options.size))
     result["calls"] = [
-        measure(op, size, options.threads, options.out == "fresh", rounds, turn)
+        measured(op, size, options.threads, options.out == "fresh", rounds, turn)
         for op, size in track(cases, "calls", disable=not sys.stderr.isatty())
     ]
     numbers = list(result["calls"][0]["ratio"])
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(op: str, size: int, threads: Sequence[int], fresh: bool, rounds: int, turn: float) -> dict[str, Any]:
+def measured(op: str, size: int, threads: Sequence[int], fresh: bool, rounds: int, turn: float) -> dict[str, Any]:
     """The seconds of a call on one thread, and for each number of threads quartiles of the ratios."""
     call = _call(op, size, fresh)
     contenders = {"one": company.Contender((call,), 1), "default": company.Contender((call,))}
@@ -81,7 +82,7 @@ def measure(op: str, size: int, threads: Sequence[int], fresh: bool, rounds: int
     one = times.pop("one")
     ratio = {
         number: {
-            kind: quartiles(
+            kind: measure.quartiles(
                 [
                     company.STATISTICS[kind](ours) / company.STATISTICS[kind](alone)
                     for ours, alone in zip(turns, one, strict=True)
