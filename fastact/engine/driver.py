@@ -1,8 +1,8 @@
 """Whether a call is shared out over the team of threads, and how it is cut.
 
 A kernel calls ``run_parallel`` for an array of some size. What a second thread gains depends on the machine and on who else
-computes: to wake one may take 3 or 100 microseconds, and one that loses its processor with a chunk in hand holds its caller up for
-milliseconds. So nothing is assumed, and every call is measured. The record of each kernel knows what an element takes on one
+computes: to wake one takes a few microseconds or many, and one that loses its processor with a chunk in hand holds its caller up
+for milliseconds. So nothing is assumed, and every call is measured. The record of each kernel knows what an element takes on one
 thread; an account for each order of duration knows what the team saved or cost. Calls are shared out while the account is not
 overdrawn. Else they are made alone, and each pays back a small share of its time, until the next one is shared out on trial:
 so wherever threads do not pay, what trials cost stays below that share.
@@ -27,6 +27,7 @@ from fastact.engine.records import (
     RATES,
     SERIAL,
     SIZES,
+    SMALLEST_WORK,
     START,
     TEAM,
     THREADS,
@@ -43,9 +44,6 @@ from fastact.engine.team import (
     leave,
     publish,
 )
-
-SMALLEST_WORK = 4_000
-"""Nanoseconds of work at ``PARALLEL_FROM`` elements, by the costs that the ops state: below, no machine gains anything."""
 
 CHUNKS_EACH, MOST_EACH, CHUNK_NANOSECONDS = 4, 64, 20_000
 """Chunks for each thread, at least and at most; in between as many as last so long each."""

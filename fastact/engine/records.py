@@ -12,6 +12,10 @@ the team's state and of this kernel; the number of its operands and of its dimen
 with, which never goes parallel; a row kernel's other half, for columns; the kind of its integer labels; and from there on, for
 arrays of ``2**(i - 1)`` to ``2**i`` elements, the picoseconds that one thread takes for one, 0 where nothing was measured."""
 
+SMALLEST_WORK = 4_000
+"""Nanoseconds that ``PARALLEL_FROM`` elements take one thread, by the costs that the ops state: below, no machine gains by a second
+one; calls with more are measured, see ``driver.py``."""
+
 SIZES = 48
 FIELDS = RATES + SIZES
 

@@ -20,9 +20,6 @@ from fastact.engine.uninterrupted import uninterrupted
 DTYPES = ("float16", "float32", "float64")
 """Loops in the order in which NumPy tries them, so that integers promote as they do for ``np.exp``."""
 
-SMALLEST_WORK = 4000.0
-"""Nanoseconds of work on one thread below which no machine gains by a second: calls with more are measured, see ``driver.py``."""
-
 RELATIVE_COST = {"float16": 1.2, "float32": 1.0, "float64": 2.5}
 
 _LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
@@ -115,7 +112,7 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
 
 
 def _parallel_from(cost: float) -> int:
-    return max(1, int(SMALLEST_WORK / cost)) if workers.supported() else records.NEVER
+    return max(1, int(records.SMALLEST_WORK / cost)) if workers.supported() else records.NEVER
 
 
 def _address(function: Any) -> int:

@@ -52,8 +52,7 @@ def start() -> None:
     """Load and start all that calls with threads need."""
     if supported():
         load_driver()
-        start_workers()
-        _code("serve")  # which is compiled also where one thread is enough
+        start_workers()  # which compiles what they do also where one thread is enough
 
 
 def _most() -> int:
