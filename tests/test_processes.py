@@ -103,6 +103,30 @@ print("right")
     assert python(code, flags=["-W", "ignore"], FASTACT_CACHE_DIR="off") == "right"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_fork_in_a_signals_handler_during_a_first_call(python):
+    """The child waits for nobody: whom its parent waits for is not there."""
+    code = """
+import os, signal, time, numpy as np, fastact as fa
+x, children = np.linspace(-4, 4, 1000), []
+def fork(*_):
+    child = os.fork()
+    children.append(child)
+signal.signal(signal.SIGALRM, fork)
+parent = os.getpid()
+signal.setitimer(signal.ITIMER_REAL, DELAY)
+y = fa.silu(x)
+assert np.allclose(y, x / (1 + np.exp(-x)))
+while not children:
+    time.sleep(0.01)
+if os.getpid() != parent:
+    os._exit(0)
+print(os.waitpid(children[0], 0)[1])
+"""
+    for delay in (0.001, 0.01, 0.1, 0.4):
+        assert python(code.replace("DELAY", str(delay)), flags=["-W", "ignore"], FASTACT_CACHE_DIR="off") == "0"
+
+
 def test_a_call_from_a_module_that_is_being_imported(python, tmp_path):
     """Numba, once it is loaded, imports that module in turn."""
     files = {

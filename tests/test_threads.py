@@ -75,14 +75,11 @@ def test_a_number_of_threads_is_its_tasks_own(threads):
     assert fa.get_num_threads() == default
 
 
-TEAM = """
+TOOLS = """
 import os, sys, threading, time, numpy as np, fastact as fa
 from concurrent.futures import ThreadPoolExecutor
 from fastact.engine import records
 x = np.linspace(-4, 4, 400_001, dtype="f4")
-with fa.threads(1):
-    expected = fa.mish(x).tobytes()
-records.team[records.MOST] = 63  # on a machine with fewer processors workers take turns
 def account(nanoseconds):
     for i in range(records.DURATIONS):
         records.team[records.ACCOUNTS + i] = nanoseconds
@@ -107,6 +104,11 @@ def name_of(task):
 def status(task):
     with open(f"/proc/self/task/{task}/status") as file:
         return dict(line.split(":", 1) for line in file)
+"""
+TEAM = f"""{TOOLS}
+with fa.threads(1):
+    expected = fa.mish(x).tobytes()
+records.team[records.MOST] = 63  # on a machine with fewer processors workers take turns
 """
 linux = pytest.mark.skipif(sys.platform != "linux", reason="there is a team on Linux only")
 
@@ -254,6 +256,160 @@ assert not shared_out()
 print("right")
 """
     assert python(TEAM.replace("with fa.threads(1):", "fa.mish(x[:4])\nwith fa.threads(1):") + code) == "right"
+
+
+@linux
+def test_workers_that_cannot_be_made_for_any_reason(python):
+    code = """
+from fastact.engine import workers as making
+def made(address):
+    raise MemoryError
+making._made = made
+fa.set_num_threads(3)
+assert not shared_out()
+assert not shared_out()
+assert records.team[records.MOST] == 0
+print("right")
+"""
+    assert python(TEAM + code) == "right"
+
+
+@linux
+def test_a_context_that_outlives_its_block(python):
+    """Its number goes on to hold for it; for nobody else; and is forgotten with it."""
+    code = """
+import asyncio, contextvars, gc
+fa.set_num_threads(2)
+with fa.threads(1):
+    context = contextvars.copy_context()
+assert shared_out() and not context.run(shared_out)
+async def late(begin):
+    await begin.wait()
+    assert fa.get_num_threads() == 1
+    assert not shared_out()
+async def main():
+    begin = asyncio.Event()
+    with fa.threads(1):
+        task = asyncio.create_task(late(begin))
+    assert shared_out()
+    begin.set()
+    await task
+asyncio.run(main())
+def suspended():
+    with fa.threads(1):
+        yield
+generator = suspended()
+next(generator)
+assert not shared_out()
+del generator
+assert shared_out()
+with fa.threads(5):
+    fa.set_num_threads(1)
+    assert not shared_out()
+del context
+gc.collect()
+assert records.team[records.OWN] == 0
+generator = suspended()
+next(generator)  # and to the end of the interpreter
+print("right")
+"""
+    assert python(TEAM + code) == "right"
+
+
+@linux
+@pytest.mark.skipif(sys.platform == "linux" and len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_a_first_call_from_a_thread_with_fewer_processors(python):
+    """The process has as many as before, and so have its workers."""
+    code = """
+expected = b"".join(fa.mish(part).tobytes() for part in np.array_split(x, 1000))  # no large call so far
+every = os.sched_getaffinity(0)
+one = {min(every)}
+def call():
+    os.sched_setaffinity(0, one)
+    assert fa.get_num_threads() == len(every)
+    fa.mish(x)
+    fa.mish(x)
+thread = threading.Thread(target=call)
+thread.start()
+thread.join()
+shared_out()
+assert shared_out()
+assert 1 <= len(workers()) < len(every)
+assert all(len(os.sched_getaffinity(int(task))) >= len(every) - 1 for task in workers())
+print("right")
+"""
+    assert python(TOOLS + code) == "right"
+
+
+@linux
+@pytest.mark.skipif(sys.platform == "linux" and len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_an_affinity_that_is_set_from_outside(python):
+    """As by ``taskset -ap``: workers do not leave the processors they are told to use, and use others again once they may."""
+    code = """
+every = os.sched_getaffinity(0)
+fa.set_num_threads(3)
+assert shared_out()
+def tell(processors, tasks):
+    for task in tasks:
+        os.sched_setaffinity(int(task), processors)
+def masks():
+    return [os.sched_getaffinity(int(task)) for task in workers()]
+def call_often():
+    for _ in range(100):
+        shared_out()
+for processor in sorted(every)[:2]:
+    tell({processor}, os.listdir("/proc/self/task"))
+    call_often()
+    assert masks() == [{processor}] * 2, masks()
+tell(every, os.listdir("/proc/self/task"))
+call_often()
+assert all(len(mask) >= len(every) - 1 for mask in masks()), masks()
+tell({min(every)}, workers())  # these alone
+call_often()
+assert masks() == [{min(every)}] * 2, masks()
+print("right")
+"""
+    assert python(TEAM + code) == "right"
+
+
+@linux
+def test_workers_round_as_their_caller(python):
+    """Rounding modes and the flushing of subnormals are a thread's own; fast-math programs and SIMD libraries set them."""
+    code = """
+import ctypes
+maths = ctypes.CDLL("libm.so.6")
+modes = {"x86_64": (0x400, 0x800, 0xC00), "aarch64": (0x800000, 0x400000, 0xC00000)}
+import platform
+fa.set_num_threads(4)
+ordinary = (ctypes.c_uint32 * 16)()
+maths.fegetenv(ordinary)
+def settings():
+    yield
+    for mode in modes[platform.machine()]:
+        assert maths.fesetround(mode) == 0
+        yield
+    maths.fesetenv(ordinary)
+    flushing = (ctypes.c_uint32 * 16)(*ordinary)
+    if platform.machine() == "x86_64":
+        flushing[7] |= 0x8040
+    else:
+        flushing[0] |= 1 << 24
+    maths.fesetenv(flushing)
+    yield
+    maths.fesetenv(ordinary)
+    yield
+results = set()
+for _ in settings():
+    for numbers in (x, x * np.float32(1e-38)):
+        with fa.threads(1):
+            alone = fa.gelu(numbers).tobytes()
+        for _ in range(5):
+            account(10_000_000)
+            assert fa.gelu(numbers).tobytes() == alone
+        results.add(alone)
+print(len(results) >= 6)
+"""
+    assert python(TEAM + code) == "True"
 
 
 EXITS = {

@@ -23,6 +23,7 @@ from fastact.engine.memory import (
     own_function_with_wide_vectors,
     set_pointer,
 )
+from fastact.engine.overlap import ANY_ORDER, ONE_BY_ONE, required_order
 from fastact.engine.records import ENTRY, PARALLEL_FROM
 from fastact.engine.templates import clone
 
@@ -38,6 +39,7 @@ BLOCK_BYTES = 64 * INTERLEAVE
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
 SIZE, INPUTS, ARGS, TILE, BLOCK = 4, 1, 2, TILE_BYTES // 4, BLOCK_BYTES // 4
+REDUCIBLE = False
 element_loop: Any = None
 copy_element: Any = None
 spread_element: Any = None
@@ -58,7 +60,15 @@ def taken_by_team(elements: Any, args: Any, dims: Any, steps: Any, record: Any) 
 def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute ``dims[0]`` elements; the C type is NumPy's inner loop."""
     n = dims[0]
-    if taken_by_team(n, args, dims, steps, record):
+    order = ANY_ORDER
+    if REDUCIBLE or n >= field(record, PARALLEL_FROM):
+        order = required_order(args, steps, n, ARGS, INPUTS, SIZE)
+    if order == ANY_ORDER and taken_by_team(n, args, dims, steps, record):
+        return
+    if order == ONE_BY_ONE:
+        for i in range(n):
+            tiled(args, i, i + 1, steps)
+        clear_fp_flags()
         return
     contiguous = True
     for j in range(ARGS):
@@ -146,6 +156,7 @@ def specialise(
         "ARGS": args,
         "TILE": TILE_BYTES // size,
         "BLOCK": block,
+        "REDUCIBLE": (inputs, outputs) == (2, 1),  # as NumPy defines ``reduce`` and ``accumulate``
         "element_loop": ElementLoop(
             formula, [dtype] * inputs, [dtype] * outputs, times_gradient=times_gradient
         ).over_operands(),

@@ -35,16 +35,16 @@ ACCOUNTS, LATENESS = 3 * LINE, 3 * LINE + DURATIONS
 """For work of ``2**(i - 1)`` to ``2**i`` nanoseconds: the nanoseconds that the team has saved of late, or cost if negative; and the
 share of calls that were held up."""
 
-TICKET, FINISHED, WAITING, OWNED, ARGS, STEPS, DIMS, RECORD, LEAD, CHUNK = (
+TICKET, FINISHED, WAITING, OWNED, ARGS, STEPS, DIMS, RECORD, LEAD, CHUNK, FP_CONTROL = (
     0,
     LINE,
     LINE + 1,
     2 * LINE,
-    *range(2 * LINE + 1, 2 * LINE + 7),
+    *range(2 * LINE + 1, 2 * LINE + 8),
 )
 """A call that is being shared out: which chunks are left, and for whom (``team.py`` packs it); how many chunks workers have
 finished, and whether the caller sleeps on that; whether it is in use; NumPy's arguments and the record; the elements before the
-first whole chunk, and those of a chunk."""
+first whole chunk, and those of a chunk; and how the caller's processor rounds."""
 
 CALL_FIELDS, CALLS = 3 * LINE, 8
 """So many calls can be shared out at the same time; a further one computes alone."""

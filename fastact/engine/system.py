@@ -12,6 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastact.engine.elementloop import BYTES
 from fastact.engine.intrinsics import I32, I64
 
 ORDER = "seq_cst"
@@ -108,6 +109,51 @@ def pause(typing_context: Any) -> Any:
     return types.void(), codegen
 
 
+ROUNDING_X86, MASKED_X86 = 0xE040, 0x1F80
+"""Of MXCSR: the rounding mode and what becomes of subnormals; and that no exception interrupts the program."""
+ROUNDING_AARCH64 = 0x7CF0007
+"""Of FPCR: the same, and which NaN results; no bit that would make exceptions interrupt."""
+
+
+@intrinsic
+def fp_control(typing_context: Any) -> Any:
+    """How this thread's floating-point unit rounds, and whether it flushes subnormals to zero."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if _machine(context) == "x86_64":
+            slot = cgutils.alloca_once(builder, I32)
+            _access_mxcsr(builder, "st", slot)
+            return builder.zext(builder.and_(builder.load(slot), I32(ROUNDING_X86)), I64)
+        read = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I64, []), "llvm.aarch64.get.fpcr")
+        return builder.and_(builder.call(read, []), I64(ROUNDING_AARCH64))
+
+    return types.intp(), codegen
+
+
+@intrinsic
+def set_fp_control(typing_context: Any, control: Any) -> Any:
+    """Let this thread's floating-point unit do as that of the thread from which ``fp_control`` had the answer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if _machine(context) == "x86_64":
+            slot = cgutils.alloca_once(builder, I32)
+            builder.store(builder.or_(builder.trunc(values[0], I32), I32(MASKED_X86)), slot)
+            _access_mxcsr(builder, "ld", slot)
+        else:
+            kind = ir.FunctionType(ir.VoidType(), [I64])
+            write = cgutils.get_or_insert_function(builder.module, kind, "llvm.aarch64.set.fpcr")
+            builder.call(write, [values[0]])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
+def _access_mxcsr(builder: Any, direction: str, slot: Any) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [BYTES])
+    access = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{direction}mxcsr")
+    builder.call(access, [builder.bitcast(slot, BYTES)])
+
+
 def _futex(context: Any, builder: Any, place: Any, operation: int, value: Any) -> None:
     kind = ir.FunctionType(I64, [I64], var_arg=True)
     call = cgutils.get_or_insert_function(builder.module, kind, "syscall")
@@ -148,17 +194,38 @@ def processor(typing_context: Any) -> Any:
     return types.intp(), codegen
 
 
-def _affinity(name: str, builder: Any, mask: Any) -> None:
+def _affinity(builder: Any, verb: str, task: Any, mask: Any) -> Any:
     kind = ir.FunctionType(I32, [I32, I64, I64.as_pointer()])
-    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [I32(0), I64(8 * MASK_WORDS), mask])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"sched_{verb}affinity")
+    return builder.call(function, [task, I64(8 * MASK_WORDS), mask])
+
+
+def _read_affinity(builder: Any, task: Any, mask: Any) -> None:
+    """Of a machine with more processors than a mask has, a mask of none is read."""
+    failed = builder.icmp_signed("!=", _affinity(builder, "get", task, mask), I32(0))
+    with builder.if_then(failed):
+        for j in range(MASK_WORDS):
+            builder.store(I64(0), builder.gep(mask, [I64(j)]))
 
 
 @intrinsic
-def read_affinity(typing_context: Any, mask: Any) -> Any:
+def read_own_affinity(typing_context: Any, mask: Any) -> Any:
     """Write to ``MASK_WORDS`` integers, a bit each, which processors this thread may use."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _affinity("sched_getaffinity", builder, values[0])
+        _read_affinity(builder, I32(0), values[0])
+        return context.get_dummy_value()
+
+    return types.void(types.CPointer(types.intp)), codegen
+
+
+@intrinsic
+def read_affinity_of_process(typing_context: Any, mask: Any) -> Any:
+    """As ``read_own_affinity``, of the process's first thread: what one asks, or tells, the system about a process."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        own = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I32, []), "getpid")
+        _read_affinity(builder, builder.call(own, []), values[0])
         return context.get_dummy_value()
 
     return types.void(types.CPointer(types.intp)), codegen
@@ -169,7 +236,7 @@ def set_affinity(typing_context: Any, mask: Any) -> Any:
     """Let this thread use just these processors; it is moved at once if it has to be."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _affinity("sched_setaffinity", builder, values[0])
+        _affinity(builder, "set", I32(0), values[0])
         return context.get_dummy_value()
 
     return types.void(types.CPointer(types.intp)), codegen

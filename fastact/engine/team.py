@@ -40,6 +40,7 @@ from fastact.engine.records import (
     DIMS,
     FINISHED,
     FIRST_CALL,
+    FP_CONTROL,
     IDLE,
     KERNEL,
     LEAD,
@@ -57,13 +58,16 @@ from fastact.engine.system import (
     MASK_WORDS,
     add_shared,
     clock,
+    fp_control,
     load_shared,
     pause,
     processor,
-    read_affinity,
+    read_affinity_of_process,
+    read_own_affinity,
     replace_shared,
     ring,
     set_affinity,
+    set_fp_control,
     store_shared,
     wait_while,
 )
@@ -84,7 +88,7 @@ PATIENCE = 50_000
 
 operands = stack_pointers(MAX_OPERANDS)
 dimensions = stack_integers(MAX_DIMS)
-affinity, others = stack_integers(MASK_WORDS), stack_integers(MASK_WORDS)
+own_mask, current_mask, process_mask = (stack_integers(MASK_WORDS) for _ in range(3))
 
 
 @internal
@@ -193,14 +197,13 @@ def serve(args: Any, dims: Any, steps: Any, data: Any) -> None:
 
     The system starts a thread here with one argument, the team, and gets nothing back.
     """
-    team, allowed = as_pointer(as_address(args)), affinity()
-    for j in range(MASK_WORDS):
-        set_integer(allowed, j, 0)  # and so it stays on a machine with more processors than a mask has
-    read_affinity(allowed)
+    team, mask = as_pointer(as_address(args)), own_mask()
+    read_affinity_of_process(mask)
+    set_affinity(mask)  # its maker may have been told to use fewer
     add_shared(team, IDLE, 1)
     since = clock()
     while True:
-        if help_somebody(team, allowed):
+        if help_somebody(team, mask):
             since = clock()
         elif clock() - since < SPIN:
             for _ in range(PAUSES):
@@ -211,12 +214,12 @@ def serve(args: Any, dims: Any, steps: Any, data: Any) -> None:
 
 
 @internal
-def help_somebody(team: Any, allowed: Any) -> Any:
+def help_somebody(team: Any, mask: Any) -> Any:
     """Work for the first call that invites; whether there was one."""
     for number in range(CALLS):
         call = place(team, number)
         if inviting(load_shared(call, TICKET)):
-            make_way(team, allowed)
+            make_way(team, mask)
             if joined(team, call):
                 return True
     return False
@@ -241,6 +244,7 @@ def joined(team: Any, call: Any) -> Any:
             if not member:
                 add_shared(team, IDLE, -1)
                 member, number = True, turn(ticket)
+                set_fp_control(field(call, FP_CONTROL))
             compute(call, back(ticket) - 1)
             add_shared(call, FINISHED, 1)
             if load_shared(call, WAITING) != 0:
@@ -267,23 +271,32 @@ def sleep(team: Any) -> None:
 
 
 @internal
-def make_way(team: Any, allowed: Any) -> None:
+def make_way(team: Any, mask: Any) -> None:
     """Leave the processor of the last caller, and come back on another from now on.
 
     Where all processors have something to do, if only to spin for the next matrix product, the system likes to wake a thread on
-    that of its waker; there it would take turns with the caller whom it should help.
+    that of its waker; there it would take turns with the caller whom it should help. The worker keeps to the processors of its
+    process, and stays where it is if somebody else has given it others: ``mask`` is what it set last.
     """
     here = processor()
-    if here == load_shared(team, CALLED_FROM):
-        rest, left = others(), 0
+    if here != load_shared(team, CALLED_FROM):
+        return
+    current, allowed = current_mask(), process_mask()
+    read_own_affinity(current)
+    read_affinity_of_process(allowed)
+    unchanged, free, rest = True, True, 0
+    for j in range(MASK_WORDS):
+        unchanged = unchanged and current[j] == mask[j]
+        free = free and current[j] == allowed[j]
+        word = allowed[j]
+        if j == here >> 6:
+            word &= ~(1 << (here & 63))
+        set_integer(allowed, j, word)
+        rest |= word
+    if rest != 0 and (unchanged or free):
         for j in range(MASK_WORDS):
-            word = allowed[j]
-            if j == here >> 6:
-                word &= ~(1 << (here & 63))
-            set_integer(rest, j, word)
-            left |= word
-        if left != 0:
-            set_affinity(rest)
+            set_integer(mask, j, allowed[j])
+        set_affinity(mask)
 
 
 # Both.
@@ -298,6 +311,7 @@ def describe(call: Any, args: Any, dims: Any, steps: Any, record: Any, lead: Any
     set_field(call, RECORD, as_address(record))
     set_field(call, LEAD, lead)
     set_field(call, CHUNK, chunk)
+    set_field(call, FP_CONTROL, fp_control())
 
 
 @internal

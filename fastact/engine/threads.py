@@ -19,8 +19,33 @@ MANY = 2**31
 
 _lock = threading.RLock()
 _wanted: int | None = None
+
+
+class _OwnNumber(int):
+    """A number of threads of some contexts' own. It lives as long as one of them does, which may be longer than the block."""
+
+    def __new__(cls, n: int) -> "_OwnNumber":
+        number = super().__new__(cls, min(n, MANY))
+        _count(number, True)
+        return number
+
+    def __del__(self) -> None:
+        _count(self, False)
+
+
+_living: set[int] = set()
 _own: ContextVar[int] = ContextVar("fastact.threads", default=0)
 """What ``threads`` set in this context, 0 outside of it."""
+
+
+def _count(number: _OwnNumber, living: bool) -> None:
+    """Count the numbers that contexts have of their own; the driver asks only if there are any.
+
+    A finaliser may run between any two steps of another call: the count is then too high for a moment, never too low.
+    """
+    with _lock:
+        (_living.add if living else _living.discard)(id(number))
+        records.team[records.OWN] = len(_living)
 
 
 def get_num_threads() -> int:
@@ -38,7 +63,7 @@ def get_num_threads() -> int:
     >>> fa.get_num_threads() >= 1
     True
     """
-    return _own.get() or num_threads_of_all()
+    return int(_own.get()) or num_threads_of_all()
 
 
 def num_threads_of_all() -> int:
@@ -75,7 +100,7 @@ def set_num_threads(n: int) -> None:
     global _wanted
     _check(n)
     if _own.get():
-        _own.set(min(n, MANY))
+        _own.set(_OwnNumber(n))
         return
     with _lock:
         _wanted = n
@@ -104,19 +129,11 @@ def threads(n: int) -> Iterator[None]:
     _check(n)
     before = _own.get()
     _answer_for_own()
-    _count_own(1)
-    _own.set(min(n, MANY))
+    _own.set(_OwnNumber(n))
     try:
         yield
     finally:
         _own.set(before)
-        _count_own(-1)
-
-
-def _count_own(change: int) -> None:
-    """Count the contexts that have a number of threads of their own; the driver asks only if there are any."""
-    with _lock:
-        records.team[records.OWN] += change
 
 
 @cache
@@ -162,9 +179,9 @@ def explanation() -> str:
 
 
 def processors() -> int:
-    """The number of processors that this process may run on."""
+    """The number of processors that this process may run on: its first thread, for the caller's may have been given fewer."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(os.getpid()))
     return os.cpu_count() or 1
 
 

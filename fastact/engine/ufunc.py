@@ -4,6 +4,7 @@ NumPy reads a ufunc's ``functions[]`` and ``data[]`` at every call, and both bel
 compiles the kernel, puts the kernel's address in its own place and runs it.
 """
 
+import contextlib
 import contextvars
 import ctypes
 import threading
@@ -195,7 +196,8 @@ def _start_workers() -> int:
     """A call that wants more workers than there are; it makes do with those that can be had."""
     try:
         context = contextvars.copy_context()  # whose number of threads counts
-        uninterrupted(lambda: context.run(workers.start_workers))
+        with contextlib.suppress(Exception):
+            uninterrupted(lambda: context.run(workers.start_workers))
     except BaseException as error:
         _raise_in_caller(error)
     return 0

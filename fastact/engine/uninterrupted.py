@@ -19,6 +19,8 @@ T = TypeVar("T")
 STACK_BYTES = 2**24
 LONGEST = 60.0
 """Seconds that a fork waits at most: a child that cannot compile is better than none."""
+LOST_AFTER = 0.1
+"""Seconds after which a caller looks whether its worker still exists."""
 
 _lock = threading.RLock()
 _holder = 0
@@ -33,7 +35,8 @@ def uninterrupted(function: Callable[[], T]) -> T:
     _guard_forks()
     if _holder == threading.get_ident() or _importing():
         return _alone(function)
-    finished = threading.Event()
+    working = threading.Lock()  # no Event, whose own lock a fork might catch in the worker's hands
+    working.acquire()
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -43,17 +46,22 @@ def uninterrupted(function: Callable[[], T]) -> T:
         except BaseException as error:
             errors.append(error)
         finally:
-            finished.set()
+            working.release()
 
     try:
         before = threading.stack_size(STACK_BYTES)
         try:
-            threading.Thread(target=work, name="fastact").start()
+            worker = threading.Thread(target=work, name="fastact")
+            worker.start()
         finally:
             threading.stack_size(before)
     except RuntimeError:  # the system has no thread for us, or the interpreter is about to end
         return _alone(function)
-    finished.wait()
+    while not working.acquire(timeout=LOST_AFTER):
+        if not worker.is_alive():
+            break
+    if not results and not errors:  # a signal's handler has forked, and this is the child, without the worker
+        return _alone(function)
     for error in errors:
         raise error
     return results[0]

@@ -63,14 +63,17 @@ def _most() -> int:
 def start_workers() -> None:
     """Make as many workers as the caller's number of threads asks for, or as the system allows.
 
-    The driver calls this, uninterrupted, for a call that wants more than there are.
+    The driver calls this, uninterrupted, for a call that wants more than there are. If some cannot be had, nobody asks again.
     """
-    team, serve = records.team, _code("serve")
-    while team[records.WORKERS] < min(threads.get_num_threads() - 1, team[records.MOST]):
+    team, wanted = records.team, min(threads.get_num_threads() - 1, records.team[records.MOST])
+    team[records.MOST], most = team[records.WORKERS], team[records.MOST]
+    serve = _code("serve")
+    while team[records.WORKERS] < wanted:
         if not _made(serve):
-            team[records.MOST] = team[records.WORKERS]
             return
         team[records.WORKERS] += 1
+        team[records.MOST] = team[records.WORKERS]
+    team[records.MOST] = most
 
 
 def _made(address: int) -> bool:

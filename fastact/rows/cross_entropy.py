@@ -114,6 +114,8 @@ _LONG = RowKernel("cross_entropy.long", _state, entropy.label_gradient)
 def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
     """The same bits with the segments of each row shared out over the threads."""
     logits, weights = request.logits, request.weight
+    if grad is not None:
+        logits, weights = long.apart([logits, weights], grad)
     T, dtype = np.dtype("d" if logits.dtype.char == "d" else "f").type, logits.dtype.name
     results = np.zeros((*logits.shape[:-1], RESULTS))
     for row in np.ndindex(logits.shape[:-1]):

@@ -82,8 +82,7 @@ def _in_parts(kernel: Any, operands: tuple[Any, ...], axis: int, out: Any) -> An
         result = np.empty(kept, operands[0].dtype) if out is None else out
     else:
         result = np.empty_like(operands[0]) if out is None else out
-        if any(np.shares_memory(result, a) and not _same(result, a) for a in operands):
-            moved = [a.copy() for a in moved]
+        moved = apart(moved, np.moveaxis(result, axis, -1))
     places = np.moveaxis(result, axis, -1) if kernel.kind == "map" else result
     for row in np.ndindex(kept):
         rows = [a[row] for a in moved]
@@ -93,6 +92,11 @@ def _in_parts(kernel: Any, operands: tuple[Any, ...], axis: int, out: Any) -> An
         else:
             write(kernel, rows, found, places[row])
     return result if out is not None or result.ndim else result[()]
+
+
+def apart(operands: list[Any], out: Any) -> list[Any]:
+    """The operands, those as copies that may lie under ``out`` elsewhere than at the same places: parts are written one by one."""
+    return [a.copy() if np.may_share_memory(a, out) and not _same(a, out) else a for a in operands]
 
 
 def _same(a: Any, b: Any) -> bool:
