@@ -94,7 +94,13 @@ def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
         measured(team, helpers, args, dims, steps, record)
         add_shared(team, CALLERS, -1)
     else:
-        call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
+        run_alone(args, dims, steps, record)
+
+
+@internal
+def run_alone(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """Compute all elements on this thread."""
+    call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
 
 
 @internal
@@ -110,20 +116,17 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         rate = SMALLEST_WORK * 1000 // field(record, PARALLEL_FROM)
     expected = elements * rate // 1000
     duration = min(bit_length(expected), DURATIONS - 1)
-    account, lateness = ACCOUNTS + duration, LATENESS + duration
-    late = field(team, lateness)
-    start = clock()
     call, lead, chunk, chunks = 0, 0, 0, 1
-    if helpers > 0 and field(team, account) >= 0 and late < MOST_LATE:
+    if helpers > 0 and field(team, ACCOUNTS + duration) >= 0 and field(team, LATENESS + duration) < MOST_LATE:
         lead, chunk = cut(args, dims, steps, record, expected, helpers + 1)
         chunks = max(1, (dims[0] - lead + chunk - 1) // chunk)
         helpers = min(helpers, chunks - 1, MOST_SEATS)
         if helpers > field(team, WORKERS):
             ask(field(team, START))
-            start = clock()
             helpers = min(helpers, field(team, WORKERS))
         if helpers > 0:
             call = claimed(team)
+    start = clock()
     if call != 0:
         shared = as_pointer(call)
         describe(shared, args, dims, steps, record, lead, chunk)
@@ -139,25 +142,38 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
             # The rate was a guess, or that of a first call, which may touch fresh memory: it judges nobody.
             set_field(record, known, max(1, alone * 1000 // max(elements, 1)))
         else:
-            alone = min(alone, expected)
-            balance = field(team, account) + alone - (alone >> FEE) - FIXED_FEE - together
-            if balance < 0:
-                balance -= alone << STAKE
-            set_field(team, account, max(-MOST_DEBT, min(MOST_CREDIT, balance)))
-            share = ONE if together > alone + SLICE else 0
-            set_field(team, lateness, late + (share - late >> NEWEST))
+            judge(team, duration, min(alone, expected), together)
     else:
-        call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
+        run_alone(args, dims, steps, record)
         alone = clock() - start
-        balance = field(team, account)
-        if balance < 0:
-            balance += alone >> INSTALMENT
-            set_field(team, account, balance if balance < 0 else min(MOST_CREDIT, alone << STAKE))
-        set_field(team, lateness, late - (late >> FORGOTTEN))
+        pay_back(team, duration, alone)
         sample = alone * 1000 // max(elements, 1)
         if not guessed:
             sample = rate + (min(sample, 2 * rate) - rate >> CALMER)
         set_field(record, known, max(1, sample))
+
+
+@internal
+def judge(team: Any, duration: Any, alone: Any, together: Any) -> None:
+    """Put on the account what a call that was shared out has saved, or cost, and whether it was late."""
+    account, lateness = ACCOUNTS + duration, LATENESS + duration
+    balance = field(team, account) + alone - (alone >> FEE) - FIXED_FEE - together
+    if balance < 0:
+        balance -= alone << STAKE
+    set_field(team, account, max(-MOST_DEBT, min(MOST_CREDIT, balance)))
+    late, share = field(team, lateness), ONE if together > alone + SLICE else 0
+    set_field(team, lateness, late + (share - late >> NEWEST))
+
+
+@internal
+def pay_back(team: Any, duration: Any, alone: Any) -> None:
+    """Let a call that was made alone pay a part of its time back; with the last of the debt comes the stake of a trial."""
+    account, lateness = ACCOUNTS + duration, LATENESS + duration
+    balance, late = field(team, account), field(team, lateness)
+    if balance < 0:
+        balance += alone >> INSTALMENT
+        set_field(team, account, balance if balance < 0 else min(MOST_CREDIT, alone << STAKE))
+    set_field(team, lateness, late - (late >> FORGOTTEN))
 
 
 @internal

@@ -63,7 +63,9 @@ _allocate.restype, _allocate.argtypes = ctypes.c_void_p, [ctypes.c_size_t, ctype
 def _lasting(fields: int) -> Record:
     """Zeros on cache lines of their own, which outlive the interpreter."""
     line_bytes = 8 * LINE
-    address = _allocate(fields + LINE, 8) or 0
+    address = _allocate(fields + LINE, 8)
+    if address is None:
+        raise MemoryError
     return (ctypes.c_int64 * fields).from_address((address + line_bytes - 1) // line_bytes * line_bytes)
 
 
