@@ -26,6 +26,7 @@ from fastact.engine.records import (
     PARALLEL_FROM,
     RATES,
     SERIAL,
+    SERVED,
     SIZES,
     SMALLEST_WORK,
     START,
@@ -37,6 +38,7 @@ from fastact.engine.system import add_shared, bit_length, clock
 from fastact.engine.team import (
     MOST_CHUNKS,
     MOST_SEATS,
+    SPIN,
     await_workers,
     claimed,
     compute_from_front,
@@ -60,8 +62,8 @@ STAKE = 1
 find them awake."""
 
 FEE, FIXED_FEE = 3, 5_000
-"""A call that is shared out must save more than 1 / 2**3 of its time and so many nanoseconds: its workers, who look for more to do
-before they sleep, may stand in the way of BLAS's, or of others."""
+"""A call that is shared out must save more than 1 / 2**3 of its time, and so many nanoseconds if it does not follow the last one at
+once: workers, who look for more to do before they sleep, may have stood in the way of BLAS's, or of others, in between."""
 
 MOST_CREDIT, MOST_DEBT = 10_000_000, 4_000_000
 """Nanoseconds that an account holds at most, so that it follows a change soon, and is overdrawn at most: after half a second of
@@ -136,13 +138,15 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         end = clock()
         await_workers(shared, chunks - own)
         leave(shared)
-        together = clock() - start
+        last, now = field(team, SERVED), clock()
+        set_field(team, SERVED, now)
+        together, fee = now - start, FIXED_FEE if start - last > SPIN else 0
         alone = (end - begin) * chunks // own if own > 0 else expected
         if guessed or 2 * alone < expected:
             # The rate was a guess, or that of a first call, which may touch fresh memory: it judges nobody.
             set_field(record, known, max(1, alone * 1000 // max(elements, 1)))
         else:
-            judge(team, duration, min(alone, expected), together)
+            judge(team, duration, min(alone, expected), together, fee)
     else:
         run_alone(args, dims, steps, record)
         alone = clock() - start
@@ -154,10 +158,10 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
 
 
 @internal
-def judge(team: Any, duration: Any, alone: Any, together: Any) -> None:
+def judge(team: Any, duration: Any, alone: Any, together: Any, fee: Any) -> None:
     """Put on the account what a call that was shared out has saved, or cost, and whether it was late."""
     account, lateness = ACCOUNTS + duration, LATENESS + duration
-    balance = field(team, account) + alone - (alone >> FEE) - FIXED_FEE - together
+    balance = field(team, account) + alone - (alone >> FEE) - fee - together
     if balance < 0:
         balance -= alone << STAKE
     set_field(team, account, max(-MOST_DEBT, min(MOST_CREDIT, balance)))

@@ -26,9 +26,9 @@ THREADS, OWN, ASK_OWN, START, WORKERS, MOST = range(6)
 """The team's state: the number of threads that callers get; how many contexts have a number of their own, and the function that
 returns the caller's; the function that starts workers; how many there are, and how many there can be."""
 
-CALLERS, BELL, SLEEPERS, IDLE, CALLED_FROM = LINE, 2 * LINE, 2 * LINE + 1, 2 * LINE + 2, 2 * LINE + 3
-"""How many callers are in the driver; what workers sleep on; how many sleep, or are about to; how many look for work; and the
-processor of the last caller."""
+CALLERS, SERVED, BELL, SLEEPERS, IDLE, CALLED_FROM = (LINE, LINE + 1, *range(2 * LINE, 2 * LINE + 4))
+"""How many callers are in the driver, and when the last call that was shared out ended; what workers sleep on; how many sleep, or
+are about to; how many look for work; and the processor of the last caller."""
 
 DURATIONS = 5 * LINE
 ACCOUNTS, LATENESS = 3 * LINE, 3 * LINE + DURATIONS
