@@ -38,7 +38,6 @@ from fastact.engine.system import add_shared, bit_length, clock
 from fastact.engine.team import (
     MOST_CHUNKS,
     MOST_SEATS,
-    SPIN,
     await_workers,
     claimed,
     compute_from_front,
@@ -61,9 +60,10 @@ STAKE = 1
 """What a trial may lose before it ends, in calls made alone: 2**1. The first of its calls has to wake the workers, the next may
 find them awake."""
 
-FEE, FIXED_FEE = 3, 5_000
-"""A call that is shared out must save more than 1 / 2**3 of its time, and so many nanoseconds if it does not follow the last one at
-once: workers, who look for more to do before they sleep, may have stood in the way of BLAS's, or of others, in between."""
+FEE, FIXED_FEE, AT_ONCE = 3, 5_000, 2_000
+"""A call that is shared out must save more than 1 / 2**3 of its time; and so many nanoseconds, unless it begins so soon after the
+last one that nothing was computed in between: else workers, who look for more to do before they sleep, may have stood in the way of
+BLAS's, and what they had written had to come from their processors' caches."""
 
 MOST_CREDIT, MOST_DEBT = 10_000_000, 4_000_000
 """Nanoseconds that an account holds at most, so that it follows a change soon, and is overdrawn at most: after half a second of
@@ -140,7 +140,7 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         leave(shared)
         last, now = field(team, SERVED), clock()
         set_field(team, SERVED, now)
-        together, fee = now - start, FIXED_FEE if start - last > SPIN else 0
+        together, fee = now - start, FIXED_FEE if start - last > AT_ONCE else 0
         alone = (end - begin) * chunks // own if own > 0 else expected
         if guessed or 2 * alone < expected:
             # The rate was a guess, or that of a first call, which may touch fresh memory: it judges nobody.
