@@ -16,6 +16,7 @@ from fastact import gates as _gates
 from fastact.custom import elementwise
 from fastact.engine.threads import get_num_threads, set_num_threads, threads
 from fastact.engine.ufunc import CompilationError
+from fastact.engine.uninterrupted import first_import as _first_import
 from fastact.functions import FUNCTIONS as _FUNCTIONS
 from fastact.functions import function as _other_function
 from fastact.registry import OPS as ops
@@ -45,17 +46,20 @@ del _activations, _gates
 
 def __getattr__(name: str) -> Any:
     """Build an op's function, or import another one, when it is first asked for (PEP 562)."""
+    try:
+        globals()[name] = _first_import(lambda: _found(name))
+    except KeyError:
+        raise AttributeError(f"module 'fastact' has no attribute {name!r}") from None
+    return globals()[name]
+
+
+def _found(name: str) -> Any:
+    """Find or build a public function; ``KeyError`` if there is none."""
     if name in _ROWS:
         from fastact.rows import ROW_OPS
 
-        globals()[name] = ROW_OPS[name].function
-        return globals()[name]
-    try:
-        function = _other_function(name) if name in _FUNCTIONS else _public_function(name)
-    except KeyError:
-        raise AttributeError(f"module 'fastact' has no attribute {name!r}") from None
-    globals()[name] = function
-    return function
+        return ROW_OPS[name].function
+    return _other_function(name) if name in _FUNCTIONS else _public_function(name)
 
 
 def __dir__() -> list[str]:

@@ -176,6 +176,8 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     else:
         _require_shape("out", out, shape)
         result = out
+    if not np.can_cast(which.dtype, np.int32):
+        which = np.where((which >= 0) & (which < pieces), which, -1)
     grad, which = np.broadcast_to(grad, which.shape), which.astype(np.int32, copy=False)
     operands, rows = _arranged((result, grad, which), position, pieces)
     _ufunc(min(pieces, MOST_PIECES + 1), True, True, rows)(*operands[1:], operands[0])
@@ -183,6 +185,8 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
 
 
 def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, ...]) -> Any:
+    if isinstance(given, np.ma.MaskedArray):
+        return _largest_unmasked(given, num_pieces, axis, index, outs)
     x = np.asarray(given)
     position = normalize_axis_index(axis, x.ndim)
     pieces = _pieces(num_pieces)
@@ -201,6 +205,25 @@ def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[An
     results = results if index else (results,)
     pairs = zip(results, outs, strict=True)
     finished = tuple(like(given, result.reshape(shape)) if out is None else out for result, out in pairs)
+    return finished if index else finished[0]
+
+
+def _largest_unmasked(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, ...]) -> Any:
+    """The largest of those pieces that are not masked; masked where all are."""
+    data = given.data.astype(np.result_type(given.dtype, np.float16), copy=False)
+    filled = np.where(np.ma.getmaskarray(given), data.dtype.type(-np.inf), data)
+    plain = tuple(None if out is None else np.ma.getdata(out) for out in outs)
+    results = _largest(filled, num_pieces, axis, index, plain)
+    results = results if index else (results,)
+    position = normalize_axis_index(axis, given.ndim)
+    shape = results[0].shape
+    mask = (
+        np.ma.getmaskarray(given).reshape(*shape[: position + 1], num_pieces, *shape[position + 1 :]).all(position + 1)
+    )
+    finished = tuple(np.ma.array(r, mask=mask) if out is None else out for r, out in zip(results, outs, strict=True))
+    for out in outs:
+        if isinstance(out, np.ma.MaskedArray):
+            out.mask = mask
     return finished if index else finished[0]
 
 

@@ -209,7 +209,7 @@ def with_parameters(
     names = ("x",) if leading == 1 else ("grad", "x")
     defaults = tuple(p.default for p in parameters.values() if p.default is not p.empty)
     template = _PARAMETER_TEMPLATES[leading, len(parameters)]
-    scope = {"ufunc": ufunc, "check": check}
+    scope = {"ufunc": ufunc, "check": check, "weak": weak}
     if at_defaults is not None:
         scope |= {"at_defaults": at_defaults, **dict(zip(("DEFAULT_P", "DEFAULT_Q"), defaults, strict=False))}
     return clone(template, scope, (*names, *parameters), (*defaults, None))
@@ -239,12 +239,17 @@ def _constant_p_q(x: Any) -> Any:
     return formula(x, T(p), T(q))
 
 
+def weak(parameter: Any) -> Any:
+    """A parameter as it takes part in NumPy's promotion: one of NumPy's real scalars as Python's, which never widens arrays."""
+    return float(parameter) if isinstance(parameter, np.floating | np.integer) else parameter
+
+
 def _x_p(x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
     if p is DEFAULT_P and type(x) is np.ndarray and x.dtype.char in FLOATS:
         return at_defaults(x, out, **ufunc_arguments)
     if check is not None:
         check(p)
-    return ufunc(x, p, out, **ufunc_arguments)
+    return ufunc(x, weak(p), out, **ufunc_arguments)
 
 
 def _x_p_q(x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
@@ -252,7 +257,7 @@ def _x_p_q(x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> A
         return at_defaults(x, out, **ufunc_arguments)
     if check is not None:
         check(p, q)
-    return ufunc(x, p, q, out, **ufunc_arguments)
+    return ufunc(x, weak(p), weak(q), out, **ufunc_arguments)
 
 
 def _grad_x_p(grad: Any, x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
@@ -260,7 +265,7 @@ def _grad_x_p(grad: Any, x: Any, p: Any, out: Any = None, **ufunc_arguments: Any
         return at_defaults(grad, x, out, **ufunc_arguments)
     if check is not None:
         check(p)
-    return ufunc(grad, x, p, out, **ufunc_arguments)
+    return ufunc(grad, x, weak(p), out, **ufunc_arguments)
 
 
 def _grad_x_p_q(grad: Any, x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
@@ -268,7 +273,7 @@ def _grad_x_p_q(grad: Any, x: Any, p: Any, q: Any, out: Any = None, **ufunc_argu
         return at_defaults(grad, x, out, **ufunc_arguments)
     if check is not None:
         check(p, q)
-    return ufunc(grad, x, p, q, out, **ufunc_arguments)
+    return ufunc(grad, x, weak(p), weak(q), out, **ufunc_arguments)
 
 
 _PARAMETER_TEMPLATES = {(1, 1): _x_p, (1, 2): _x_p_q, (2, 1): _grad_x_p, (2, 2): _grad_x_p_q}

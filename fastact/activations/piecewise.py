@@ -134,7 +134,11 @@ def _sum_to(grad: Any, shape: tuple[int, ...], out: Any) -> Any:
     axes = (*range(added), *stretched)
     if not axes:
         return grad
-    total = grad.sum(axis=axes, keepdims=True).reshape(shape)
+    if not isinstance(grad, np.ma.MaskedArray):  # which leaves masked elements out
+        grad = np.asarray(grad)
+    total = grad.sum(axis=axes, keepdims=True, dtype=np.float64).reshape(shape)
+    with np.errstate(over="ignore"):  # a sum that is too large for its dtype is infinite
+        total = total.astype(grad.dtype)
     if out is None:
         return total[()]
     np.copyto(out, total, casting="same_kind")

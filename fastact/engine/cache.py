@@ -13,10 +13,10 @@ import stat
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MAGIC = b"fastact kernel 1\n"
 OFF = "off"
@@ -26,6 +26,12 @@ MOST_VERSIONS, MOST_SALTED, MOST_UNFINISHED = 4, 500, 100
 """How many versions are kept, how many kernels of users' own ops in each, and how many files of processes that were killed."""
 MAKE_NO_KERNEL = ("bench", "cli")
 """Folders of this package that call kernels and are part of none: an edit there need not compile everything anew."""
+
+
+NUMBA_FILE = ".numba_config.yaml"
+"""Where Numba looks for its settings, in the current folder."""
+HARMLESS_SETTINGS = {"NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
+"""Settings of Numba that no kernel depends on."""
 
 
 def cached(name: str, build: Callable[[], bytes], salt: bytes = b"") -> bytes:
@@ -166,14 +172,43 @@ def digest() -> str:
 
     from fastact.engine import compiler
 
-    total = hashlib.sha256(repr((version("numba"), version("llvmlite"), sys.version_info[:2], compiler.cpu())).encode())
-    package = Path(__file__).parent.parent
-    for source in sorted(package.rglob("*.py")):
-        name = source.relative_to(package)
-        if name.parts[0] not in MAKE_NO_KERNEL:
-            total.update(str(name).encode())
-            total.update(source.read_bytes())
+    fastact = getattr(sys.modules["fastact"], "__version__", "")
+    known = (fastact, version("numba"), version("llvmlite"), sys.version_info[:2], compiler.cpu(), _numba_settings())
+    total = hashlib.sha256(repr(known).encode())
+    for name, contents in sorted(_sources(_package())):
+        total.update(name.encode())
+        total.update(contents)
     return total.hexdigest()[:24]
+
+
+def _package() -> Any:
+    """The folder of this package, on disk or in a zip file."""
+    folder = Path(__file__).parent.parent
+    if folder.is_dir():
+        return folder
+    from importlib import resources
+
+    return resources.files("fastact")
+
+
+def _sources(folder: Any, within: str = "") -> Iterator[tuple[str, bytes]]:
+    """The sources below a folder, or the byte code that is shipped in place of them; nothing of a frozen program."""
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            name = f"{within}{entry.name}"
+            if entry.is_file() and entry.name.endswith((".py", ".pyc")):
+                yield name, entry.read_bytes()
+            elif entry.is_dir() and name not in MAKE_NO_KERNEL and entry.name != "__pycache__":
+                yield from _sources(entry, f"{name}/")
+
+
+def _numba_settings() -> list[Any]:
+    """What a user has set of Numba, in the environment or in a file, and that may change machine code."""
+    names = sorted(name for name in os.environ if name.startswith("NUMBA_") and name not in HARMLESS_SETTINGS)
+    settings: list[Any] = [(name, os.environ[name]) for name in names if os.environ[name]]
+    with contextlib.suppress(OSError):
+        settings.append(Path(NUMBA_FILE).read_bytes())
+    return settings
 
 
 class Usage(NamedTuple):

@@ -280,7 +280,7 @@ LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", 
 
 @intrinsic
 def load_label(typing_context: Any, place: Any, kind: Any) -> Any:
-    """An integer of one of ``LABEL_DTYPES`` as a signed 64-bit one; those too large for that come out negative."""
+    """An integer of one of ``LABEL_DTYPES`` as a signed 64-bit one; those too large for that come out as the smallest."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         place, kind = values
@@ -296,6 +296,9 @@ def load_label(typing_context: Any, place: Any, kind: Any) -> Any:
             value = builder.load(builder.bitcast(place, integer.as_pointer()))
             if integer.width < 64:
                 value = (builder.sext if dtype.startswith("int") else builder.zext)(value, I64)
+            elif dtype == "uint64":
+                too_large = builder.icmp_signed("<", value, I64(0))
+                value = builder.select(too_large, I64(-(2**63)), value)
             arms.append((value, arm))
             builder.branch(done)
         builder.position_at_end(other)

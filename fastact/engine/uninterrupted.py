@@ -23,6 +23,7 @@ LOST_AFTER = 0.1
 """Seconds after which a caller looks whether its worker still exists."""
 
 _lock = threading.RLock()
+_imports = threading.RLock()
 _holder = 0
 """The thread that works, by ``threading.get_ident()``."""
 
@@ -32,7 +33,8 @@ def uninterrupted(function: Callable[[], T]) -> T:
 
     A caller that is interrupted meanwhile goes on with its exception at once, and the call is finished behind its back.
     """
-    _guard_forks()
+    with _lock:
+        _guard_forks_before_logging()
     if _holder == threading.get_ident() or _importing():
         return _alone(function)
     working = threading.Lock()  # no Event, whose own lock a fork might catch in the worker's hands
@@ -67,6 +69,12 @@ def uninterrupted(function: Callable[[], T]) -> T:
     return results[0]
 
 
+def first_import(function: Callable[[], T]) -> T:
+    """Call a function that imports modules; no fork of another thread happens meanwhile, whose child could never import them."""
+    with _imports:
+        return function()
+
+
 def _alone(function: Callable[[], T]) -> T:
     global _holder
     with _lock:
@@ -87,28 +95,38 @@ def _importing() -> bool:
     return False
 
 
-@cache
 def _guard_forks() -> None:
-    """Let forks of other threads wait until the work is done.
+    """Let forks of other threads wait until the work is done, first when this module is imported.
 
-    Hooks before a fork run in the reverse order of registration. Those of ``logging``, which Numba writes to, take its locks, so
-    they must come after ours, and be registered before.
+    Hooks before a fork run in the reverse order of registration. Those of ``logging``, which Numba writes to, take its locks:
+    before the first work ours are registered once more, so as to come before them. (To import ``logging`` takes long, and forks
+    have to wait for that as well: the child could never import it again.)
     """
-    import logging  # noqa: F401
-
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_wait, after_in_parent=_release, after_in_child=_renew)
 
 
+@cache
+def _guard_forks_before_logging() -> None:
+    import logging  # noqa: F401
+
+    _guard_forks()
+
+
 def _wait() -> None:
     _lock.acquire(timeout=LONGEST)
+    _imports.acquire(timeout=LONGEST)
 
 
 def _release() -> None:
-    with contextlib.suppress(RuntimeError):  # the forking thread had not got the lock
-        _lock.release()
+    for lock in (_imports, _lock):
+        with contextlib.suppress(RuntimeError):  # the forking thread had not got the lock
+            lock.release()
 
 
 def _renew() -> None:
-    global _lock, _holder
-    _lock, _holder = threading.RLock(), 0
+    global _lock, _imports, _holder
+    _lock, _imports, _holder = threading.RLock(), threading.RLock(), 0
+
+
+_guard_forks()

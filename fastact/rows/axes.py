@@ -1,12 +1,13 @@
 """The ``axis`` argument of functions over rows: an integer, a tuple, or None for all."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from fastact.containers import is_container, like
+from fastact.containers import like
 
 Axis = int | tuple[int, ...] | None
 
@@ -18,17 +19,17 @@ def over_axes(
 
     NumPy itself takes one axis. Several are moved to the end and made one, which copies them unless they lie so already.
     """
-    if any(map(is_container, operands)):
-        result = over_axes(gufunc, tuple(map(np.asarray, operands)), axis, out, arguments)
-        return like(next(filter(is_container, operands)), result)
     arrays = np.broadcast_arrays(*operands, subok=True)
     shape, ndim = arrays[0].shape, arrays[0].ndim
-    axes = normalize_axis_tuple(range(ndim) if axis is None else axis, ndim, "axis")
+    axes = _normalised(axis, ndim)
     last = tuple(range(ndim - len(axes), ndim))
     moved = [np.moveaxis(array, axes, last) for array in arrays]
     kept = moved[0].shape[: ndim - len(axes)]
-    result = gufunc(*(array.reshape(*kept, -1) for array in moved), **arguments)
+    together = math.prod(moved[0].shape[ndim - len(axes) :])
+    result = gufunc(*(array.reshape(*kept, together) for array in moved), **arguments)
     result = np.moveaxis(result.reshape(moved[0].shape), last, axes)
+    if not ndim:
+        result = result[()]
     return like(operands[0], result) if out is None else _written(result, out, shape)
 
 
@@ -37,13 +38,26 @@ def reduce_axes(
 ) -> Any:
     """Call a gufunc ``(n)->()`` over several axes as if they were one."""
     given, x = x, np.asanyarray(x)
-    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim, "axis")
+    axes = _normalised(axis, x.ndim)
     kept = [k for k in range(x.ndim) if k not in axes]
     moved = x.transpose(*kept, *axes)
-    result = gufunc(moved.reshape(*(x.shape[k] for k in kept), -1), **arguments)
+    together = math.prod(x.shape[k] for k in axes)
+    result = gufunc(moved.reshape(*(x.shape[k] for k in kept), together), **arguments)
     if keepdims:
         result = np.expand_dims(result, axes)
     return like(given, result) if out is None else _written(result, out, np.shape(result))
+
+
+def is_scalar(x: Any) -> bool:
+    """Whether ``x`` has no axis, in a form that takes no conversion to see."""
+    return isinstance(x, int | float) or getattr(x, "ndim", None) == 0
+
+
+def _normalised(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """The axes counted from the front; a scalar has an only one where NumPy's reductions say so."""
+    if ndim == 0 and axis in (0, -1):
+        return ()
+    return normalize_axis_tuple(range(ndim) if axis is None else axis, ndim, "axis")
 
 
 def _written(result: Any, out: Any, shape: tuple[int, ...]) -> Any:

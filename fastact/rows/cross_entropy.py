@@ -1,6 +1,7 @@
 """Cross-entropy, with its gradient in the same pass: what the functions promise, and how their arguments reach the kernels."""
 
 import math
+import operator
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
 from fastact.rows import long, reference
+from fastact.rows.calls import without_masked
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
 from fastact.scalar import scalar
@@ -66,6 +68,8 @@ class Request(NamedTuple):
     reduction: str
     ignore_index: int
     weight: Any
+    weighted: bool = False
+    """Whether the caller gave weights; else all are 1."""
     softcap: float = 0.0
     z_loss: float = 0.0
     label: bool = True
@@ -95,6 +99,14 @@ class Request(NamedTuple):
 
 def compute(request: Request, scale: float, argmax: bool, grad: Any = None) -> Any:
     """The rows' results; a gradient, multiplied by ``scale``, is written to ``grad``."""
+    if request.dense is not None and request.dense.dtype != request.logits.dtype:
+        logits = request.logits.astype(request.dense.dtype)  # halves, computed as single floats in any case
+        wide = None if grad is None else np.empty_like(logits)
+        results = compute(request._replace(logits=logits), scale, argmax, wide)
+        if grad is not None:
+            with np.errstate(all="ignore"):
+                grad[...] = wide
+        return results
     if request.is_long():
         return _compute_long(request, scale, argmax, grad)
     operands = request.operands(scale, argmax)
@@ -164,6 +176,9 @@ def checked(
     axis: int,
 ) -> Request:
     """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
+    ignore_index = _checked_index(ignore_index)
+    if isinstance(logits, np.ma.MaskedArray) or isinstance(target, np.ma.MaskedArray):
+        logits, target = _without_masked(logits, target, ignore_index, axis)
     logits, target = np.asarray(logits), np.asarray(target)
     if logits.dtype.char not in "efd":
         if logits.dtype.kind not in "iub":
@@ -178,30 +193,74 @@ def checked(
         logits = np.moveaxis(logits, axis, -1)
     shape = logits.shape
     weights = _checked_weight(weight, shape[-1], np.float64 if logits.dtype.char == "d" else np.float32)
-    request = Request(logits, target, shape[-1], axis, reduction, ignore_index, weights)
+    request = Request(logits, target, shape[-1], axis, reduction, ignore_index, weights, weight is not None)
     if target.dtype.kind not in "iu":
-        request = _with_probabilities(request, weight is not None)
+        request = _with_probabilities(request)
     elif target.shape != shape[:-1]:
-        raise ValueError(f"target of class indices must have shape {shape[:-1]} for these logits, got {target.shape}")
+        raise ValueError(
+            f"target of class indices must have shape {shape[:-1]} for these logits, got {target.shape}"
+            + _meant(target, shape, axis)
+        )
     if label_smoothing != 0 or z_loss != 0 or softcap is not None:
         request = _with_options(request, label_smoothing, z_loss, softcap)
     return request
 
 
-def _with_probabilities(request: Request, weighted: bool) -> Request:
+def _without_masked(logits: Any, target: Any, ignore_index: int, axis: int) -> tuple[Any, Any]:
+    """Logits in which masked classes have no share, and a target that ignores rows with a masked label."""
+    logits, target = np.ma.asarray(logits), np.ma.asarray(target)
+    masked = np.ma.getmaskarray(target)
+    if target.dtype.kind not in "iu":
+        return without_masked(logits, logits.mask, -math.inf), without_masked(target, masked, 0.0)
+    position = normalize_axis_index(axis, logits.ndim)
+    if logits.mask is not np.ma.nomask and target.shape == logits.shape[:position] + logits.shape[position + 1 :]:
+        labels = np.expand_dims(target.data.clip(0, max(0, logits.shape[position] - 1)).astype(np.intp), position)
+        masked = masked | np.take_along_axis(logits.mask, labels, position).squeeze(position)
+    return without_masked(logits, logits.mask, -math.inf), np.where(masked, ignore_index, target.data)
+
+
+def _checked_index(ignore_index: Any) -> int:
+    try:
+        index = operator.index(ignore_index)
+    except TypeError:
+        raise TypeError(f"ignore_index must be an integer, got {ignore_index!r}") from None
+    if not -(2**63) <= index < 2**63:
+        raise ValueError(f"ignore_index must fit into 64 bits, got {index}")
+    return index
+
+
+def _meant(target: Any, shape: tuple[int, ...], axis: int) -> str:
+    """What a target of the wrong shape or dtype seems to be, and how to convert it; empty if nobody knows."""
+    if target.shape == (*shape[:-1], 1):
+        return "; drop its last axis: target[..., 0]"
+    if target.shape == np.moveaxis(np.broadcast_to(np.int8(0), shape), -1, axis).shape and target.dtype.kind in "iub":
+        return f"; one-hot rows are given as class indices, target.argmax(axis={axis}), or as floats"
+    if target.dtype.kind == "f" and target.shape == shape[:-1] and np.array_equal(target, np.round(target)):
+        return "; class indices are given as integers: target.astype(int)"
+    return ""
+
+
+def _with_probabilities(request: Request) -> Request:
     """The request for a target of probabilities."""
     logits, target, axis = request.logits, request.target, request.axis
     if target.dtype.char not in "efd":
-        raise TypeError(f"target must hold integers (class indices) or floats (probabilities), got {target.dtype}")
+        raise TypeError(
+            f"target must hold integers (class indices) or floats (probabilities), got {target.dtype}"
+            + _meant(target, logits.shape, axis)
+        )
     shape = np.moveaxis(logits, -1, axis).shape
     if target.shape != shape:
-        raise ValueError(f"target of class probabilities must have shape {shape} for these logits, got {target.shape}")
+        raise ValueError(
+            f"target of class probabilities must have shape {shape} for these logits, got {target.shape}"
+            + _meant(target, logits.shape, axis)
+        )
     if request.ignore_index >= 0:
         raise ValueError(f"ignore_index must be negative where the target is probabilities, got {request.ignore_index}")
     dense = np.moveaxis(target, axis, -1)
-    if weighted:
+    if request.weighted:
         dense = dense * request.weight
-    return request._replace(label=False, keep=0.0, dense=dense.astype(logits.dtype, copy=False), slope=1.0)
+    dense = dense.astype(_dense_dtype(logits, dense), copy=False)
+    return request._replace(label=False, keep=0.0, dense=dense, slope=1.0)
 
 
 def _with_options(request: Request, label_smoothing: float, z_loss: float, softcap: float | None) -> Request:
@@ -217,12 +276,17 @@ def _with_options(request: Request, label_smoothing: float, z_loss: float, softc
     if not label_smoothing:
         return request
     if request.label:
-        weights = np.ascontiguousarray(request.weight, dtype=request.logits.dtype)
-        return request._replace(keep=keep, dense=weights, slope=spread)
-    if request.weight.strides == (0,):
+        dtype = _dense_dtype(request.logits, request.weight) if request.weighted else request.logits.dtype
+        return request._replace(keep=keep, dense=np.ascontiguousarray(request.weight, dtype), slope=spread)
+    if not request.weighted:
         return request._replace(slope=keep, offset=spread)
     dense = request.dense * keep + spread * request.weight
-    return request._replace(dense=dense.astype(request.logits.dtype, copy=False))
+    return request._replace(dense=dense.astype(_dense_dtype(request.logits, dense), copy=False))
+
+
+def _dense_dtype(logits: Any, dense: Any) -> Any:
+    """What a dense operand is given to a kernel in: the logits' dtype, but at least single floats unless it holds halves."""
+    return logits.dtype if dense.dtype == np.float16 else np.result_type(logits.dtype, np.float32)
 
 
 def _checked_weight(weight: Any, classes: int, dtype: Any) -> Any:
@@ -258,7 +322,7 @@ def reduced(reduction: str, results: Any, dtype: Any, empty: float) -> Any:
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
     if reduction == "none":
-        return results[..., LOSS].astype(dtype)[()]
+        return narrowed(results[..., LOSS], dtype)[()]
     if results.size == RESULTS:
         total, weight = results.item(LOSS), results.item(WEIGHT)
     else:
@@ -266,7 +330,13 @@ def reduced(reduction: str, results: Any, dtype: Any, empty: float) -> Any:
         total, weight = float(np.add.reduce(rows[:, LOSS])), float(np.add.reduce(rows[:, WEIGHT]))
     if reduction == "mean":
         total = empty if weight == total == 0 else total / weight if weight else total * math.inf
-    return dtype.type(total)
+    return narrowed(np.float64(total), dtype)
+
+
+def narrowed(values: Any, dtype: Any) -> Any:
+    """Values in another dtype, without a warning: what is too large for it is infinite."""
+    with np.errstate(all="ignore"):
+        return values.astype(dtype, copy=False)
 
 
 @documented
@@ -425,10 +495,12 @@ def cross_entropy_with_grad(
     results = compute(request, gradient_scale(request), return_argmax, grad)
     extras = []
     if return_lse:
-        extras.append(results[..., LSE].astype(request.logits.dtype)[()])
+        extras.append(narrowed(results[..., LSE], request.logits.dtype)[()])
     if return_argmax:
         extras.append(results[..., ARGMAX].astype(np.intp)[()])
     whole = like(logits, np.moveaxis(grad, -1, request.axis)) if out is None else out
+    if isinstance(logits, np.ma.MaskedArray) and out is None:
+        whole = np.ma.array(whole, mask=logits.mask)
     return reduced(reduction, results, request.logits.dtype, empty), whole, *extras
 
 
@@ -457,7 +529,7 @@ def gradient_scale(request: Request) -> float:
         total = float(math.prod(request.logits.shape[:-1]))
     else:
         counted = request.target != request.ignore_index
-        if request.weight.strides == (0,):
+        if not request.weighted:
             total = float(np.count_nonzero(counted))
         else:
             total = float(np.sum(request.weight[request.target[counted]], dtype=np.float64))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastact.rows import reference
-from fastact.rows.cross_entropy import RESULTS, Request, check_labels, checked, gradient_scale, reduced
+from fastact.rows.cross_entropy import RESULTS, Request, check_labels, checked, gradient_scale, narrowed, reduced
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
 
@@ -25,6 +25,8 @@ class _Layer(NamedTuple):
     bias: Any
     request: Request
     """That of cross-entropy for all rows, with logits that take no memory."""
+    counted: Any
+    """Which rows these are of all: those whose label is not ignored."""
 
     def blocks(self) -> Iterator[tuple[slice, Request]]:
         """The rows of each block, and the request for it, whose logits are in the buffer that all blocks share."""
@@ -71,12 +73,16 @@ def _layer(
         if bias.shape != weight.shape[:1]:
             raise ValueError(f"bias must have shape {weight.shape[:1]}, got {bias.shape}")
         bias = bias.astype(dtype, copy=False)
-    hidden = hidden.astype(dtype, copy=False).reshape(-1, hidden.shape[-1])
+    hidden, target = hidden.reshape(-1, hidden.shape[-1]), target.reshape(-1)
     nothing = np.broadcast_to(np.zeros((), dtype), (target.size, weight.shape[0]))
     options = (ignore_index, label_smoothing, z_loss, softcap, reduction)
-    request = checked(nothing, target.reshape(-1), class_weight, *options, axis=-1)
+    request = checked(nothing, target, class_weight, *options, axis=-1)
     check_labels(request)
-    return _Layer(hidden, weight.astype(dtype, copy=False), bias, request)
+    counted = np.flatnonzero(target != request.ignore_index)
+    if counted.size < target.size:
+        hidden = hidden[counted]
+        request = request._replace(logits=nothing[: counted.size], target=target[counted])
+    return _Layer(hidden.astype(dtype, copy=False), weight.astype(dtype, copy=False), bias, request, counted)
 
 
 @documented
@@ -130,12 +136,21 @@ def linear_cross_entropy(
     results = np.empty((layer.hidden.shape[0], RESULTS))
     for block, request in layer.blocks():
         request.gufunc(False)(*request.operands(1.0, False), out=results[block])
-    return _loss(layer.request, results, target, np.result_type(hidden, weight), empty)
+    return _loss(layer, results, np.shape(target), np.result_type(hidden, weight), empty)
 
 
-def _loss(request: Request, results: Any, target: Any, dtype: Any, empty: float) -> Any:
-    loss = reduced(request.reduction, results, dtype, empty)
-    return loss.reshape(np.shape(target))[()] if request.reduction == "none" else loss
+def _loss(layer: _Layer, results: Any, shape: tuple[int, ...], dtype: Any, empty: float) -> Any:
+    loss = reduced(layer.request.reduction, results, dtype, empty)
+    return _among_all(layer, loss, shape)[()] if layer.request.reduction == "none" else loss
+
+
+def _among_all(layer: _Layer, rows: Any, shape: tuple[int, ...]) -> Any:
+    """Something of each row that counts, and zeros for the others."""
+    if layer.counted.size < math.prod(shape):
+        every = np.zeros((math.prod(shape), *rows.shape[1:]), rows.dtype)
+        every[layer.counted] = rows
+        rows = every
+    return rows.reshape(*shape, *rows.shape[1:])
 
 
 @documented
@@ -207,9 +222,10 @@ def linear_cross_entropy_with_grad(
     if not results.size:
         grad_weight[...] = 0
     dtype = np.result_type(hidden, weight)
-    loss = _loss(layer.request, results, target, dtype, empty)
-    gradients = [grad_hidden.reshape(np.shape(hidden)), grad_weight, *([] if grad_bias is None else [grad_bias])]
-    return loss, *(gradient.astype(dtype, copy=False) for gradient in gradients)
+    shape = np.shape(target)
+    loss = _loss(layer, results, shape, dtype, empty)
+    gradients = [_among_all(layer, grad_hidden, shape), grad_weight, *([] if grad_bias is None else [grad_bias])]
+    return loss, *(narrowed(gradient, dtype) for gradient in gradients)
 
 
 def _add_product(total: Any, grad: Any, hidden: Any) -> None:

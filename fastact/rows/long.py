@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from fastact.containers import is_container, like
 from fastact.engine.rowkernel import SEGMENT, part_kernels
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
@@ -19,9 +18,6 @@ LONG = 2**19
 def along(ufunc: Any, operands: tuple[Any, ...], axis: int, out: Any, arguments: dict[str, Any]) -> Any:
     """Call the generalised ufunc of a row kernel along one axis, in parts where that uses more threads."""
     x = operands[0]
-    if any(map(is_container, operands)):
-        result = along(ufunc, tuple(map(np.asarray, operands)), axis, out, arguments)
-        return like(next(filter(is_container, operands)), result)
     if type(x) is np.ndarray and x.size >= LONG and not arguments and _is_long(operands, axis, out):
         return _in_parts(KERNELS[ufunc], operands, axis, out)
     if axis == -1:

@@ -12,9 +12,10 @@ from fastact.engine.rowkernel import RowKernel
 from fastact.maths.exp import exp
 from fastact.maths.logsumexp import exp_at, level, log_excess, reach, reciprocal, total
 from fastact.maths.logsumexp import logsumexp as _logsumexp
-from fastact.rows.axes import Axis, over_axes, reduce_axes
+from fastact.rows.axes import Axis
+from fastact.rows.calls import over_rows
 from fastact.rows.docs import documented
-from fastact.rows.long import LONG, along
+from fastact.rows.long import LONG
 from fastact.rows.record import RowOp, register_row_op, row_ufunc
 from fastact.scalar import scalar
 from fastact.simd import Scalar, fma
@@ -87,11 +88,9 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     >>> fa.softmax([1.0, 2.0, 3.0]).round(4)
     array([0.09  , 0.2447, 0.6652])
     """
-    if axis == -1 and type(x) is np.ndarray and x.size < LONG and not ufunc_arguments:
+    if axis == -1 and type(x) is np.ndarray and x.ndim and x.size < LONG and not ufunc_arguments:
         return _softmax(x, out)  # for ten classes another call would cost a third more
-    if type(axis) is int:
-        return along(_softmax, (x,), axis, out, ufunc_arguments)
-    return over_axes(_softmax, (x,), axis, out, ufunc_arguments)
+    return over_rows(_softmax, (x,), axis, out, ufunc_arguments)
 
 
 _softmax = row_ufunc(RowKernel("softmax", _softmax_constants, _softmax_element, share=_softmax_share), softmax)
@@ -139,9 +138,7 @@ def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     >>> fa.softmin([1.0, 2.0, 3.0]).round(4)
     array([0.6652, 0.2447, 0.09  ])
     """
-    if type(axis) is int:
-        return along(_softmin, (x,), axis, out, ufunc_arguments)
-    return over_axes(_softmin, (x,), axis, out, ufunc_arguments)
+    return over_rows(_softmin, (x,), axis, out, ufunc_arguments)
 
 
 _softmin = row_ufunc(
@@ -203,11 +200,9 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
     >>> float(fa.log_softmax(np.float32([20, 0, 0]))[0])
     -4.1223073843355e-09
     """
-    if axis == -1 and type(x) is np.ndarray and x.size < LONG and not ufunc_arguments:
+    if axis == -1 and type(x) is np.ndarray and x.ndim and x.size < LONG and not ufunc_arguments:
         return _log_softmax(x, out)  # for ten classes another call would cost a third more
-    if type(axis) is int:
-        return along(_log_softmax, (x,), axis, out, ufunc_arguments)
-    return over_axes(_log_softmax, (x,), axis, out, ufunc_arguments)
+    return over_rows(_log_softmax, (x,), axis, out, ufunc_arguments)
 
 
 _log_softmax = row_ufunc(RowKernel("log_softmax", _log_softmax_constants, _log_softmax_element), log_softmax)
@@ -264,11 +259,9 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, 
     >>> round(float(fa.logsumexp([1000.0, 1000.0])), 4)
     1000.6931
     """
-    if keepdims and type(axis) is int:
+    if keepdims:
         ufunc_arguments["keepdims"] = True
-    if type(axis) is int:
-        return along(_logsumexp_rows, (x,), axis, out, ufunc_arguments)
-    return reduce_axes(_logsumexp_rows, x, axis, keepdims, out, ufunc_arguments)
+    return over_rows(_logsumexp_rows, (x,), axis, out, ufunc_arguments)
 
 
 _logsumexp_rows = row_ufunc(RowKernel("logsumexp", _logsumexp_result, cost=0.2), logsumexp)
@@ -336,9 +329,7 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
     >>> fa.softmax_backward([1.0, 0.0], [0.5, 0.5])
     array([ 0.25, -0.25])
     """
-    if type(axis) is int:
-        return along(_softmax_backward, (grad, output), axis, out, ufunc_arguments)
-    return over_axes(_softmax_backward, (grad, output), axis, out, ufunc_arguments)
+    return over_rows(_softmax_backward, (grad, output), axis, out, ufunc_arguments)
 
 
 _softmax_backward = row_ufunc(
@@ -403,9 +394,7 @@ def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = Non
     >>> fa.log_softmax_backward([1.0, 0.0], fa.log_softmax([0.0, 0.0]))
     array([ 0.5, -0.5])
     """
-    if type(axis) is int:
-        return along(_log_softmax_backward, (grad, output), axis, out, ufunc_arguments)
-    return over_axes(_log_softmax_backward, (grad, output), axis, out, ufunc_arguments)
+    return over_rows(_log_softmax_backward, (grad, output), axis, out, ufunc_arguments)
 
 
 _log_softmax_backward = row_ufunc(

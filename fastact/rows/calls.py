@@ -1,0 +1,52 @@
+"""How a function over rows reaches its kernel, whatever it is given: masked arrays, other containers, scalars, several axes."""
+
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from fastact.containers import is_container, like
+from fastact.rows.axes import Axis, is_scalar, over_axes, reduce_axes
+from fastact.rows.long import along
+from fastact.rows.record import KERNELS
+
+
+def over_rows(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
+    """Call the generalised ufunc of a row kernel along one axis, or over several as if they were one."""
+    if any(isinstance(operand, np.ma.MaskedArray) for operand in operands):
+        return _without_masked(ufunc, operands, axis, out, arguments)
+    if any(map(is_container, operands)):
+        result = over_rows(ufunc, tuple(map(np.asarray, operands)), axis, out, arguments)
+        return like(next(filter(is_container, operands)), result)
+    if type(axis) is int and not all(map(is_scalar, operands)):
+        return along(ufunc, operands, axis, out, arguments)
+    if KERNELS[ufunc].kind == "reduce":
+        keepdims = arguments.pop("keepdims", False)
+        return reduce_axes(ufunc, operands[0], axis, keepdims, out, arguments)
+    return over_axes(ufunc, operands, axis, out, arguments)
+
+
+def _without_masked(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
+    """The same of masked arrays: what is masked in one counts in no row, and stays masked, as does what no element counts in."""
+    kernel = KERNELS[ufunc]
+    nothing = kernel.padding if kernel.exponentials else 0.0
+    mask: Any = reduce(np.logical_or, map(np.ma.getmaskarray, operands))
+    filled = tuple(without_masked(operand, mask, nothing) for operand in operands)
+    keepdims = arguments.get("keepdims", False)
+    result = over_rows(ufunc, filled, axis, None if out is None else np.ma.getdata(out), arguments)
+    if kernel.kind == "reduce":
+        mask = mask.all(axis=axis, keepdims=keepdims)
+    if out is None:
+        if not np.ndim(result):
+            return np.ma.masked if mask else result
+        return np.ma.array(result, mask=mask)
+    if isinstance(out, np.ma.MaskedArray):
+        out.mask = mask
+    return out
+
+
+def without_masked(operand: Any, mask: Any, nothing: float) -> Any:
+    """An operand's data as floats, ``nothing`` in place of what is masked."""
+    data = np.ma.getdata(operand)
+    data = data.astype(np.result_type(data.dtype, np.float16), copy=False)
+    return np.where(mask, data.dtype.type(nothing), data)
