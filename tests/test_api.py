@@ -15,6 +15,7 @@ from fastact import reference, registry
 from fastact.functions import FUNCTIONS
 from fastact.registry import Op
 from fastact.rows import NAMES, ROW_OPS
+from tests.conftest import first
 
 EXTRAS = {
     "CompilationError",
@@ -249,3 +250,39 @@ def test_functions_over_rows(name, python):
     examples = doctest.DocTestParser().get_doctest(function.__doc__, {}, name, None, 0)
     output = []
     assert not doctest.DocTestRunner(verbose=False).run(examples, out=output.append).failed, "".join(output)
+
+
+def test_scalar_parameters_never_widen(parametrised, same_bits):
+    """A scalar of NumPy's takes part as Python's number; an array widens as everywhere in NumPy."""
+    values = parametrised.parameters()
+    if parametrised.op.gradients > 1 and parametrised.backward:
+        pytest.skip("its parameters are arrays")
+    for dtype in ("f2", "f4", "f8"):
+        arrays = [np.ones(3, dtype)] * (1 + parametrised.backward)
+        expected = parametrised.function(*arrays, *map(float, values))
+        assert first(expected).dtype == dtype
+        for scalar in (np.float64, np.float32, np.float16, np.longdouble):
+            given = parametrised.function(*arrays, *map(scalar, values))
+            assert first(given).dtype == dtype
+        same_bits(parametrised.function(*arrays, *map(np.float64, values)), expected)
+
+
+def test_the_gradient_of_a_weight_is_summed_precisely():
+    halves = np.ones((5000, 4), "f2")
+    assert (fa.prelu_backward(halves, -halves, np.full(4, 0.25, "f2"))[1] == -5000).all()
+    rng = np.random.default_rng(0)
+    x = -rng.random((200_000, 2)).astype("f4")
+    got = fa.prelu_backward(np.ones_like(x), x, np.float32([0.25, 0.5]))[1]
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, x.astype("f8").sum(axis=0), rtol=1e-7)
+    assert fa.prelu_backward(halves, -20 * halves, np.float16(0.25))[1] == -np.inf
+
+
+def test_the_gradient_of_a_weight_for_other_containers():
+    pandas, xarray = pytest.importorskip("pandas"), pytest.importorskip("xarray")
+    x = np.array([[1.0, -2.0], [-3.0, 4.0]])
+    for given in (pandas.DataFrame(x), xarray.DataArray(x), np.matrix(x), np.ma.array(x)):
+        grad_x, grad_weight = fa.prelu_backward(given, given, 0.25)
+        np.testing.assert_array_equal(np.asarray(grad_x), [[1.0, -0.5], [-0.75, 4.0]])
+        assert float(np.asarray(grad_weight)) == 13
+    assert float(fa.prelu_backward(np.ma.array(x, mask=x == -3), x, 0.25)[1]) == 4

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,34 @@ def test_large_arrays_need_no_numba(number, python, folder):
     assert python(code, FASTACT_CACHE_DIR=folder, FASTACT_NUM_THREADS=number).split() == ["compiled", "True"]
     code = code.replace("assert (fa", f"fa.set_num_threads({number}); assert (fa", 1)
     assert python(code, FASTACT_CACHE_DIR=folder).split() == ["loaded", "False"]
+
+
+def test_numbas_settings_are_part_of_the_key(python, tmp_path):
+    """One run with ``NUMBA_OPT=0`` must not leave every later process with its slow kernels."""
+    show = "from fastact.engine import cache; print(cache.digest())"
+    usual = python(show)
+    changed = {
+        "NUMBA_OPT": "0",
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_LOOP_VECTORIZE": "0",
+        "NUMBA_CPU_FEATURES": "+sse2",
+    }
+    assert len({usual, *(python(show, **{name: value}) for name, value in changed.items())}) == 5
+    assert python(show, NUMBA_NUM_THREADS="1") == usual
+    (tmp_path / ".numba_config.yaml").write_text("opt: 0")
+    assert python(f"import os; os.chdir({str(tmp_path)!r}); {show}") != usual
+
+
+def test_the_sources_in_a_zip_file_are_part_of_the_key(python, tmp_path):
+    package, digests = Path(fa.__file__).parent, set()
+    show = "import sys; sys.path.insert(0, {}); from fastact.engine import cache; print(cache.__file__); print(cache.digest())"
+    for edit in ("", "# an edit"):
+        archive = tmp_path / f"fastact{len(edit)}.zip"
+        with zipfile.ZipFile(archive, "w") as file:
+            for source in package.rglob("*.py"):
+                name = source.relative_to(package.parent)
+                file.writestr(str(name), source.read_text() + (edit if source.name == "exp.py" else ""))
+        place, digest = python(show.format(repr(str(archive)))).splitlines()
+        assert place.startswith(str(archive))
+        digests.add(digest)
+    assert len(digests) == 2

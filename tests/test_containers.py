@@ -21,6 +21,7 @@ SAME_SHAPE = {
     "log_softmax": fa.log_softmax,
     "softmax_backward": lambda x: fa.softmax_backward(x, x),
 }
+ELEMENTWISE = ("gelu", "leaky_relu", "leaky_relu, default", "gelu_backward", "swiglu")
 OTHER_SHAPE = {
     "logsumexp": fa.logsumexp,
     "logsumexp, all axes": lambda x: fa.logsumexp(x, axis=None, keepdims=True),
@@ -68,9 +69,70 @@ def test_masked_arrays_keep_the_mask(call):
     masked = np.ma.masked_array(X, X > 1)
     got = SAME_SHAPE[call](masked)
     assert isinstance(got, np.ma.MaskedArray)
-    np.testing.assert_array_equal(got.data[~masked.mask], SAME_SHAPE[call](X)[~masked.mask])
-    if call != "softmax, all axes":
-        np.testing.assert_array_equal(got.mask, masked.mask)
+    np.testing.assert_array_equal(got.mask, masked.mask)
+    if call in ELEMENTWISE:
+        np.testing.assert_array_equal(got.compressed(), SAME_SHAPE[call](X)[~masked.mask])
+
+
+ROWS = {
+    "softmax": fa.softmax,
+    "softmin": fa.softmin,
+    "log_softmax": fa.log_softmax,
+    "softmax_backward": lambda x, **axis: fa.softmax_backward(x, x, **axis),
+    "log_softmax_backward": lambda x, **axis: fa.log_softmax_backward(x, x, **axis),
+    "logsumexp": fa.logsumexp,
+}
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4"])
+@pytest.mark.parametrize("axis", [0, -1, None, (0, 1)])
+@pytest.mark.parametrize("call", ROWS)
+def test_masked_elements_count_in_no_row(call, axis, dtype, same_bits):
+    """Each row is computed as if they were not there."""
+    rng = np.random.default_rng(0)
+    masked = np.ma.masked_array((X * 3).astype(dtype), rng.random(X.shape) < 0.3)
+    masked[3] = np.ma.masked
+    got = ROWS[call](masked, axis=axis)
+    lines = [(masked, got)]
+    if axis in (0, -1):
+        lines = zip(*(a.T if axis == 0 else a for a in (masked, got)), strict=True)
+    for line, result in lines:
+        if call == "logsumexp":
+            assert (result is np.ma.masked) == bool(line.mask.all())
+        else:
+            np.testing.assert_array_equal(result.mask, line.mask)
+        if not line.mask.all():
+            left = result.compressed() if np.ndim(result) else np.asarray(result)
+            np.testing.assert_allclose(
+                left, ROWS[call](line.compressed()), rtol=2e-3 if dtype == "f2" else 1e-5, atol=1e-4
+            )
+    out = np.ma.zeros(np.shape(got), np.asarray(got).dtype if np.ndim(got) else "f8")
+    if np.ndim(got):
+        assert ROWS[call](masked, axis=axis, out=out) is out
+        same_bits(out.compressed(), got.compressed())
+        np.testing.assert_array_equal(out.mask, got.mask)
+
+
+def test_masked_pieces_are_never_the_largest():
+    x = np.ma.array([[1.0, 9.0, 2.0, 3.0], [5.0, 6.0, 7.0, 8.0]], mask=[[0, 1, 0, 0], [1, 1, 0, 0]])
+    for got in (fa.maxout(x, 2), fa.maxout_with_index(x, 2)[0]):
+        assert got.tolist() == [[1.0, 3.0], [None, 8.0]]
+    assert fa.maxout_with_index(x, 2)[1].tolist() == [[0, 1], [None, 1]]
+    assert fa.maxout(x.T, 2, axis=0).tolist() == fa.maxout(x, 2).T.tolist()
+
+
+def test_masked_classes_and_labels_count_nothing():
+    x = np.ma.array([[0.0, 1.0, 2.0, 5.0], [1.0, 2.0, 3.0, 4.0]], mask=[[0, 0, 0, 1], [0, 1, 0, 0]])
+    rows = [fa.cross_entropy([[0.0, 1.0, 2.0]], [0]), fa.cross_entropy([[1.0, 3.0, 4.0]], [1])]
+    loss, grad = fa.cross_entropy_with_grad(x, [0, 2])
+    assert loss == fa.cross_entropy(x, [0, 2]) == pytest.approx(sum(rows) / 2)
+    np.testing.assert_array_equal(grad.mask, x.mask)
+    assert np.ma.sum(grad, axis=1).tolist() == pytest.approx([0, 0])
+    assert fa.cross_entropy(x, [0, 1]) == pytest.approx(rows[0])  # the second row's label is masked
+    assert fa.cross_entropy(x, np.ma.array([0, 2], mask=[0, 1])) == pytest.approx(rows[0])
+    assert fa.cross_entropy(x.T, [0, 2], axis=0) == pytest.approx(sum(rows) / 2)
+    q = np.ma.array(np.eye(4)[[0, 2]], mask=x.mask)
+    assert fa.cross_entropy(x, q) == pytest.approx(sum(rows) / 2)
 
 
 @pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")  # NumPy of PyTorch

@@ -351,3 +351,90 @@ def test_a_long_row_is_shared_out_over_threads(options, dtype, same_bits, thread
             same_bits(logits, before)
             same_bits(call(logits, target, out=logits), expected)
         assert np.isnan(fa.cross_entropy(np.where(np.arange(classes) == 9, np.nan, before[0]), 3))
+
+
+def test_weights_in_the_memory_of_one(same_bits):
+    """A stride of 0 is an element that repeats."""
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype("f4")
+    whole, repeated = np.full(5, 2, "f4"), np.broadcast_to(np.float32(2), 5)
+    for target in (np.arange(4), np.full((4, 5), 0.2, "f4")):
+        for smoothing in (0, 0.1):
+            for reduction in ("mean", "sum", "none"):
+                options = {"label_smoothing": smoothing, "reduction": reduction}
+                got, expected = (
+                    fa.cross_entropy_with_grad(x, target, weight=weight, **options) for weight in (repeated, whole)
+                )
+                same_bits(got, expected)
+
+
+def test_halves_beside_operands_that_are_none():
+    """Soft targets and class weights keep their precision and range."""
+    x = np.full((1, 50_000), -20, "f2")
+    x[0, 0] = 0
+    q = np.full(x.shape, 0.01 / 49_999, "f4")
+    q[0, 0] = 0.99
+    loss, grad = fa.cross_entropy_with_grad(x, q)
+    assert float(loss) == pytest.approx(0.2001, abs=2e-3)
+    assert grad.dtype == np.float16
+    logits, labels = np.array([[-3, 3], [1, 2]], "f2"), [0, 1]
+    expected = fa.cross_entropy(logits.astype("f8"), labels, weight=[1, 2], label_smoothing=0.1)
+    for scale in (1, 1e5, 1e-8):
+        options = {"weight": [scale, 2 * scale], "label_smoothing": 0.1}
+        assert float(fa.cross_entropy(logits, labels, **options)) == pytest.approx(expected, rel=1e-3)
+        _, grad = fa.cross_entropy_with_grad(logits, labels, **options)
+        _, right = fa.cross_entropy_with_grad(logits.astype("f8"), labels, **options)
+        np.testing.assert_allclose(grad, right, rtol=2e-3)
+
+
+def test_what_is_too_large_for_its_dtype_is_infinite_without_a_warning():
+    assert fa.cross_entropy(np.array([[0, 60_000]] * 2, "f2"), [0, 0], reduction="sum") == np.inf
+    assert fa.cross_entropy(np.array([[-3e38, 3e38]], "f4"), [0]) == np.inf
+    assert (fa.cross_entropy(np.array([[-3e38, 3e38]], "f4"), [0], reduction="none") == np.inf).all()
+
+
+def test_ignored_rows_count_nothing_whatever_they_hold():
+    rng = np.random.default_rng(0)
+    hidden, weight, bias = rng.normal(size=(40, 6)), rng.normal(size=(9, 6)), rng.normal(size=9)
+    target = rng.integers(0, 9, 40)
+    ignored = rng.random(40) < 0.6
+    target[ignored], hidden[ignored] = -100, np.nan
+    for options in ({}, {"bias": bias}, {"reduction": "sum"}, {"class_weight": np.arange(1, 10.0)}):
+        loss, grad, *rest = fa.linear_cross_entropy_with_grad(hidden, weight, target, **options)
+        left = fa.linear_cross_entropy_with_grad(hidden[~ignored], weight, target[~ignored], **options)
+        assert loss == fa.linear_cross_entropy(hidden, weight, target, **options) == pytest.approx(left[0])
+        np.testing.assert_allclose(grad[~ignored], left[1], rtol=1e-12)
+        assert (grad[ignored] == 0).all()
+        for got, expected in zip(rest, left[2:], strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-10)
+    rows = fa.linear_cross_entropy(hidden.reshape(5, 8, 6), weight, target.reshape(5, 8), reduction="none")
+    assert rows.shape == (5, 8)
+    assert (rows.reshape(-1)[ignored] == 0).all()
+    assert (rows.reshape(-1)[~ignored] > 0).all()
+    assert np.isnan(fa.linear_cross_entropy(hidden, weight, np.full(40, -100)))
+
+
+MEANT = {
+    "one-hot integers": (np.eye(3, dtype=int), ValueError, r"target.argmax\(axis=-1\)"),
+    "a one-hot mask": (np.eye(3, dtype=bool), TypeError, r"target.argmax\(axis=-1\)"),
+    "float labels": (np.array([0.0, 1.0, 2.0]), ValueError, r"target.astype\(int\)"),
+    "a column of labels": (np.array([[0], [1], [2]]), ValueError, r"target\[..., 0\]"),
+}
+
+
+@pytest.mark.parametrize("kind", MEANT)
+def test_a_target_of_another_form_is_recognised(kind):
+    target, error, advice = MEANT[kind]
+    for function in (fa.cross_entropy, fa.cross_entropy_with_grad):
+        with pytest.raises(error, match=advice):
+            function(np.eye(3), target)
+
+
+def test_labels_and_ignore_index_of_64_bits():
+    x = np.eye(3)
+    wrapped = np.array([0, 2**64 - 100, 2**63], np.uint64)
+    for function in (fa.cross_entropy, fa.cross_entropy_with_grad):
+        with pytest.raises(IndexError, match="18446744073709551516 at position 1"):
+            function(x, wrapped)
+        for wrong, error in ((1.5, TypeError), (None, TypeError), (2**70, ValueError)):
+            with pytest.raises(error, match="ignore_index must"):
+                function(x, [0, 1, 2], ignore_index=wrong)

@@ -265,3 +265,11 @@ def test_machine_code(k, dtype):
         lanes = 64 // np.dtype(dtype).itemsize
         kind = "float" if dtype == "float32" else "double"
         assert f"<{lanes} x {kind}>" in code
+
+
+def test_an_index_that_no_piece_has():
+    """However large it is: its group stays zero."""
+    for index in (2, -1, 2**31, 2**32, -(2**40)):
+        assert (fa.maxout_backward([5.0], np.array([index]), 2) == 0).all()
+    assert (fa.maxout_backward([5.0], np.array([2**63], np.uint64), 2) == 0).all()
+    assert fa.maxout_backward([5.0, 6.0], np.array([1, 2**32], np.uint64), 2).tolist() == [0, 5, 0, 0]

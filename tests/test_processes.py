@@ -331,3 +331,31 @@ def test_number_of_threads_in_the_environment(python):
     for wanted in (1, 2, 99):
         code = WORK + "work(10); print(fa.get_num_threads())"
         assert python(code, FASTACT_NUM_THREADS=wanted) == str(min(wanted, affinity))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_forks_while_another_thread_imports(python):
+    """The child could never import what a thread of its parent had begun to: the forks wait for that."""
+    code = """
+import os, signal, threading, numpy as np, fastact as fa
+x, logits, stop = np.ones(1 << 20, "f4"), np.ones((2, 8)), False
+def work():
+    for name in ("silu", "softmax", "maxout", "cross_entropy"):
+        getattr(fa, name)
+    fa.silu(x)
+thread = threading.Thread(target=work)
+thread.start()
+statuses = []
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        fa.silu(x)
+        fa.softmax(logits)
+        os._exit(0)
+    statuses.append(os.waitpid(child, 0)[1])
+thread.join()
+print(statuses)
+"""
+    for _ in range(6):
+        assert python(code, flags=["-W", "ignore"]) == "[0, 0, 0]"

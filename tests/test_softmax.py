@@ -292,3 +292,21 @@ def test_dtypes_and_errors(row_op):
     if row_op.name != "logsumexp":
         with pytest.raises(ValueError, match="read-only"):
             row_op.function(*arrays, out=read_only)
+
+
+@pytest.mark.parametrize("function", [fa.softmax, fa.softmin, fa.log_softmax, fa.logsumexp])
+def test_scalars_and_empty_arrays_over_every_axis(function):
+    """As NumPy's reductions: a scalar is a row of one, an empty array gives what has its shape."""
+    for axis in (None, -1, 0, ()):
+        for x in (3.0, np.float32(3), np.array(3.0, "f2")):
+            got = function(x, axis=axis)
+            assert np.shape(got) == ()
+            assert got.dtype == np.asarray(x).dtype
+            assert got == {"softmax": 1, "softmin": 1, "log_softmax": 0, "logsumexp": 3}[function.__name__]
+    with pytest.raises(np.exceptions.AxisError):
+        function(3.0, axis=1)
+    for shape in ((0, 3, 4), (3, 0, 4), (3, 4, 0)):
+        x = np.zeros(shape)
+        for axis in (None, 0, 1, -1, (0, 1), (1, 2), (0, 1, 2)):
+            expected = np.sum(x, axis=axis).shape if function is fa.logsumexp else shape
+            assert np.shape(function(x, axis=axis)) == expected

@@ -31,6 +31,26 @@ def test_set_get_and_context_manager(threads):
     np.testing.assert_array_equal(fa.relu(np.full(LARGE, 2, np.float32)), 2)
 
 
+def test_blocks_that_end_in_any_order(threads):
+    default = fa.get_num_threads()
+
+    def block(n):
+        with threads(n):
+            yield
+
+    first, second, third = map(block, (1, 7, 5))
+    for generator in (first, second, third):
+        next(generator)
+    fa.set_num_threads(4)
+    assert fa.get_num_threads() == 4
+    first.close()
+    assert fa.get_num_threads() == 4
+    third.close()
+    assert fa.get_num_threads() == 7
+    second.close()
+    assert fa.get_num_threads() == default
+
+
 def test_a_number_of_threads_is_the_calling_threads_own(threads):
     default, seen = fa.get_num_threads(), {}
     inside, checked = threading.Barrier(9), threading.Barrier(9)

@@ -36,6 +36,13 @@ class _OwnNumber(int):
 _living: set[int] = set()
 _own: ContextVar[int] = ContextVar("fastact.threads", default=0)
 """What ``threads`` set in this context, 0 outside of it."""
+_blocks: ContextVar[tuple[tuple[object, _OwnNumber], ...]] = ContextVar("fastact.blocks", default=())
+"""The blocks of ``threads`` that this context is in, and their numbers; the last one's holds."""
+
+
+def _set_blocks(blocks: tuple[tuple[object, _OwnNumber], ...]) -> None:
+    _blocks.set(blocks)
+    _own.set(blocks[-1][1] if blocks else 0)
 
 
 def _count(number: _OwnNumber, living: bool) -> None:
@@ -100,7 +107,8 @@ def set_num_threads(n: int) -> None:
     global _wanted
     _check(n)
     if _own.get():
-        _own.set(_OwnNumber(n))
+        *outer, (block, _) = _blocks.get()
+        _set_blocks((*outer, (block, _OwnNumber(n))))
         return
     with _lock:
         _wanted = n
@@ -127,13 +135,13 @@ def threads(n: int) -> Iterator[None]:
     1
     """
     _check(n)
-    before = _own.get()
+    block = object()
     _answer_for_own()
-    _own.set(_OwnNumber(n))
+    _set_blocks((*_blocks.get(), (block, _OwnNumber(n))))
     try:
         yield
-    finally:
-        _own.set(before)
+    finally:  # of generators and managers, perhaps in another order than they began
+        _set_blocks(tuple(entry for entry in _blocks.get() if entry[0] is not block))
 
 
 @cache
