@@ -13,6 +13,8 @@ from fastact.rows.record import KERNELS
 
 def over_rows(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
     """Call the generalised ufunc of a row kernel along one axis, or over several as if they were one."""
+    if type(axis) is int and type(operands[0]) is type(operands[-1]) is np.ndarray and operands[0].ndim:
+        return along(ufunc, operands, axis, out, arguments)  # for short rows the questions below would take as long
     if any(isinstance(operand, np.ma.MaskedArray) for operand in operands):
         return _without_masked(ufunc, operands, axis, out, arguments)
     if any(map(is_container, operands)):
