@@ -18,6 +18,22 @@ def is_container(x: Any) -> bool:
     return graph is None or graph() is None
 
 
+def without_masked(operand: Any, mask: Any, nothing: float) -> Any:
+    """The data of an array, masked or not, as floats, with ``nothing`` in place of what a mask hides."""
+    data = np.ma.getdata(operand)
+    data = data.astype(np.result_type(data.dtype, np.float16), copy=False)
+    return np.where(mask, data.dtype.type(nothing), data)
+
+
+def masked(result: Any, mask: Any, out: Any) -> Any:
+    """The result under a mask; or ``out``, to whose data it has been written, with the mask if it takes one."""
+    if out is None:
+        return np.ma.array(result, mask=mask) if np.ndim(result) else np.ma.masked if mask else result
+    if isinstance(out, np.ma.MaskedArray):
+        out.mask = mask
+    return out
+
+
 def like(x: Any, result: Any) -> Any:
     """``result`` in a container like ``x``: a tensor; a data array or a frame, if its shape is that of ``x``; else as it is."""
     if isinstance(x, np.ndarray) or not isinstance(result, np.ndarray):

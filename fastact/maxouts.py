@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from fastact.containers import like
+from fastact.containers import like, masked, without_masked
 from fastact.engine.piecekernel import MOST_PIECES, PieceKernel
 from fastact.engine.ufunc import make_ufunc
 
@@ -210,20 +210,14 @@ def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[An
 
 def _largest_unmasked(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, ...]) -> Any:
     """The largest of those pieces that are not masked; masked where all are."""
-    data = given.data.astype(np.result_type(given.dtype, np.float16), copy=False)
-    filled = np.where(np.ma.getmaskarray(given), data.dtype.type(-np.inf), data)
+    mask = np.ma.getmaskarray(given)
     plain = tuple(None if out is None else np.ma.getdata(out) for out in outs)
-    results = _largest(filled, num_pieces, axis, index, plain)
+    results = _largest(without_masked(given, mask, -np.inf), num_pieces, axis, index, plain)
     results = results if index else (results,)
-    position = normalize_axis_index(axis, given.ndim)
+    group = normalize_axis_index(axis, given.ndim) + 1
     shape = results[0].shape
-    mask = (
-        np.ma.getmaskarray(given).reshape(*shape[: position + 1], num_pieces, *shape[position + 1 :]).all(position + 1)
-    )
-    finished = tuple(np.ma.array(r, mask=mask) if out is None else out for r, out in zip(results, outs, strict=True))
-    for out in outs:
-        if isinstance(out, np.ma.MaskedArray):
-            out.mask = mask
+    every = mask.reshape(*shape[:group], num_pieces, *shape[group:]).all(axis=group)
+    finished = tuple(masked(result, every, out) for result, out in zip(results, outs, strict=True))
     return finished if index else finished[0]
 
 

@@ -227,6 +227,7 @@ q: Any = None
 
 FLOATS = "fd"
 """Type codes; a float16 operand would round the defaults to float16 first."""
+NUMPYS_REALS = (np.floating, np.integer)
 
 
 def _constant_p(x: Any) -> Any:
@@ -241,7 +242,7 @@ def _constant_p_q(x: Any) -> Any:
 
 def weak(parameter: Any) -> Any:
     """A parameter as it takes part in NumPy's promotion: one of NumPy's real scalars as Python's, which never widens arrays."""
-    return float(parameter) if isinstance(parameter, np.floating | np.integer) else parameter
+    return float(parameter) if isinstance(parameter, NUMPYS_REALS) else parameter
 
 
 def _x_p(x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:

@@ -106,8 +106,8 @@ def test_masked_elements_count_in_no_row(call, axis, dtype, same_bits):
             np.testing.assert_allclose(
                 left, ROWS[call](line.compressed()), rtol=2e-3 if dtype == "f2" else 1e-5, atol=1e-4
             )
-    out = np.ma.zeros(np.shape(got), np.asarray(got).dtype if np.ndim(got) else "f8")
     if np.ndim(got):
+        out = np.ma.zeros(got.shape, got.dtype)
         assert ROWS[call](masked, axis=axis, out=out) is out
         same_bits(out.compressed(), got.compressed())
         np.testing.assert_array_equal(out.mask, got.mask)

@@ -338,7 +338,7 @@ def test_forks_while_another_thread_imports(python):
     """The child could never import what a thread of its parent had begun to: the forks wait for that."""
     code = """
 import os, signal, threading, numpy as np, fastact as fa
-x, logits, stop = np.ones(1 << 20, "f4"), np.ones((2, 8)), False
+x, logits = np.ones(1 << 20, "f4"), np.ones((2, 8))
 def work():
     for name in ("silu", "softmax", "maxout", "cross_entropy"):
         getattr(fa, name)

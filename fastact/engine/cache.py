@@ -26,8 +26,6 @@ MOST_VERSIONS, MOST_SALTED, MOST_UNFINISHED = 4, 500, 100
 """How many versions are kept, how many kernels of users' own ops in each, and how many files of processes that were killed."""
 MAKE_NO_KERNEL = ("bench", "cli")
 """Folders of this package that call kernels and are part of none: an edit there need not compile everything anew."""
-
-
 NUMBA_FILE = ".numba_config.yaml"
 """Where Numba looks for its settings, in the current folder."""
 HARMLESS_SETTINGS = {"NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
@@ -172,8 +170,15 @@ def digest() -> str:
 
     from fastact.engine import compiler
 
-    fastact = getattr(sys.modules["fastact"], "__version__", "")
-    known = (fastact, version("numba"), version("llvmlite"), sys.version_info[:2], compiler.cpu(), _numba_settings())
+    own_version = getattr(sys.modules["fastact"], "__version__", "")
+    known = (
+        own_version,
+        version("numba"),
+        version("llvmlite"),
+        sys.version_info[:2],
+        compiler.cpu(),
+        _numba_settings(),
+    )
     total = hashlib.sha256(repr(known).encode())
     for name, contents in sorted(_sources(_package())):
         total.update(name.encode())

@@ -41,6 +41,7 @@ _blocks: ContextVar[tuple[tuple[object, _OwnNumber], ...]] = ContextVar("fastact
 
 
 def _set_blocks(blocks: tuple[tuple[object, _OwnNumber], ...]) -> None:
+    """Let this context be in these blocks; compiled code asks for the number alone."""
     _blocks.set(blocks)
     _own.set(blocks[-1][1] if blocks else 0)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.containers import is_container, like
+from fastact.containers import is_container, like, masked, without_masked
 from fastact.rows.axes import Axis, is_scalar, over_axes, reduce_axes
 from fastact.rows.long import along
 from fastact.rows.record import KERNELS
@@ -38,17 +38,4 @@ def _without_masked(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any,
     result = over_rows(ufunc, filled, axis, None if out is None else np.ma.getdata(out), arguments)
     if kernel.kind == "reduce":
         mask = mask.all(axis=axis, keepdims=keepdims)
-    if out is None:
-        if not np.ndim(result):
-            return np.ma.masked if mask else result
-        return np.ma.array(result, mask=mask)
-    if isinstance(out, np.ma.MaskedArray):
-        out.mask = mask
-    return out
-
-
-def without_masked(operand: Any, mask: Any, nothing: float) -> Any:
-    """An operand's data as floats, ``nothing`` in place of what is masked."""
-    data = np.ma.getdata(operand)
-    data = data.astype(np.result_type(data.dtype, np.float16), copy=False)
-    return np.where(mask, data.dtype.type(nothing), data)
+    return masked(result, mask, out)

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from fastact.containers import like
+from fastact.containers import like, without_masked
 from fastact.engine.rowkernel import EntropyKernel, RowKernel
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
 from fastact.rows import long, reference
-from fastact.rows.calls import without_masked
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
 from fastact.scalar import scalar
@@ -199,7 +198,7 @@ def checked(
     elif target.shape != shape[:-1]:
         raise ValueError(
             f"target of class indices must have shape {shape[:-1]} for these logits, got {target.shape}"
-            + _meant(target, shape, axis)
+            + _meant(target, logits, axis)
         )
     if label_smoothing != 0 or z_loss != 0 or softcap is not None:
         request = _with_options(request, label_smoothing, z_loss, softcap)
@@ -229,13 +228,14 @@ def _checked_index(ignore_index: Any) -> int:
     return index
 
 
-def _meant(target: Any, shape: tuple[int, ...], axis: int) -> str:
+def _meant(target: Any, logits: Any, axis: int) -> str:
     """What a target of the wrong shape or dtype seems to be, and how to convert it; empty if nobody knows."""
-    if target.shape == (*shape[:-1], 1):
+    labels = logits.shape[:-1]
+    if target.shape == (*labels, 1):
         return "; drop its last axis: target[..., 0]"
-    if target.shape == np.moveaxis(np.broadcast_to(np.int8(0), shape), -1, axis).shape and target.dtype.kind in "iub":
+    if target.shape == np.moveaxis(logits, -1, axis).shape and target.dtype.kind in "iub":
         return f"; one-hot rows are given as class indices, target.argmax(axis={axis}), or as floats"
-    if target.dtype.kind == "f" and target.shape == shape[:-1] and np.array_equal(target, np.round(target)):
+    if target.dtype.kind == "f" and target.shape == labels and np.array_equal(target, np.round(target)):
         return "; class indices are given as integers: target.astype(int)"
     return ""
 
@@ -246,13 +246,13 @@ def _with_probabilities(request: Request) -> Request:
     if target.dtype.char not in "efd":
         raise TypeError(
             f"target must hold integers (class indices) or floats (probabilities), got {target.dtype}"
-            + _meant(target, logits.shape, axis)
+            + _meant(target, logits, axis)
         )
     shape = np.moveaxis(logits, -1, axis).shape
     if target.shape != shape:
         raise ValueError(
             f"target of class probabilities must have shape {shape} for these logits, got {target.shape}"
-            + _meant(target, logits.shape, axis)
+            + _meant(target, logits, axis)
         )
     if request.ignore_index >= 0:
         raise ValueError(f"ignore_index must be negative where the target is probabilities, got {request.ignore_index}")
