@@ -135,6 +135,24 @@ def test_masked_classes_and_labels_count_nothing():
     assert fa.cross_entropy(x, q) == pytest.approx(sum(rows) / 2)
 
 
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i4", "u4", "i8", "u8"])
+def test_masked_labels_of_any_dtype(dtype):
+    """The index to ignore need not fit theirs, nor the number of classes."""
+    x = np.random.default_rng(0).normal(size=(3, 300))
+    labels = np.ma.array([0, 1, 2], mask=[0, 1, 0], dtype=dtype)
+    assert fa.cross_entropy(x, labels) == fa.cross_entropy(x[::2], [0, 2])
+    assert fa.cross_entropy(np.ma.array(x, mask=x > 9), labels) == fa.cross_entropy(x[::2], [0, 2])
+
+
+def test_masked_targets_are_checked_as_others_are():
+    x = np.ma.array(np.eye(3), mask=np.eye(3) == 5)
+    for mask in (np.ma.nomask, np.eye(3) == 1):
+        with pytest.raises(TypeError, match="target must hold integers"):
+            fa.cross_entropy(x, np.ma.array(np.eye(3, dtype=bool), mask=mask))
+    with pytest.raises(IndexError, match="out of range for 3 classes"):
+        fa.cross_entropy(x, np.ma.array([0, 1, 2**64 - 100], mask=[0, 1, 0], dtype="u8"))
+
+
 @pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")  # NumPy of PyTorch
 @pytest.mark.parametrize("call", SAME_SHAPE | OTHER_SHAPE)
 def test_tensors_come_back_as_tensors(call):

@@ -435,6 +435,8 @@ def test_labels_and_ignore_index_of_64_bits():
     for function in (fa.cross_entropy, fa.cross_entropy_with_grad):
         with pytest.raises(IndexError, match="18446744073709551516 at position 1"):
             function(x, wrapped)
-        for wrong, error in ((1.5, TypeError), (None, TypeError), (2**70, ValueError)):
-            with pytest.raises(error, match="ignore_index must"):
-                function(x, [0, 1, 2], ignore_index=wrong)
+        function(x, np.arange(3), ignore_index=1)
+        for wrong, error in ((1.0, TypeError), (1.5, TypeError), (None, TypeError), (2**70, ValueError)):
+            for target in ([0, 1, 2], np.arange(3)):
+                with pytest.raises(error, match="ignore_index must"):
+                    function(x, target, ignore_index=wrong)

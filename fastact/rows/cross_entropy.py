@@ -208,14 +208,17 @@ def checked(
 def _without_masked(logits: Any, target: Any, ignore_index: int, axis: int) -> tuple[Any, Any]:
     """Logits in which masked classes have no share, and a target that ignores rows with a masked label."""
     logits, target = np.ma.asarray(logits), np.ma.asarray(target)
-    masked = np.ma.getmaskarray(target)
+    masked, filled = np.ma.getmaskarray(target), without_masked(logits, logits.mask, -math.inf)
     if target.dtype.kind not in "iu":
-        return without_masked(logits, logits.mask, -math.inf), without_masked(target, masked, 0.0)
+        return filled, without_masked(target, masked, 0.0) if target.dtype.kind == "f" else target.data
+    labels = target.data.astype(np.int64)  # a dtype that holds the index to ignore
+    if target.dtype.kind == "u":
+        labels = np.where(labels < 0, np.iinfo(np.int64).max, labels)
     position = normalize_axis_index(axis, logits.ndim)
     if logits.mask is not np.ma.nomask and target.shape == logits.shape[:position] + logits.shape[position + 1 :]:
-        labels = np.expand_dims(target.data.clip(0, max(0, logits.shape[position] - 1)).astype(np.intp), position)
-        masked = masked | np.take_along_axis(logits.mask, labels, position).squeeze(position)
-    return without_masked(logits, logits.mask, -math.inf), np.where(masked, ignore_index, target.data)
+        chosen = np.expand_dims(labels.clip(0, max(0, logits.shape[position] - 1)), position)
+        masked = masked | np.take_along_axis(logits.mask, chosen, position).squeeze(position)
+    return filled, np.where(masked, ignore_index, labels)
 
 
 def _checked_index(ignore_index: Any) -> int:
@@ -419,7 +422,7 @@ def _plain(logits: Any, target: Any) -> bool:
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64, typed=True)  # 1.0 is no index to ignore, though it equals 1
 def _plain_call(classes: int, dtype: Any, ignore_index: int) -> tuple[Any, tuple[Any, ...]]:
     """Who computes a loss without options, and the operands after logits and labels."""
     request = checked(np.zeros((0, classes), dtype), np.zeros(0, int), None, ignore_index, 0.0, 0.0, None, "sum", -1)
