@@ -15,7 +15,7 @@ from fastact import activations as _activations
 from fastact import gates as _gates
 from fastact.custom import elementwise
 from fastact.engine.threads import get_num_threads, set_num_threads, threads
-from fastact.engine.ufunc import CompilationError
+from fastact.engine.exceptions import CompilationError
 from fastact.engine.uninterrupted import first_import as _first_import
 from fastact.functions import FUNCTIONS as _FUNCTIONS
 from fastact.functions import function as _other_function

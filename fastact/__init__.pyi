@@ -8,7 +8,7 @@ from fastact.custom import elementwise as elementwise
 from fastact.engine.threads import get_num_threads as get_num_threads
 from fastact.engine.threads import set_num_threads as set_num_threads
 from fastact.engine.threads import threads as threads
-from fastact.engine.ufunc import CompilationError as CompilationError
+from fastact.engine.exceptions import CompilationError as CompilationError
 from fastact.registry import Op
 from fastact.warm import show_config as show_config
 from fastact.warm import warmup as warmup

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, overload
 
 from fastact.engine.ufunc import Kernel, attribute_name, make_ufunc
+from fastact.pickling import Origin, WithParameters
 from fastact.registry import with_parameters
 from fastact.scalar import scalar
 
@@ -47,9 +48,16 @@ def elementwise(
 
     Notes
     -----
-    A function is kept in the disk cache if it comes from a file, which is then part of the key: an edit anywhere in the file
-    compiles it anew, an edit in another file that it imports from does not. A function that Numba cannot compile raises
-    `fastact.CompilationError` when it is first called.
+    Compiled code holds what the function refers to, such as globals, defaults and variables of enclosing functions, as it was at
+    the first call for a dtype. That is also the key of the disk cache, along with the function's code and that of the plain
+    functions that it calls; what refers to an object of any other kind than numbers, strings, tuples, arrays, modules, functions
+    and classes is compiled anew in each process.
+
+    A function that Numba cannot compile raises `fastact.CompilationError` when it is first called. One that raises exceptions
+    itself, by ``assert`` for one, is computed element by element on one thread: the first that fails ends the call, with the
+    exception that the function raises in Python for that element. What comes after it in `out` is not written.
+
+    The result, its ``ufunc`` and its ``backward`` can be pickled: by name from a module, else by value.
 
     Examples
     --------
@@ -72,9 +80,10 @@ def _make(forward: Callable[..., Any], derivative: Callable[..., Any] | None, co
     parameters = _parameters(forward, "forward")
     if derivative is not None and len(_parameters(derivative, "derivative")) != len(parameters):
         raise TypeError(f"derivative must take as many arguments as forward, which takes {len(parameters)}")
-    function = _public(forward, forward, parameters[1:], cost, backward=False)
+    origin = Origin(_make, (forward, derivative, cost))
+    function = _public(origin, forward, parameters[1:], backward=False)
     if derivative is not None:
-        function.backward = _public(forward, derivative, parameters[1:], cost, backward=True)
+        function.backward = _public(origin, derivative, parameters[1:], backward=True)
     return function
 
 
@@ -89,37 +98,24 @@ def _parameters(function: Any, what: str) -> list[inspect.Parameter]:
     return parameters
 
 
-def _public(named_by: Any, formula: Any, parameters: list[inspect.Parameter], cost: float, *, backward: bool) -> Any:
-    suffix = "_backward" if backward else ""
-    name = named_by.__name__ + suffix
+def _public(origin: Origin, formula: Any, parameters: list[inspect.Parameter], *, backward: bool) -> Any:
+    """The public function of a formula, named after the one that the user has decorated."""
+    named_by, _, cost = origin.arguments
+    suffix, parts = ("_backward", ("backward",)) if backward else ("", ())
+    name, module = named_by.__name__ + suffix, named_by.__module__
     kernel = Kernel(
-        name=f"custom.{named_by.__module__}.{named_by.__qualname__}{suffix}",
+        name=f"custom.{module}.{named_by.__qualname__}{suffix}",
         formula=scalar(formula),
         inputs=1 + backward + len(parameters),
         cost=cost,
         times_gradient=backward,
-        salt=_salt(formula),
+        users=True,
     )
     doc = inspect.getdoc(named_by) or ""
     if not parameters:
-        return make_ufunc(kernel, name, doc, named_by.__module__)
-    ufunc: Any = make_ufunc(kernel, attribute_name(name), doc, named_by.__module__)
-    function = with_parameters(ufunc, {p.name: p for p in parameters}, 1 + backward)
-    function.__name__, function.__qualname__ = name, named_by.__qualname__ + suffix
-    function.__module__, function.__doc__, function.ufunc = named_by.__module__, doc, ufunc
-    return function
-
-
-def _salt(function: Any) -> bytes | None:
-    """A digest of the function's file and place; ``None`` for a function without a file, and for a closure."""
-    import hashlib
-
-    if function.__closure__:
-        return None
-    try:
-        with open(inspect.getfile(function), "rb") as file:
-            source = file.read()
-    except (OSError, TypeError):
-        return None
-    # Two lambdas may share a line: the places in it of what they are made of tell them apart.
-    return hashlib.sha256(source + repr(list(function.__code__.co_positions())).encode()).digest()
+        return origin.mark(make_ufunc(kernel, name, doc, module), *parts)
+    ufunc: Any = origin.mark(make_ufunc(kernel, attribute_name(name), doc, module), *parts, "ufunc")
+    function: Any = with_parameters(ufunc, {p.name: p for p in parameters}, 1 + backward)
+    function.__name__, function.__qualname__ = name, ".".join([named_by.__qualname__, *parts])
+    function.__module__, function.__doc__ = module, doc
+    return origin.mark(WithParameters(function, ufunc), *parts)

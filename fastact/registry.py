@@ -141,11 +141,11 @@ def kernels(op: Op) -> list[Kernel]:
     return [_forward_kernel(op)] + ([_backward_kernel(op)] if op.derivative else [])
 
 
-def _forward_kernel(op: Op, salt: bytes | None = b"") -> Kernel:
-    return Kernel(op.name, op.forward, inputs=1 + len(op.parameters), cost=op.cost, salt=salt)
+def _forward_kernel(op: Op) -> Kernel:
+    return Kernel(op.name, op.forward, inputs=1 + len(op.parameters), cost=op.cost)
 
 
-def _backward_kernel(op: Op, salt: bytes | None = b"") -> Kernel:
+def _backward_kernel(op: Op) -> Kernel:
     if op.derivative is None:
         raise ValueError(f"{op.name} has no derivative")
     return Kernel(
@@ -155,7 +155,6 @@ def _backward_kernel(op: Op, salt: bytes | None = b"") -> Kernel:
         outputs=op.gradients,
         cost=1.2 * op.cost,
         times_gradient=True,
-        salt=salt,
     )
 
 

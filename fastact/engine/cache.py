@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastact.engine import notice
+
 MAGIC = b"fastact kernel 1\n"
 OFF = "off"
 VERSION, UNFINISHED = "kernels-", ".writing-"
@@ -51,6 +53,17 @@ def cached(name: str, build: Callable[[], bytes], salt: bytes = b"") -> bytes:
     if salt:
         _remove_oldest(path.parent.glob("*.????????????????.o"), MOST_SALTED)
     return built
+
+
+def loaded(name: str, source: Callable[[], Callable[..., Any]], salt: bytes | None = b"") -> int:
+    """The address of the inner loop that ``source()`` makes, compiled or from disk; without salt it is kept nowhere."""
+    from fastact.engine import compiler
+
+    def build() -> bytes:
+        with notice.of_compilation():
+            return compiler.compile_loop(source())
+
+    return compiler.load(build() if salt is None else cached(name, build, salt))
 
 
 def _read(path: Path) -> bytes | None:

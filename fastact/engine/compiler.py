@@ -12,6 +12,8 @@ import llvmlite.binding as llvm
 
 SYMBOL = "fastact_loop"
 """The one function that an object file exports."""
+FAILED = "fastact_failed"
+"""What a function calls where it raises an exception, for ``can_fail`` to look for."""
 
 
 def compile_loop(function: Callable[..., Any]) -> bytes:
@@ -21,6 +23,16 @@ def compile_loop(function: Callable[..., Any]) -> bytes:
 
 def optimised_module(function: Callable[..., Any]) -> Any:
     """Numba's code library for a function of the inner-loop type, optimised for this machine."""
+    return _optimised(function, None)
+
+
+def can_fail(function: Callable[..., Any]) -> bool:
+    """Whether the optimised code of a function of the inner-loop type can come to an exception."""
+    return f"call void @{FAILED}" in _optimised(function, FAILED).get_llvm_str()
+
+
+def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
+    """The library of a function; one of the name ``on_failure`` is called where it raises an exception."""
     from llvmlite import ir
     from numba import types
     from numba.core import compiler, registry
@@ -28,7 +40,7 @@ def optimised_module(function: Callable[..., Any]) -> Any:
 
     from fastact.engine import jit, memory
 
-    with global_compiler_lock:
+    with global_compiler_lock, jit.enabled():
         jit.register()
         target = registry.cpu_target
         flags = compiler.Flags()
@@ -53,8 +65,13 @@ def optimised_module(function: Callable[..., Any]) -> Any:
         memory.allow_wide_vectors(entry)
         builder = ir.IRBuilder(entry.append_basic_block())
         callee = context.declare_function(module, compiled.fndesc)
-        # The status is dropped: with NumPy's error model and no indexing, a loop has nothing to raise.
-        context.call_conv.call_function(builder, callee, types.void, memory.LOOP_SIGNATURE.args, entry.args)
+        arguments = memory.LOOP_SIGNATURE.args
+        status, _ = context.call_conv.call_function(builder, callee, types.void, arguments, entry.args)
+        if on_failure:
+            failed = ir.Function(module, ir.FunctionType(ir.VoidType(), []), on_failure)
+            with builder.if_then(status.is_error):
+                builder.call(failed, [])
+        # Else the status is dropped: with NumPy's error model and no indexing, a loop has nothing to raise.
         builder.ret_void()
         library.add_ir_module(module)
         library.add_linking_library(compiled.library)

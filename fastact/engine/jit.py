@@ -1,13 +1,19 @@
 """Teaches Numba the scalar language of ``fastact.simd`` and ``fastact.scalar``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import config
+from numba.core import ir as numba_ir
 from numba.core.codegen import AOTCodeLibrary, JITCPUCodegen
-from numba.core.compiler import Compiler
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.ir_utils import build_definitions
+from numba.core.untyped_passes import IRProcessing
 from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
 
 from fastact import scalar
@@ -36,11 +42,53 @@ def context_of(target_context: Any) -> Any:
     )
 
 
-class PartCompiler(Compiler):  # type: ignore[misc]
+@contextmanager
+def enabled() -> Iterator[None]:
+    """Let Numba compile, also where ``NUMBA_DISABLE_JIT`` has been set to debug functions of the user's."""
+    before, config.DISABLE_JIT = config.DISABLE_JIT, 0
+    try:
+        yield
+    finally:
+        config.DISABLE_JIT = before
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class OnlyRaise(FunctionPass):  # type: ignore[misc]
+    """Leaves nothing in blocks that end in an exception but an exception of any type.
+
+    Its message may be more than Numba can compile, and Python will make the user's own (see ``failing.py``).
+    """
+
+    _name = "fastact_only_raise"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        """Say whether there was such a block."""
+        blocks = [block for block in state.func_ir.blocks.values() if isinstance(block.body[-1], numba_ir.Raise)]
+        for block in blocks:
+            last = block.body[-1]
+            kind = numba_ir.Var(block.scope, f"$fastact_error.{last.loc.line}", last.loc)
+            named = numba_ir.Global("RuntimeError", RuntimeError, last.loc)
+            block.body = [numba_ir.Assign(named, kind, last.loc), numba_ir.Raise(kind, last.loc)]
+        if blocks:
+            state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+        return bool(blocks)
+
+
+class PartCompiler(CompilerBase):  # type: ignore[misc]
     """Compiles what only compiled code calls."""
 
     def __init__(self, typing_context: Any, target_context: Any, *rest: Any) -> None:
         super().__init__(typing_context, context_of(target_context), *rest)
+
+    def define_pipelines(self) -> list[Any]:
+        """Give Numba's own pipeline one pass more."""
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.add_pass_after(OnlyRaise, IRProcessing)
+        passes.finalize()
+        return [passes]
 
 
 INTERNAL = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler}

@@ -32,7 +32,7 @@ class PieceKernel:
     rows: bool = False
 
     cost = 0.06
-    salt = b""
+    users = False
 
     @property
     def name(self) -> str:

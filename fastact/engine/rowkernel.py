@@ -61,7 +61,7 @@ class RowKernel:
     cost: float = 0.4
 
     outputs, ndims = 1, 2
-    salt = b""
+    users = False
 
     @property
     def kind(self) -> str:
@@ -133,7 +133,7 @@ class EntropyKernel:
 
     inputs, ndims = 6, 4
     exponentials = True
-    salt = b""
+    users = False
 
     @property
     def outputs(self) -> int:
@@ -208,7 +208,7 @@ class PartKernel:
     signature: str
     operands: str
 
-    salt = b""
+    users = False
     outputs = 1
 
     @property

@@ -40,9 +40,9 @@ class RowwiseKernel:
         return self.elements.cost
 
     @property
-    def salt(self) -> bytes | None:
-        """That of the elements."""
-        return self.elements.salt
+    def users(self) -> bool:
+        """Whether the elements are a user's."""
+        return self.elements.users
 
     @property
     def loops(self) -> list[Loop]:

@@ -1,34 +1,24 @@
 """Genuine ``numpy.ufunc`` objects whose inner loops are compiled when they are first called.
 
-NumPy reads a ufunc's ``functions[]`` and ``data[]`` at every call, and both belong to us: each loop starts as a stub that
-compiles the kernel, puts the kernel's address in its own place and runs it.
+Each loop starts as a stub that compiles the kernel, lets NumPy put the kernel's address in its own place, and runs it.
 """
 
-import contextlib
-import contextvars
 import ctypes
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastact.engine import records, workers
-from fastact.engine.uninterrupted import uninterrupted
+from fastact.engine.firstcall import FirstCall, enter_team, first_call
 
 DTYPES = ("float16", "float32", "float64")
 """Loops in the order in which NumPy tries them, so that integers promote as they do for ``np.exp``."""
 
 RELATIVE_COST = {"float16": 1.2, "float32": 1.0, "float64": 2.5}
 
-_LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
 _keep_alive: list[Any] = []
-
-
-class CompilationError(RuntimeError):
-    """A kernel could not be compiled; ``__cause__`` says why."""
 
 
 class Loop(NamedTuple):
@@ -58,8 +48,8 @@ class Kernel:
         Nanoseconds per float32 element on one thread, roughly: decides when threads pay.
     times_gradient : bool
         The first input is a gradient that multiplies each result.
-    salt : bytes or None
-        The sources that `formula` depends on beyond this package's; ``None`` keeps it off the disk.
+    users : bool
+        The formula is a user's: it may raise exceptions, and it depends on more than this package.
     """
 
     name: str
@@ -68,7 +58,7 @@ class Kernel:
     outputs: int = 1
     cost: float = 0.2
     times_gradient: bool = False
-    salt: bytes | None = b""
+    users: bool = False
 
     signature = ""
     ndims = 1
@@ -92,11 +82,12 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
     """Build the ufunc of a kernel; nothing is compiled yet."""
     loops, nargs = kernel.loops, kernel.inputs + kernel.outputs
     functions, data = (ctypes.c_void_p * len(loops))(), (ctypes.c_void_p * len(loops))()
+    stubs: list[FirstCall] = []
     for i, loop in enumerate(loops):
         parallel_from = _parallel_from(kernel.cost * RELATIVE_COST[loop.dtype])
-        record = records.new_record(nargs, parallel_from, _address(_enter_team), ndims=kernel.ndims, label=loop.label)
-        functions[i] = _stub(kernel, loop.dtype, record, functions, i)
-        data[i] = ctypes.addressof(record)
+        record = records.new_record(nargs, parallel_from, enter_team, ndims=kernel.ndims, label=loop.label)
+        stubs.append(first_call(kernel, loop.dtype, record))
+        functions[i], data[i] = stubs[i].address, ctypes.addressof(record)
     codes = b"".join(bytes([np.dtype(operand).num]) for loop in loops for operand in loop.operands)
     types = ctypes.create_string_buffer(codes, len(codes))
     label, text, signature = name.encode(), doc.encode(), kernel.signature.encode()
@@ -108,145 +99,62 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
         _allow_in_place(ufunc, signature)
     else:
         ufunc = _from_func_and_data(functions, data, types, *counts, label, text, 0)
+    for stub, loop in zip(stubs, loops, strict=True):
+        stub.install = _replacement(ufunc, stub.record, loop)
     ufunc.__module__, ufunc.__qualname__ = module, name  # type: ignore[misc]
     return ufunc
+
+
+def _replacement(ufunc: np.ufunc, record: records.Record, loop: Loop) -> Callable[[int], None]:
+    """A function that puts an address into the place of a ufunc's loop, and of the kernel in its record."""
+    numbers = [np.dtype(operand).num for operand in loop.operands]
+    signature = (ctypes.c_int * len(numbers))(*numbers)
+
+    def replace(address: int) -> None:
+        record[records.KERNEL] = address
+        _replace_loop_by_signature(ufunc, address, signature, None)
+
+    return replace
 
 
 def _parallel_from(cost: float) -> int:
     return max(1, int(records.SMALLEST_WORK / cost)) if workers.supported() else records.NEVER
 
 
-def _address(function: Any) -> int:
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-
-def _stub(kernel: Any, dtype: str, record: records.Record, functions: Any, i: int) -> int:
-    """A first inner loop for one dtype: compiles, replaces itself, runs. A row kernel's second half has one of its own."""
-    names = list(kernel.sources(dtype))
-
-    def install_loop(address: int) -> None:
-        record[records.KERNEL] = functions[i] = address
-
-    def install_columns(address: int) -> None:
-        records.set_columns(record, address)
-
-    stubs = [
-        _first_call(kernel, name, dtype, install)
-        for name, install in zip(names, (install_loop, install_columns), strict=False)
-    ]
-    if len(stubs) > 1:
-        records.set_columns(record, _address(stubs[1]))
-    _keep_alive.append(stubs)
-    return _address(stubs[0])
-
-
-def _first_call(kernel: Any, name: str, dtype: str, install: Callable[[int], None]) -> Any:
-    """An inner loop that compiles the real one when it is first called."""
-
-    @cache
-    def installed() -> int:
-        address = _compiled(kernel, name, dtype)
-        install(address)
-        return address
-
-    def compile_then_run(args: int, dims: int, steps: int, data: int) -> None:
-        try:
-            _LOOP(uninterrupted(installed))(args, dims, steps, data)
-        except BaseException as error:
-            _raise_in_caller(error)
-
-    return _LOOP(compile_then_run)
-
-
-def _compiled(kernel: Any, name: str, dtype: str) -> int:
-    """Compile a kernel, or take it from the cache, and return the address of its inner loop."""
-    from fastact.engine import cache, compiler
-
-    def build() -> bytes:
-        return compiler.compile_loop(kernel.sources(dtype)[name]())
-
-    try:
-        if kernel.salt is None:
-            return compiler.load(build())
-        return compiler.load(cache.cached(f"{name}.{dtype}", build, kernel.salt))
-    except Exception as error:
-        raise CompilationError(f"could not compile {name} for {dtype}: {error}") from error
-
-
 def specialised(kernel: Kernel, dtype: str) -> Callable[..., Any]:
     """The inner loop's source for one kernel and dtype, ready to be compiled."""
-    from fastact.engine import loops, overloads
+    from fastact.engine import failing, fingerprint, loops, overloads
+    from fastact.scalar import scalar
 
-    if kernel.salt != b"":
-        overloads.register()  # a user's formula may call the public functions
+    if kernel.users:
+        overloads.register()
+        for helper in fingerprint.helpers(kernel.formula):
+            scalar(helper)
+        if failing.can_fail(kernel.formula, dtype, kernel.inputs, kernel.times_gradient):
+            return failing.specialise(kernel.formula, dtype, kernel.inputs, kernel.times_gradient)
     return loops.specialise(kernel.formula, dtype, kernel.inputs, kernel.outputs, kernel.times_gradient)
-
-
-@_LOOP
-def _enter_team(args: int, dims: int, steps: int, data: int) -> None:
-    """The first call that is worth threads: let the driver take this and all later ones."""
-    try:
-        _LOOP(uninterrupted(workers.load_driver))(args, dims, steps, data)
-    except BaseException as error:
-        _raise_in_caller(error)
-
-
-@ctypes.CFUNCTYPE(ctypes.c_int64)
-def _start_workers() -> int:
-    """A call that wants more workers than there are; it makes do with those that can be had."""
-    try:
-        context = contextvars.copy_context()  # whose number of threads counts
-        with contextlib.suppress(Exception):
-            uninterrupted(lambda: context.run(workers.start_workers))
-    except BaseException as error:
-        _raise_in_caller(error)
-    return 0
-
-
-records.team[records.START] = _address(_start_workers)
-
-
-def _raise_in_caller(error: BaseException) -> None:
-    """Raise ``error`` where the ufunc was called, as soon as it returns.
-
-    ctypes swallows an exception that leaves a callback, and NumPy does not ask a float loop for one. So the exception is
-    left for the interpreter as an asynchronous one, which takes a class that it calls without arguments. The
-    interpreter looks for asynchronous exceptions after each *call*, this frame's included; unpacking an iterator is not one.
-    """
-    base, cause = type(error), error.__cause__
-
-    def initialise(self: BaseException) -> None:
-        base.__init__(self, *error.args)
-        self.__cause__ = cause
-
-    carried = type(base.__name__, (base,), {"__init__": initialise, "__module__": base.__module__, "_carried": True})
-    if getattr(base, "_carried", False):
-        carried = base  # through two callbacks: from the team's entry through a kernel's first call
-    (_,) = map(_set_async_exception, (threading.get_ident(),), (carried,))
-
-
-_set_async_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
-_set_async_exception.argtypes = [ctypes.c_ulong, ctypes.py_object]
-_set_async_exception.restype = ctypes.c_int
 
 
 # NumPy's public C-API, through the capsule that the C macro import_ufunc() reads.
 _NO_IDENTITY = -1
-_PYUFUNC_FROM_FUNC_AND_DATA, _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE = 1, 31
+_PYUFUNC_FROM_FUNC_AND_DATA, _PYUFUNC_REPLACE_LOOP_BY_SIGNATURE, _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE = 1, 30, 31
 
 
-def _api_function(slot: int, *argument_types: Any) -> Any:
+def _api_function(slot: int, result: Any, *argument_types: Any) -> Any:
     get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     capsule = np._core._multiarray_umath._UFUNC_API  # type: ignore[attr-defined]
     table = ctypes.cast(get_pointer(capsule, None), ctypes.POINTER(ctypes.c_void_p))
-    return ctypes.PYFUNCTYPE(ctypes.py_object, *argument_types)(table[slot] or 0)
+    return ctypes.PYFUNCTYPE(result, *argument_types)(table[slot] or 0)
 
 
 _ARGUMENTS = (*[ctypes.c_void_p] * 3, *[ctypes.c_int] * 4, *[ctypes.c_char_p] * 2, ctypes.c_int)
-_from_func_and_data = _api_function(_PYUFUNC_FROM_FUNC_AND_DATA, *_ARGUMENTS)
+_from_func_and_data = _api_function(_PYUFUNC_FROM_FUNC_AND_DATA, ctypes.py_object, *_ARGUMENTS)
 _from_func_and_data_and_signature = _api_function(
-    _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE, *_ARGUMENTS, ctypes.c_char_p
+    _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE, ctypes.py_object, *_ARGUMENTS, ctypes.c_char_p
+)
+_replace_loop_by_signature = _api_function(
+    _PYUFUNC_REPLACE_LOOP_BY_SIGNATURE, ctypes.c_int, ctypes.py_object, *[ctypes.c_void_p] * 3
 )
 
 

@@ -4,7 +4,9 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from fastact.engine import records, threads
 
@@ -25,14 +27,13 @@ def supported() -> bool:
 def _code(name: str) -> int:
     """The address of a compiled function of the team."""
     from fastact.engine import cache as disk
-    from fastact.engine import compiler
 
-    def build() -> bytes:
+    def source() -> Callable[..., Any]:
         from fastact.engine import driver, team
 
-        return compiler.compile_loop({"run_parallel": driver.run_parallel, "serve": team.serve}[name])
+        return {"run_parallel": driver.run_parallel, "serve": team.serve}[name]
 
-    return compiler.load(disk.cached(f"team.{name}", build))
+    return disk.loaded(f"team.{name}", source)
 
 
 @cache

@@ -1,0 +1,48 @@
+"""Raising exceptions in the caller of an inner loop, which has no way to return one.
+
+ctypes swallows an exception that leaves a callback, and NumPy does not ask a float loop for one. So the exception is left for the
+interpreter as an asynchronous one of the caller's thread, which it raises as soon as the ufunc has returned. But NumPy may call the
+loop again before that, for the next piece of an array that it converts, or of a strided one. Were a Python function called then,
+the exception would be raised in it and be lost. So a loop that has failed is entered through ``failing.report``, which withdraws
+the exception before it calls Python; and Python leaves it once more.
+"""
+
+import ctypes
+import threading
+
+_left: dict[int, BaseException] = {}
+"""What has been left for each thread, by ``threading.get_ident()``, until the interpreter takes it."""
+
+
+class CompilationError(RuntimeError):
+    """A kernel could not be compiled; ``__cause__`` says why."""
+
+
+def raise_in_caller(error: BaseException) -> None:
+    """Leave an exception to be raised where the ufunc was called; a callback does so last of all.
+
+    The interpreter looks for asynchronous exceptions after each *call*, those of this function and of the callback included;
+    unpacking an iterator is none.
+    """
+    thread = threading.get_ident()
+    _left[thread] = error
+
+    def taken(_: type) -> BaseException:
+        _left.pop(thread, None)
+        return error
+
+    # The interpreter is given a class, and raises what a call of it returns.
+    carrier = type(type(error).__name__, (BaseException,), {"__new__": taken})
+    (_,) = map(_set_async_exception, (thread,), (carrier,))
+
+
+def raise_again() -> None:
+    """Raise what an earlier call of the loop has left in this thread, if it still waits to be raised."""
+    error = _left.get(threading.get_ident())
+    if error is not None:
+        raise error
+
+
+_set_async_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_set_async_exception.argtypes = [ctypes.c_ulong, ctypes.py_object]
+_set_async_exception.restype = ctypes.c_int

@@ -1,0 +1,94 @@
+"""Inner loops that can fail: of users' formulas that raise, and of kernels that could not be compiled.
+
+A formula that may raise is computed element by element, in order and on the caller's thread, up to the first that fails. Its
+exception is made by Python, which computes that element once more: the same type, message and line as in the interpreter.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import types
+from numba.extending import intrinsic
+
+from fastact.engine import compiler, memory
+from fastact.engine.elementloop import POINTERS, ElementLoop
+from fastact.engine.jit import internal
+from fastact.engine.memory import advance, as_pointer, call_function, call_loop, clear_fp_flags, field, set_pointer
+from fastact.engine.records import ENSURE_GIL, INTERPRETER, ON_FAILURE, RELEASE_GIL, SET_ASYNC_EXCEPTION, THREAD_IDENT
+from fastact.engine.templates import clone
+
+# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+ARGS = 2
+element_pointers: Any = None
+element_loop: Any = None
+computed: Any = None
+
+
+@internal
+def report(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """Let Python say what has failed, see ``exceptions.py``."""
+    interpreter = as_pointer(field(record, INTERPRETER))
+    state = call_function(field(interpreter, ENSURE_GIL), ())
+    thread = call_function(field(interpreter, THREAD_IDENT), ())
+    call_function(field(interpreter, SET_ASYNC_EXCEPTION), (thread, 0))
+    call_loop(field(record, ON_FAILURE), args, dims, steps, record)
+    call_function(field(interpreter, RELEASE_GIL), (state,))
+
+
+def fail(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """Report a failure: the inner loop of a kernel that could not be compiled."""
+    report(args, dims, steps, record)
+
+
+def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """Compute ``dims[0]`` elements one by one, up to the first that fails."""
+    pointers = element_pointers()
+    for i in range(dims[0]):
+        for j in range(ARGS):
+            set_pointer(pointers, j, advance(args[j], i * steps[j]))
+        if not computed(pointers):
+            report(pointers, dims, steps, record)
+            break
+    clear_fp_flags()
+
+
+def element(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """Compute one element, to see whether the compiler finds that it can fail."""
+    element_loop(args, 1)
+
+
+def can_fail(formula: Callable[..., Any], dtype: str, inputs: int, times_gradient: bool) -> bool:
+    """Whether a formula's code can raise an exception, or return no number."""
+    loop = ElementLoop(formula, [dtype] * inputs, [dtype], times_gradient=times_gradient).over_operands()
+    return compiler.can_fail(clone(element, {"element_loop": loop}))
+
+
+def specialise(formula: Callable[..., Any], dtype: str, inputs: int, times_gradient: bool) -> Callable[..., Any]:
+    """Clone ``kernel`` for one formula and dtype."""
+    loop = ElementLoop(formula, [dtype] * inputs, [dtype], times_gradient=times_gradient).over_operands()
+    scope = {
+        "ARGS": inputs + 1,
+        "element_pointers": memory.stack_pointers(inputs + 1),
+        "computed": _whether_computed(clone(_one_element, {"element_loop": loop})),
+    }
+    return clone(kernel, scope)
+
+
+def _one_element(pointers: Any) -> None:
+    element_loop(pointers, 1)
+
+
+def _whether_computed(function: Callable[..., Any]) -> Any:
+    """An intrinsic that calls a function of pointers and tells whether it has raised nothing."""
+
+    @intrinsic
+    def computed(typing_context: Any, pointers: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            called = types.void(POINTERS)
+            compiled = context.compile_subroutine(builder, function, called, caching=False)
+            status, _ = context.call_internal_no_propagate(builder, compiled.fndesc, called, values)
+            return builder.not_(status.is_error)
+
+        return types.boolean(POINTERS), codegen
+
+    return computed

@@ -1,0 +1,171 @@
+"""What a ufunc's inner loops are at first: stubs that compile the kernel, put the real loop in their place, and run it."""
+
+import contextlib
+import contextvars
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fastact.engine import records, workers
+from fastact.engine.exceptions import CompilationError, raise_again, raise_in_caller
+from fastact.engine.uninterrupted import uninterrupted
+
+LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
+"""NumPy's ``void loop(char **args, npy_intp *dims, npy_intp *steps, void *data)``."""
+_keep_alive: list[Any] = []
+
+
+class FirstCall:
+    """An inner loop that compiles the real one when it is first called.
+
+    Attributes
+    ----------
+    install : callable
+        Puts the address of the real loop into the place of this one.
+    """
+
+    def __init__(self, kernel: Any, name: str, dtype: str, record: records.Record) -> None:
+        self.kernel, self.name, self.dtype, self.record = kernel, name, dtype, record
+        self.install: Callable[[int], object] = lambda address: None
+        self.loop: Any = None
+        self.callbacks = [LOOP(method) for method in (self.compile_then_run, self.compile_again, self.explain_failure)]
+
+    @property
+    def address(self) -> int:
+        """Where the loop begins."""
+        return address_of(self.callbacks[0])
+
+    def compile_then_run(self, args: int, dims: int, steps: int, data: int) -> None:
+        """The loop, which somebody may go on calling who has remembered its address."""
+        try:
+            if self.loop is None:
+                uninterrupted(self.compiled)
+            self.loop(args, dims, steps, data)
+        except BaseException as error:
+            raise_in_caller(error)
+
+    def compile_again(self, args: int, dims: int, steps: int, data: int) -> None:
+        """The same after a failure."""
+        try:
+            raise_again()
+            uninterrupted(self.compiled)
+            self.loop(args, dims, steps, data)
+        except BaseException as error:
+            raise_in_caller(error)
+
+    def compiled(self) -> None:
+        """Compile the loop and put it into its place; if that fails, what calls this stub again."""
+        try:
+            address = _compiled(self.kernel, self.name, self.dtype)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self.record[records.ON_FAILURE] = address_of(self.callbacks[1])
+                self.install(_failing())
+            raise
+        self.record[records.ON_FAILURE] = address_of(self.callbacks[2])
+        self.loop = LOOP(address)
+        self.install(address)
+
+    def explain_failure(self, args: int, dims: int, steps: int, data: int) -> None:
+        """Raise what a user's formula raises for the element that its compiled form has failed at."""
+        try:
+            raise_again()
+            places = (ctypes.c_void_p * self.kernel.inputs).from_address(args)
+            elements = [_element(place, self.dtype) for place in places]
+            raise _failure(self.kernel, elements[self.kernel.times_gradient :])
+        except BaseException as error:
+            raise_in_caller(error)
+
+
+def first_call(kernel: Any, dtype: str, record: records.Record) -> FirstCall:
+    """What a ufunc of one kernel begins with, for one dtype; a row kernel's second half has a place in the record."""
+    rows, *columns = [FirstCall(kernel, name, dtype, record) for name in kernel.sources(dtype)]
+    for half in columns:
+        half.install = lambda address: records.set_columns(record, address)
+        half.install(half.address)
+    _keep_alive.append((rows, columns))
+    return rows
+
+
+def _element(place: int, dtype: str) -> Any:
+    """The number at an address as a formula takes it."""
+    kind = np.dtype(dtype)
+    number = np.frombuffer((ctypes.c_char * kind.itemsize).from_address(place), kind)[0]
+    return np.float32(number) if dtype == "float16" else number
+
+
+def _failure(kernel: Any, elements: list[Any]) -> BaseException:
+    """What a formula raises for these elements in the interpreter, or what is wrong with what it returns."""
+    name = kernel.formula.__name__
+    with np.errstate(all="ignore"):
+        try:
+            value = kernel.formula(*elements)
+        except Exception as error:
+            return error
+    call = f"{name}({', '.join(map(str, elements))})"
+    if isinstance(value, float | int | np.generic):
+        return RuntimeError(f"{call} raises an exception when it is compiled, though it returns {value} in Python")
+    return TypeError(f"{call} must return a number, got {value!r}")
+
+
+@cache
+def _failing() -> int:
+    """The address of an inner loop that only reports a failure."""
+    from fastact.engine import cache as disk
+
+    def source() -> Callable[..., Any]:
+        from fastact.engine.failing import fail
+
+        return fail
+
+    return disk.loaded("fail", source)
+
+
+def _compiled(kernel: Any, name: str, dtype: str) -> int:
+    """Compile a kernel, or take it from the cache, and return the address of its inner loop."""
+    from fastact.engine import cache as disk
+    from fastact.engine.fingerprint import fingerprint
+
+    try:
+        salt = fingerprint(kernel.formula) if kernel.users else b""
+        return disk.loaded(f"{name}.{dtype}", lambda: kernel.sources(dtype)[name](), salt)
+    except Exception as error:
+        raise CompilationError(f"could not compile {name} for {dtype}: {error}") from error
+
+
+@LOOP
+def _enter_team(args: int, dims: int, steps: int, data: int) -> None:
+    """The first call that is worth threads: let the driver take this and all later ones, or compute without."""
+    try:
+        try:
+            entry = uninterrupted(workers.load_driver)
+        except Exception:
+            record = (ctypes.c_int64 * records.FIELDS).from_address(data)
+            entry, data = record[records.KERNEL], record[records.SERIAL]
+        LOOP(entry)(args, dims, steps, data)
+    except BaseException as error:
+        raise_in_caller(error)
+
+
+@ctypes.CFUNCTYPE(ctypes.c_int64)
+def _start_workers() -> int:
+    """A call that wants more workers than there are; it makes do with those that can be had."""
+    try:
+        context = contextvars.copy_context()  # whose number of threads counts
+        with contextlib.suppress(Exception):
+            uninterrupted(lambda: context.run(workers.start_workers))
+    except BaseException as error:
+        raise_in_caller(error)
+    return 0
+
+
+def address_of(function: Any) -> int:
+    """Where a foreign function begins."""
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+enter_team = address_of(_enter_team)
+records.team[records.START] = address_of(_start_workers)
