@@ -14,8 +14,8 @@ from typing import Any
 from fastact import activations as _activations
 from fastact import gates as _gates
 from fastact.custom import elementwise
-from fastact.engine.threads import get_num_threads, set_num_threads, threads
 from fastact.engine.exceptions import CompilationError
+from fastact.engine.threads import get_num_threads, set_num_threads, threads
 from fastact.engine.uninterrupted import first_import as _first_import
 from fastact.functions import FUNCTIONS as _FUNCTIONS
 from fastact.functions import function as _other_function
@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
     try:
         globals()[name] = _first_import(lambda: _found(name))
     except KeyError:
-        raise AttributeError(f"module 'fastact' has no attribute {name!r}") from None
+        raise _no_attribute(name) from None
     return globals()[name]
 
 
@@ -60,6 +60,14 @@ def _found(name: str) -> Any:
 
         return ROW_OPS[name].function
     return _other_function(name) if name in _FUNCTIONS else _public_function(name)
+
+
+def _no_attribute(name: str) -> AttributeError:
+    """The error for a name that is not public, which may be another library's for one that is."""
+    from fastact.naming import no_attribute
+
+    known_as = {alias: op.name for op in ops.values() for alias in op.known_as}
+    return no_attribute(name, __all__, known_as)
 
 
 def __dir__() -> list[str]:

@@ -115,7 +115,7 @@ def _public(origin: Origin, formula: Any, parameters: list[inspect.Parameter], *
     if not parameters:
         return origin.mark(make_ufunc(kernel, name, doc, module), *parts)
     ufunc: Any = origin.mark(make_ufunc(kernel, attribute_name(name), doc, module), *parts, "ufunc")
-    function: Any = with_parameters(ufunc, {p.name: p for p in parameters}, 1 + backward)
+    function: Any = with_parameters(name, ufunc, {p.name: p for p in parameters}, 1 + backward)
     function.__name__, function.__qualname__ = name, ".".join([named_by.__qualname__, *parts])
     function.__module__, function.__doc__ = module, doc
     return origin.mark(WithParameters(function, ufunc), *parts)

@@ -98,4 +98,4 @@ def _reduced_ufunc(ufunc: np.ufunc) -> str | tuple[Any, ...]:
 
 _numpys: Callable[[np.ufunc], Any] = copyreg.dispatch_table[np.ufunc]
 """NumPy's own way, by name."""
-copyreg.pickle(np.ufunc, _reduced_ufunc)  # type: ignore[arg-type]
+copyreg.pickle(np.ufunc, _reduced_ufunc)

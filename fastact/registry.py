@@ -15,6 +15,7 @@ import numpy as np
 
 from fastact.engine.templates import clone
 from fastact.engine.ufunc import Kernel, attribute_name, make_ufunc
+from fastact.naming import UFUNC_ARGUMENTS, refuse_unknown
 from fastact.scalar import scalar
 
 PUBLIC_MODULE = "fastact"
@@ -44,6 +45,8 @@ class Op:
     """Points without a derivative, or with a jump in it, and the value chosen there, with default parameters."""
     paper: str = ""
     """Where the op comes from."""
+    known_as: Sequence[str] = ()
+    """Names of the same function in other libraries, apart from underscores and capitals."""
     notes: str = ""
     """More for the docstring's notes."""
     ulp: float = 2.0
@@ -170,7 +173,7 @@ def _function(op: Op, kernel: Kernel, public: Callable[[Any], Any] | None) -> An
         at_defaults = None
         if len(op.defaults) == len(op.parameters):
             at_defaults = make_ufunc(_kernel_at_defaults(op, kernel), ufunc.__name__, doc, PUBLIC_MODULE)
-        function = with_parameters(ufunc, op.parameters, 1 + backward, op.check, at_defaults)
+        function = with_parameters(kernel.name, ufunc, op.parameters, 1 + backward, op.check, at_defaults)
         function.ufunc = ufunc
     if public is not None:
         function = public(function)
@@ -194,13 +197,14 @@ def _kernel_at_defaults(op: Op, kernel: Kernel) -> Kernel:
 
 
 def with_parameters(
+    name: str,
     ufunc: Any,
     parameters: Mapping[str, inspect.Parameter],
     leading: int,
     check: Callable[..., None] | None = None,
     at_defaults: Any = None,
 ) -> Any:
-    """A function over ``ufunc`` that takes ``leading`` arrays, then parameters by position, by name or by default.
+    """A function, called ``name``, over ``ufunc``: of ``leading`` arrays, then parameters by position, by name or by default.
 
     ``check`` is asked about the parameters before anything is computed. ``at_defaults`` is a ufunc of the arrays alone; it
     computes float arrays when no parameter is given. (Others convert as with parameters, which take part in that.)
@@ -208,7 +212,7 @@ def with_parameters(
     names = ("x",) if leading == 1 else ("grad", "x")
     defaults = tuple(p.default for p in parameters.values() if p.default is not p.empty)
     template = _PARAMETER_TEMPLATES[leading, len(parameters)]
-    scope = {"ufunc": ufunc, "check": check, "weak": weak}
+    scope = {"ufunc": ufunc, "check": check, "NAME": name, "KEYWORDS": (*parameters, "out", *UFUNC_ARGUMENTS)}
     if at_defaults is not None:
         scope |= {"at_defaults": at_defaults, **dict(zip(("DEFAULT_P", "DEFAULT_Q"), defaults, strict=False))}
     return clone(template, scope, (*names, *parameters), (*defaults, None))
@@ -217,6 +221,8 @@ def with_parameters(
 # What with_parameters() and _kernel_at_defaults() fill in for each clone of the templates below.
 ufunc: Any = None
 check: Any = None
+NAME = ""
+KEYWORDS: Sequence[str] = ()
 at_defaults: Any = None
 DEFAULT_P: Any = object()
 DEFAULT_Q: Any = object()
@@ -245,35 +251,43 @@ def weak(parameter: Any) -> Any:
 
 
 def _x_p(x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if ufunc_arguments:
+        refuse_unknown(NAME, ufunc_arguments, KEYWORDS)
     if p is DEFAULT_P and type(x) is np.ndarray and x.dtype.char in FLOATS:
-        return at_defaults(x, out, **ufunc_arguments)
+        return at_defaults(x, out=out, **ufunc_arguments)
     if check is not None:
         check(p)
-    return ufunc(x, weak(p), out, **ufunc_arguments)
+    return ufunc(x, weak(p), out=out, **ufunc_arguments)
 
 
 def _x_p_q(x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if ufunc_arguments:
+        refuse_unknown(NAME, ufunc_arguments, KEYWORDS)
     if p is DEFAULT_P and q is DEFAULT_Q and type(x) is np.ndarray and x.dtype.char in FLOATS:
-        return at_defaults(x, out, **ufunc_arguments)
+        return at_defaults(x, out=out, **ufunc_arguments)
     if check is not None:
         check(p, q)
-    return ufunc(x, weak(p), weak(q), out, **ufunc_arguments)
+    return ufunc(x, weak(p), weak(q), out=out, **ufunc_arguments)
 
 
 def _grad_x_p(grad: Any, x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if ufunc_arguments:
+        refuse_unknown(NAME, ufunc_arguments, KEYWORDS)
     if p is DEFAULT_P and type(x) is np.ndarray and x.dtype.char in FLOATS:
-        return at_defaults(grad, x, out, **ufunc_arguments)
+        return at_defaults(grad, x, out=out, **ufunc_arguments)
     if check is not None:
         check(p)
-    return ufunc(grad, x, weak(p), out, **ufunc_arguments)
+    return ufunc(grad, x, weak(p), out=out, **ufunc_arguments)
 
 
 def _grad_x_p_q(grad: Any, x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
+    if ufunc_arguments:
+        refuse_unknown(NAME, ufunc_arguments, KEYWORDS)
     if p is DEFAULT_P and q is DEFAULT_Q and type(x) is np.ndarray and x.dtype.char in FLOATS:
-        return at_defaults(grad, x, out, **ufunc_arguments)
+        return at_defaults(grad, x, out=out, **ufunc_arguments)
     if check is not None:
         check(p, q)
-    return ufunc(grad, x, weak(p), weak(q), out, **ufunc_arguments)
+    return ufunc(grad, x, weak(p), weak(q), out=out, **ufunc_arguments)
 
 
 _PARAMETER_TEMPLATES = {(1, 1): _x_p, (1, 2): _x_p_q, (2, 1): _grad_x_p, (2, 2): _grad_x_p_q}

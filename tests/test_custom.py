@@ -1,11 +1,16 @@
 """``fastact.elementwise``: functions of the user's own as ufuncs."""
 
 import math
+import sys
+import types
+from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import pytest
 
 import fastact as fa
+from fastact.engine.fingerprint import fingerprint
 
 pytestmark = pytest.mark.usefixtures("overloads")
 
@@ -92,6 +97,10 @@ def test_branches_and_helpers():
     np.testing.assert_array_equal(piecewise(X), np.where(X > 1, X * X, -X))
 
 
+def kept(folder, name):
+    return len(list(folder.rglob(f"*{name}*.o")))
+
+
 def test_closures_keep_their_values_apart(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTACT_CACHE_DIR", str(tmp_path))
 
@@ -102,10 +111,76 @@ def test_closures_keep_their_values_apart(tmp_path, monkeypatch):
 
         return by
 
-    square, cube = power(2), power(3)
-    np.testing.assert_array_equal(square(X[:5].astype("f8")), X[:5].astype("f8") ** 2)
-    np.testing.assert_allclose(cube(X[:5].astype("f8")), X[:5].astype("f8") ** 3, rtol=1e-15)
-    assert not list(tmp_path.rglob("*by*.o")), "a closure's values are in no file's digest: it stays off the disk"
+    x = X[:5].astype("f8")
+    for n in (2, 3, 2):
+        np.testing.assert_allclose(power(n)(x), x**n, rtol=1e-15)
+    assert kept(tmp_path, "by") == 2, "one file for each value, and the third finds the first's"
+
+
+SCALE = 1.0
+TABLE = np.array([1.0, 2.0])
+PAIR = (1.0, 2)
+
+
+def scaled_by_helper(x):
+    return SCALE * x
+
+
+VALUES = {
+    "a global": (lambda: fa.elementwise(lambda x: x * SCALE), "SCALE", [2.0, 3.0]),
+    "an array": (lambda: fa.elementwise(lambda x: x * TABLE[0]), "TABLE", [np.array([2.0]), np.array([3.0])]),
+    "a tuple": (lambda: fa.elementwise(lambda x: x * PAIR[1]), "PAIR", [(1.0, 2.0), (1.0, 3.0)]),
+    "a global of a helper": (lambda: fa.elementwise(lambda x: scaled_by_helper(x)), "SCALE", [2.0, 3.0]),
+    "an attribute of a module": (lambda: fa.elementwise(lambda x: x * settings.SCALE), "settings.SCALE", [2.0, 3.0]),
+}
+
+settings = types.ModuleType("settings")
+settings.SCALE = 1.0
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_what_compiled_code_holds_is_part_of_the_key(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTACT_CACHE_DIR", str(tmp_path))
+    make, place, values = VALUES[kind]
+    for value, expected in zip([*values, values[0]], [2.0, 3.0, 2.0], strict=True):
+        monkeypatch.setattr(*((settings, "SCALE", value) if "." in place else (sys.modules[__name__], place, value)))
+        assert make()(np.float64(1)) == expected
+    assert kept(tmp_path, "lambda") == 2
+
+
+def test_defaults_of_helpers_and_options_of_numba_are_part_of_the_key():
+    def helper(x, k=2.0):
+        return x * k
+
+    first = fingerprint(lambda x: helper(x))
+    helper.__defaults__ = (3.0,)
+    assert fingerprint(lambda x: helper(x)) != first
+    fast, exact = numba.njit(fastmath=True)(helper), numba.njit(helper)
+    assert len({fingerprint(lambda x, f=f: f(x)) for f in (fast, exact)}) == 2
+    assert fingerprint(lambda x: x + 1) == fingerprint(lambda x: x + 1), "the place of the code is no part of it"
+
+
+def test_what_cannot_be_told_is_kept_nowhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTACT_CACHE_DIR", str(tmp_path))
+    strange = object()
+
+    @fa.elementwise
+    def unknown(x, p=strange):
+        return x
+
+    assert fingerprint(unknown.__wrapped__) is None or kept(tmp_path, "unknown") == 0
+    cell = []
+    assert fingerprint(lambda x: x + len(cell)) is None
+
+
+def test_the_key_of_a_function_without_a_file(python, tmp_path):
+    code = """
+import sys, numpy as np, fastact as fa
+double = fa.elementwise(lambda x: x * 2)
+print(double(np.float32(3)), "numba" in sys.modules)
+"""
+    assert python(code, FASTACT_CACHE_DIR=tmp_path) == "6.0 True"
+    assert python(code, FASTACT_CACHE_DIR=tmp_path) == "6.0 False"
 
 
 def test_lambdas_of_one_line_are_told_apart(tmp_path, monkeypatch):
@@ -153,9 +228,125 @@ def test_what_numba_cannot_compile_is_the_callers_error(size, dtype):
 
 
 def test_what_returns_no_number_is_the_callers_error():
-    for wrong in (lambda x: "text", lambda x: None, lambda x: (x, x)):
+    for wrong in (lambda x: "text", lambda x: None, lambda x: (x, x), lambda x: (x, x, x)):
         with pytest.raises(fa.CompilationError):
             fa.elementwise(wrong)(X)
+
+
+LAYOUTS = {
+    "one": lambda x: x[-1:],
+    "contiguous": lambda x: x,
+    "strided": lambda x: np.repeat(x, 2)[::2],
+    "two-dimensional": lambda x: np.repeat(x.reshape(-1, 10), 2, axis=1)[:, ::2],
+    "converted": lambda x: x.astype(">f4"),
+    "buffered integers": lambda x: np.minimum(x, 1e4).astype(np.int32),
+}
+
+
+def root(x):
+    """Square root of what is not negative."""
+    if x < 0:
+        raise ValueError(f"{x} is negative")
+    return x**0.5
+
+
+def asserts(x):
+    assert x >= 0, "negative"
+    return x + 1
+
+
+def falls_through(x):
+    if x >= 0:
+        return x * 2
+
+
+class OwnError(Exception):
+    pass
+
+
+def raises_own(x):
+    for _ in range(3):
+        if x < 0:
+            raise OwnError
+    return x
+
+
+def slope_of_root(x):
+    if x < 0:
+        raise ValueError("no slope")
+    return 0.5 / x**0.5
+
+
+RAISE = {
+    "ValueError": (fa.elementwise(root), ValueError, "is negative"),
+    "assert": (fa.elementwise(asserts), AssertionError, "negative"),
+    "no return": (fa.elementwise(falls_through), TypeError, "must return a number, got None"),
+    "an exception of its own": (fa.elementwise(raises_own), OwnError, ""),
+    "ZeroDivisionError": (fa.elementwise(lambda x: x / 1 if x >= 0 else x / raises_own(x)), OwnError, ""),
+    "with a parameter": (fa.elementwise(lambda x, p=1.0: asserts(x) * p), AssertionError, "negative"),
+    "backward": (fa.elementwise(derivative=slope_of_root)(lambda x: x).backward, ValueError, "no slope"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size", [10, 30_000, 1_000_000])
+@pytest.mark.parametrize("kind", RAISE)
+def test_exceptions_reach_the_caller(kind, size, layout):
+    """With their type and message, however often NumPy calls the loop for one call of the ufunc, and wherever the element is."""
+    op, error, message = RAISE[kind]
+    for place in (-1, size // 2):
+        x = np.arange(1, size + 1, dtype=np.float32)
+        x[place] = -x[place]
+        x = LAYOUTS[layout](x)
+        if x.min() >= 0:
+            continue
+        operands = (x, x) if kind == "backward" else (x,)
+        with pytest.raises(error, match=message) as caught:
+            op(*operands)
+        assert caught.type is error
+        assert np.isfinite(op(*map(np.abs, operands))).all(), "the next call is not haunted"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_what_comes_before_a_failure_is_written(dtype):
+    op, out = RAISE["ValueError"][0], np.full(4, 77, dtype)
+    with pytest.raises(ValueError, match=r"-1\.0 is negative"):
+        op(np.array([4, 9, -1, -2], dtype), out=out)
+    np.testing.assert_array_equal(out, np.array([2, 3, 77, 77], dtype))
+
+
+def test_what_does_not_raise_is_vectorised_as_before():
+    from fastact.engine import failing
+    from fastact.scalar import scalar
+
+    assert not failing.can_fail(scalar(lambda x: fa.softplus(x) if x > 0 else x / 0), "float32", 1, False)
+    assert failing.can_fail(scalar(asserts), "float32", 1, False)
+
+
+def test_exceptions_in_several_threads_at_once():
+    op = RAISE["ValueError"][0]
+
+    def many(sign):
+        x = sign * np.arange(1, 20_001, dtype=np.int64)
+        raised = 0
+        for _ in range(50):
+            try:
+                op(x)
+            except ValueError:
+                raised += 1
+        return raised
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(many, [1, -1, 1, -1])) == [0, 50, 0, 50]
+
+
+@pytest.mark.parametrize("size", [1, 10, 20_000, 1_000_001])
+def test_a_failed_compilation_is_never_lost(size):
+    """NumPy calls the loop for each piece of an array that it converts; each time an exception waits to be raised already."""
+    op = fa.elementwise(lambda x: x.nonsense)
+    for _ in range(3):
+        with pytest.raises(fa.CompilationError, match="nonsense"):
+            op(np.ones(size, np.int64))
 
 
 def test_special_values_raise_no_warnings():

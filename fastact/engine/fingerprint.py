@@ -5,9 +5,10 @@ not do: two closures of one line differ, and so does one function over a global 
 needed: functions of a notebook have a fingerprint as well.
 """
 
+import contextlib
 import hashlib
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class _UnknownError(TypeError):
     """There is a value of which nobody can say what compiled code takes from it."""
 
 
-def fingerprint(function: types.FunctionType) -> bytes | None:
+def fingerprint(function: Callable[..., Any]) -> bytes | None:
     """A digest of all that compiled code takes from a function as it is now; ``None`` if that cannot be told."""
     try:
         return _Walk().digest(function)
@@ -40,13 +41,11 @@ def fingerprint(function: types.FunctionType) -> bytes | None:
         return None
 
 
-def helpers(function: types.FunctionType) -> list[types.FunctionType]:
+def helpers(function: Callable[..., Any]) -> list[types.FunctionType]:
     """The plain functions that a function may call, and those that they may call."""
     walk = _Walk()
-    try:
+    with contextlib.suppress(_UnknownError):
         walk.digest(function)
-    except _UnknownError:
-        pass
     return walk.functions[1:]
 
 
@@ -57,7 +56,7 @@ class _Walk:
         self.total = hashlib.sha256(np.__version__.encode())
         self.functions: list[types.FunctionType] = []
 
-    def digest(self, function: types.FunctionType) -> bytes:
+    def digest(self, function: Callable[..., Any]) -> bytes:
         self.add(function)
         return self.total.digest()
 

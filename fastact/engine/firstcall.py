@@ -69,7 +69,7 @@ class FirstCall:
         self.loop = LOOP(address)
         self.install(address)
 
-    def explain_failure(self, args: int, dims: int, steps: int, data: int) -> None:
+    def explain_failure(self, args: int, *_: int) -> None:
         """Raise what a user's formula raises for the element that its compiled form has failed at."""
         try:
             raise_again()
@@ -93,7 +93,7 @@ def first_call(kernel: Any, dtype: str, record: records.Record) -> FirstCall:
 def _element(place: int, dtype: str) -> Any:
     """The number at an address as a formula takes it."""
     kind = np.dtype(dtype)
-    number = np.frombuffer((ctypes.c_char * kind.itemsize).from_address(place), kind)[0]
+    number = np.frombuffer(ctypes.string_at(place, kind.itemsize), kind)[0]
     return np.float32(number) if dtype == "float16" else number
 
 

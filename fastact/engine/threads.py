@@ -87,7 +87,8 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        At least 1; more than the process has processors has no effect beyond all of them.
+        At least 1. It is remembered as it is, but no more threads compute than the process has processors: with 100 on two
+        processors two do.
 
     Raises
     ------
@@ -126,7 +127,8 @@ def threads(n: int) -> Iterator[None]:
     Parameters
     ----------
     n : int
-        At least 1; more than the process has processors has no effect beyond all of them.
+        At least 1. It is remembered as it is, but no more threads compute than the process has processors: with 100 on two
+        processors two do.
 
     Examples
     --------
@@ -184,7 +186,10 @@ def explanation() -> str:
     default, reason = default_num_threads()
     if _own.get():
         return f"{get_num_threads()} (inside threads; default {default}: {reason})"
-    return f"{default} ({reason})" if _wanted is None else f"{_wanted} (set_num_threads; default {default}: {reason})"
+    if _wanted is None:
+        return f"{default} ({reason})"
+    used = f", of which {processors()} compute, one for each processor" if _wanted > processors() else ""
+    return f"{_wanted} (set_num_threads{used}; default {default}: {reason})"
 
 
 def processors() -> int:
