@@ -7,7 +7,6 @@ from typing import Any, overload
 from fastact.engine.ufunc import Kernel, attribute_name, make_ufunc
 from fastact.pickling import Origin, WithParameters
 from fastact.registry import with_parameters
-from fastact.scalar import scalar
 
 
 @overload
@@ -105,7 +104,7 @@ def _public(origin: Origin, formula: Any, parameters: list[inspect.Parameter], *
     name, module = named_by.__name__ + suffix, named_by.__module__
     kernel = Kernel(
         name=f"custom.{module}.{named_by.__qualname__}{suffix}",
-        formula=scalar(formula),
+        formula=formula,
         inputs=1 + backward + len(parameters),
         cost=cost,
         times_gradient=backward,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.engine import threads, workers
+from fastact.engine import notice, threads, workers
 from fastact.engine.ufunc import DTYPES
 from fastact.engine.uninterrupted import uninterrupted
 from fastact.functions import FUNCTIONS
@@ -45,12 +45,13 @@ def warmup(
         for item in given:
             if item not in allowed:
                 raise ValueError(f"unknown {what} {item!r}, allowed are {', '.join(allowed)}")
-    for name in wanted:
-        for dtype in kinds:
-            _call_once(name, dtype)
-            if progress is not None:
-                progress(f"{name} {dtype}")
-    uninterrupted(workers.start)
+    with notice.spared():
+        for name in wanted:
+            for dtype in kinds:
+                compile_function(name, dtype)
+                if progress is not None:
+                    progress(f"{name} {dtype}")
+        uninterrupted(workers.start)
 
 
 def known_names() -> list[str]:
@@ -58,7 +59,8 @@ def known_names() -> list[str]:
     return [*public_names(), *FUNCTIONS, *ROWS]
 
 
-def _call_once(name: str, dtype: str) -> None:
+def compile_function(name: str, dtype: str) -> None:
+    """Call a public function so often that there is nothing left to compile for a dtype."""
     import fastact
 
     if name in ROWS:

@@ -6,18 +6,23 @@ directory of your choice; they serve processors of the kind that they were compi
 
 import argparse
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
+from multiprocessing import connection
 from typing import Any
 
 from fastact import warm
 from fastact.cli import INTERRUPTED
-from fastact.engine import cache
+from fastact.engine import cache, threads
 from fastact.engine.ufunc import DTYPES
 
+LINES = 10
+"""How many lines show the progress where there is no terminal."""
 COMPANIONS = ("_backward", "_with_grad", "_with_index")
 """What is compiled along with an op: the functions named after it."""
 
@@ -27,6 +32,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     several: dict[str, Any] = {"nargs": "+", "action": "extend"}
     parser.add_argument("--op", **several, metavar="OP", help="ops such as gelu, each with its gradient; default all")
     parser.add_argument("--dtype", **several, metavar="DTYPE", help=f"of {', '.join(DTYPES)}; default all")
+    parser.add_argument(
+        "--jobs", type=_positive, metavar="N", help="processes that compile at a time; default one for each processor"
+    )
 
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -40,9 +48,9 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return 1
     before, start = cache.usage(), time.perf_counter()
     with contextlib.ExitStack() as shown:
-        advance = _bar(shown, len(names) * len(dtypes))
+        advance = _progress(shown, len(names) * len(dtypes))
         _leave_at_once_if_interrupted(shown)
-        warm.warmup(names, dtypes, advance)
+        _compile(names, dtypes, options.jobs or threads.processors(), advance)
     after, seconds = cache.usage(), time.perf_counter() - start
     added, functions = after.kernels - before.kernels, f"{len(names)} function{'s' * (len(names) > 1)}"
     print(f"{functions} for {', '.join(dtypes)}: {added} kernels compiled in {seconds:.1f} s; {after} in {directory}")
@@ -67,17 +75,58 @@ def _op(function: str) -> str:
     return function
 
 
-def _bar(shown: contextlib.ExitStack, total: int) -> Callable[[str], object] | None:
-    """What advances a bar, if anybody is there to see it and Rich is there to draw it."""
-    if not sys.stdout.isatty():
-        return None
-    try:
-        from rich.progress import Progress
-    except ImportError:
-        return None
-    bar = shown.enter_context(Progress(transient=True))
-    task = bar.add_task("", total=total)
-    return lambda name: bar.update(task, advance=1, description=name)
+def _compile(names: list[str], dtypes: list[str], jobs: int, advance: Callable[[str], object]) -> None:
+    """Compile functions in several processes, those first that take longest, and then what all have in common."""
+    tasks = [(name, dtype) for name in reversed(names) for dtype in dtypes]
+    if min(jobs, len(tasks)) == 1:
+        warm.warmup(names, dtypes, advance)
+        return
+    # Not by fork, which would copy what this process holds of Numba and of locks.
+    with multiprocessing.get_context("spawn").Pool(min(jobs, len(tasks)), _follow_parent) as pool:
+        for task in pool.imap_unordered(_compile_one, tasks):
+            advance(" ".join(task))
+    warm.warmup([], dtypes)
+
+
+def _compile_one(task: tuple[str, str]) -> tuple[str, str]:
+    name, dtype = task
+    warm.compile_function(name, dtype)
+    return task
+
+
+def _follow_parent() -> None:
+    """End at once and silently when the user or the parent does."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+        threading.Thread(target=lambda: (connection.wait([sentinel]), os._exit(INTERRUPTED)), daemon=True).start()
+
+
+def _progress(shown: contextlib.ExitStack, total: int) -> Callable[[str], object]:
+    """What shows how much is done: a bar on a terminal, if Rich is there to draw it, else a line for each tenth."""
+    if sys.stdout.isatty():
+        with contextlib.suppress(ImportError):
+            from rich.progress import Progress
+
+            bar = shown.enter_context(Progress(transient=True))
+            task = bar.add_task("", total=total)
+            return lambda name: bar.update(task, advance=1, description=name)
+    done = 0
+
+    def print_line(name: str) -> None:
+        nonlocal done
+        done += 1
+        if done * LINES // total > (done - 1) * LINES // total:
+            print(f"{done} of {total}: {name}", flush=True)
+
+    return print_line
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
+    return int(text)
 
 
 def _leave_at_once_if_interrupted(shown: contextlib.ExitStack) -> None:

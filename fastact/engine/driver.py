@@ -11,7 +11,7 @@ so wherever threads do not pay, what trials cost stays below that share.
 from typing import Any
 
 from fastact.engine.jit import internal
-from fastact.engine.memory import as_address, as_pointer, call_function, call_loop, field, set_field
+from fastact.engine.memory import as_address, as_pointer, ask, call_loop, field, set_field
 from fastact.engine.records import (
     ACCOUNTS,
     ASK_OWN,
@@ -87,7 +87,7 @@ def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     team = as_pointer(field(record, TEAM))
     threads = field(team, THREADS)
     if field(team, OWN) > 0:
-        own = call_function(field(team, ASK_OWN), ())
+        own = ask(field(team, ASK_OWN))
         if own > 0:
             threads = own
     helpers = min(threads - 1, field(team, MOST))
@@ -124,7 +124,7 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         chunks = max(1, (dims[0] - lead + chunk - 1) // chunk)
         helpers = min(helpers, chunks - 1, MOST_SEATS)
         if helpers > field(team, WORKERS):
-            call_function(field(team, START), ())
+            ask(field(team, START))
             helpers = min(helpers, field(team, WORKERS))
         if helpers > 0:
             call = claimed(team)

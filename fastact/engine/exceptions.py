@@ -2,16 +2,33 @@
 
 ctypes swallows an exception that leaves a callback, and NumPy does not ask a float loop for one. So the exception is left for the
 interpreter as an asynchronous one of the caller's thread, which it raises as soon as the ufunc has returned. But NumPy may call the
-loop again before that, for the next piece of an array that it converts, or of a strided one. Were a Python function called then,
-the exception would be raised in it and be lost. So a loop that has failed is entered through ``failing.report``, which withdraws
-the exception before it calls Python; and Python leaves it once more.
+loop again before that, for the next piece of an array that it converts, or of a strided one. The interpreter would raise the
+exception as soon as the callback begins, and ctypes would swallow it. So it is withdrawn before: ctypes makes the callback's first
+argument, whose type is ours, and no part of that is Python code. The callback then leaves the exception once more.
 """
 
 import ctypes
+import itertools
 import threading
 
 _left: dict[int, BaseException] = {}
 """What has been left for each thread, by ``threading.get_ident()``, until the interpreter takes it."""
+
+_set_async_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_set_async_exception.argtypes, _set_async_exception.restype = [ctypes.c_ulong, ctypes.py_object], None
+_withdraw = ctypes.PYFUNCTYPE(None, ctypes.c_ulong, ctypes.c_void_p)(("PyThreadState_SetAsyncExc", ctypes.pythonapi))
+
+
+class _Entered(ctypes.c_void_p):
+    """A pointer that withdraws its thread's exception when it is made: each step of the iterator does."""
+
+    __init__ = map(_withdraw, iter(threading.get_ident, None), itertools.repeat(None)).__next__
+
+
+LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
+"""NumPy's ``void loop(char **args, npy_intp *dims, npy_intp *steps, void *data)``."""
+CALLBACK = ctypes.CFUNCTYPE(None, _Entered, *[ctypes.c_void_p] * 3)
+"""The same for functions that may leave an exception."""
 
 
 class CompilationError(RuntimeError):
@@ -37,12 +54,7 @@ def raise_in_caller(error: BaseException) -> None:
 
 
 def raise_again() -> None:
-    """Raise what an earlier call of the loop has left in this thread, if it still waits to be raised."""
+    """Raise what an earlier call of the loop has left in this thread, if nobody has taken it."""
     error = _left.get(threading.get_ident())
     if error is not None:
         raise error
-
-
-_set_async_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
-_set_async_exception.argtypes = [ctypes.c_ulong, ctypes.py_object]
-_set_async_exception.restype = ctypes.c_int

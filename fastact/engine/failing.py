@@ -1,6 +1,6 @@
-"""Inner loops that can fail: of users' formulas that raise, and of kernels that could not be compiled.
+"""The inner loop of users' formulas that may raise exceptions.
 
-A formula that may raise is computed element by element, in order and on the caller's thread, up to the first that fails. Its
+Such a formula is computed element by element, in order and on the caller's thread, up to the first that fails. Its
 exception is made by Python, which computes that element once more: the same type, message and line as in the interpreter.
 """
 
@@ -12,9 +12,8 @@ from numba.extending import intrinsic
 
 from fastact.engine import compiler, memory
 from fastact.engine.elementloop import POINTERS, ElementLoop
-from fastact.engine.jit import internal
-from fastact.engine.memory import advance, as_pointer, call_function, call_loop, clear_fp_flags, field, set_pointer
-from fastact.engine.records import ENSURE_GIL, INTERPRETER, ON_FAILURE, RELEASE_GIL, SET_ASYNC_EXCEPTION, THREAD_IDENT
+from fastact.engine.memory import advance, call_loop, clear_fp_flags, field, set_pointer
+from fastact.engine.records import ON_FAILURE
 from fastact.engine.templates import clone
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
@@ -24,22 +23,6 @@ element_loop: Any = None
 computed: Any = None
 
 
-@internal
-def report(args: Any, dims: Any, steps: Any, record: Any) -> None:
-    """Let Python say what has failed, see ``exceptions.py``."""
-    interpreter = as_pointer(field(record, INTERPRETER))
-    state = call_function(field(interpreter, ENSURE_GIL), ())
-    thread = call_function(field(interpreter, THREAD_IDENT), ())
-    call_function(field(interpreter, SET_ASYNC_EXCEPTION), (thread, 0))
-    call_loop(field(record, ON_FAILURE), args, dims, steps, record)
-    call_function(field(interpreter, RELEASE_GIL), (state,))
-
-
-def fail(args: Any, dims: Any, steps: Any, record: Any) -> None:
-    """Report a failure: the inner loop of a kernel that could not be compiled."""
-    report(args, dims, steps, record)
-
-
 def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute ``dims[0]`` elements one by one, up to the first that fails."""
     pointers = element_pointers()
@@ -47,7 +30,7 @@ def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
         for j in range(ARGS):
             set_pointer(pointers, j, advance(args[j], i * steps[j]))
         if not computed(pointers):
-            report(pointers, dims, steps, record)
+            call_loop(field(record, ON_FAILURE), pointers, dims, steps, record)
             break
     clear_fp_flags()
 

@@ -5,7 +5,6 @@ not do: two closures of one line differ, and so does one function over a global 
 needed: functions of a notebook have a fingerprint as well.
 """
 
-import contextlib
 import hashlib
 import types
 from collections.abc import Callable, Iterable
@@ -41,14 +40,6 @@ def fingerprint(function: Callable[..., Any]) -> bytes | None:
         return None
 
 
-def helpers(function: Callable[..., Any]) -> list[types.FunctionType]:
-    """The plain functions that a function may call, and those that they may call."""
-    walk = _Walk()
-    with contextlib.suppress(_UnknownError):
-        walk.digest(function)
-    return walk.functions[1:]
-
-
 class _Walk:
     """One way through everything that a function refers to."""
 
@@ -79,7 +70,7 @@ class _Walk:
             self._add_code(value)
         elif isinstance(value, types.ModuleType):
             self._add_module(value, names)
-        elif _is_known(value):
+        elif is_known(value):
             self.note("known", getattr(value, "__module__", ""), value.__name__)
         elif isinstance(value, type):
             self.note("class", value.__module__, value.__qualname__)
@@ -99,7 +90,7 @@ class _Walk:
         self.add(function.__code__)
         self.add(function.__defaults__)
         self.add(tuple(sorted((function.__kwdefaults__ or {}).items())))
-        names = _names(function.__code__)
+        names = names_in(function.__code__)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             self.note(name)
             try:
@@ -117,20 +108,22 @@ class _Walk:
 
     def _add_module(self, module: types.ModuleType, names: Iterable[str]) -> None:
         self.note("module", module.__name__)
-        if module.__name__.partition(".")[0] not in KNOWN_MODULES:
+        if not is_known(module):
             for name in sorted(set(names) & vars(module).keys()):
                 self.note(name)
                 self.add(vars(module)[name], names)
 
 
-def _names(code: types.CodeType) -> set[str]:
+def names_in(code: types.CodeType) -> set[str]:
     """The names of globals and attributes that a function's code uses, and the code of functions in it."""
-    inner = [_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    inner = [names_in(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return set(code.co_names).union(*inner)
 
 
-def _is_known(value: Any) -> bool:
-    """Whether a function or class is that which its name means in a module that the key holds anyway."""
+def is_known(value: Any) -> bool:
+    """Whether a function, class or module follows from versions that the cache's key holds anyway."""
+    if isinstance(value, types.ModuleType):
+        return value.__name__.partition(".")[0] in KNOWN_MODULES
     name, home = getattr(value, "__name__", None), getattr(value, "__module__", None)
     if isinstance(value, np.ufunc):
         return getattr(np, value.__name__, None) is value or home == "fastact"

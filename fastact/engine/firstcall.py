@@ -4,17 +4,17 @@ import contextlib
 import contextvars
 import ctypes
 from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fastact.engine import records, workers
-from fastact.engine.exceptions import CompilationError, raise_again, raise_in_caller
+from fastact.engine.exceptions import CALLBACK, LOOP, CompilationError, raise_again, raise_in_caller
+from fastact.engine.snapshot import snapshot
 from fastact.engine.uninterrupted import uninterrupted
+from fastact.scalar import scalar
 
-LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
-"""NumPy's ``void loop(char **args, npy_intp *dims, npy_intp *steps, void *data)``."""
 _keep_alive: list[Any] = []
 
 
@@ -31,49 +31,35 @@ class FirstCall:
         self.kernel, self.name, self.dtype, self.record = kernel, name, dtype, record
         self.install: Callable[[int], object] = lambda address: None
         self.loop: Any = None
-        self.callbacks = [LOOP(method) for method in (self.compile_then_run, self.compile_again, self.explain_failure)]
+        self.callbacks = CALLBACK(self.compile_then_run), CALLBACK(self.explain_failure)
+        record[records.ON_FAILURE] = address_of(self.callbacks[1])
 
     @property
     def address(self) -> int:
         """Where the loop begins."""
         return address_of(self.callbacks[0])
 
-    def compile_then_run(self, args: int, dims: int, steps: int, data: int) -> None:
-        """The loop, which somebody may go on calling who has remembered its address."""
+    def compile_then_run(self, args: Any, dims: int, steps: int, data: int) -> None:
+        """Compute; NumPy goes on calling this until its call ends, and who remembers the address for longer."""
         try:
+            raise_again()
             if self.loop is None:
                 uninterrupted(self.compiled)
             self.loop(args, dims, steps, data)
         except BaseException as error:
             raise_in_caller(error)
 
-    def compile_again(self, args: int, dims: int, steps: int, data: int) -> None:
-        """The same after a failure."""
-        try:
-            raise_again()
-            uninterrupted(self.compiled)
-            self.loop(args, dims, steps, data)
-        except BaseException as error:
-            raise_in_caller(error)
-
     def compiled(self) -> None:
-        """Compile the loop and put it into its place; if that fails, what calls this stub again."""
-        try:
-            address = _compiled(self.kernel, self.name, self.dtype)
-        except BaseException:
-            with contextlib.suppress(Exception):
-                self.record[records.ON_FAILURE] = address_of(self.callbacks[1])
-                self.install(_failing())
-            raise
-        self.record[records.ON_FAILURE] = address_of(self.callbacks[2])
+        """Compile the loop and put it into its place."""
+        address = _compiled(self.kernel, self.name, self.dtype)
         self.loop = LOOP(address)
         self.install(address)
 
-    def explain_failure(self, args: int, *_: int) -> None:
+    def explain_failure(self, args: Any, *_: int) -> None:
         """Raise what a user's formula raises for the element that its compiled form has failed at."""
         try:
             raise_again()
-            places = (ctypes.c_void_p * self.kernel.inputs).from_address(args)
+            places = (ctypes.c_void_p * self.kernel.inputs).from_address(args.value)
             elements = [_element(place, self.dtype) for place in places]
             raise _failure(self.kernel, elements[self.kernel.times_gradient :])
         except BaseException as error:
@@ -111,41 +97,28 @@ def _failure(kernel: Any, elements: list[Any]) -> BaseException:
     return TypeError(f"{call} must return a number, got {value!r}")
 
 
-@cache
-def _failing() -> int:
-    """The address of an inner loop that only reports a failure."""
-    from fastact.engine import cache as disk
-
-    def source() -> Callable[..., Any]:
-        from fastact.engine.failing import fail
-
-        return fail
-
-    return disk.loaded("fail", source)
-
-
 def _compiled(kernel: Any, name: str, dtype: str) -> int:
     """Compile a kernel, or take it from the cache, and return the address of its inner loop."""
     from fastact.engine import cache as disk
     from fastact.engine.fingerprint import fingerprint
 
+    salt: bytes | None = b""
     try:
-        salt = fingerprint(kernel.formula) if kernel.users else b""
+        if kernel.users:
+            formula, functions = snapshot(kernel.formula)
+            list(map(scalar, functions))
+            kernel, salt = replace(kernel, formula=formula), fingerprint(formula)
         return disk.loaded(f"{name}.{dtype}", lambda: kernel.sources(dtype)[name](), salt)
     except Exception as error:
         raise CompilationError(f"could not compile {name} for {dtype}: {error}") from error
 
 
-@LOOP
-def _enter_team(args: int, dims: int, steps: int, data: int) -> None:
-    """The first call that is worth threads: let the driver take this and all later ones, or compute without."""
+@CALLBACK
+def _enter_team(args: Any, dims: int, steps: int, data: int) -> None:
+    """The first call that is worth threads: let the driver take this and all later ones."""
     try:
-        try:
-            entry = uninterrupted(workers.load_driver)
-        except Exception:
-            record = (ctypes.c_int64 * records.FIELDS).from_address(data)
-            entry, data = record[records.KERNEL], record[records.SERIAL]
-        LOOP(entry)(args, dims, steps, data)
+        raise_again()
+        LOOP(uninterrupted(workers.load_driver))(args, dims, steps, data)
     except BaseException as error:
         raise_in_caller(error)
 

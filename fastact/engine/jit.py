@@ -9,6 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import config
 from numba.core import ir as numba_ir
+from numba.core.analysis import compute_cfg_from_blocks
 from numba.core.codegen import AOTCodeLibrary, JITCPUCodegen
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
@@ -54,9 +55,9 @@ def enabled() -> Iterator[None]:
 
 @register_pass(mutates_CFG=False, analysis_only=False)
 class OnlyRaise(FunctionPass):  # type: ignore[misc]
-    """Leaves nothing in blocks that end in an exception but an exception of any type.
+    """Leaves nothing on ways that lead to an exception but an exception of any type.
 
-    Its message may be more than Numba can compile, and Python will make the user's own (see ``failing.py``).
+    What makes its message may be more than Numba can compile, and Python will make the user's own (see ``failing.py``).
     """
 
     _name = "fastact_only_raise"
@@ -66,15 +67,32 @@ class OnlyRaise(FunctionPass):  # type: ignore[misc]
 
     def run_pass(self, state: Any) -> bool:
         """Say whether there was such a block."""
-        blocks = [block for block in state.func_ir.blocks.values() if isinstance(block.body[-1], numba_ir.Raise)]
-        for block in blocks:
+        function = state.func_ir
+        lost = _blocks_that_raise(function.blocks)
+        for label in lost:
+            block, place = function.blocks[label], function.blocks[label].body[-1].loc
+            error = numba_ir.Var(block.scope, f"$fastact_error.{label}", place)
+            named = numba_ir.Global("RuntimeError", RuntimeError, place)
+            block.body = [numba_ir.Assign(named, error, place), numba_ir.Raise(error, place)]
+        if lost:
+            for label in compute_cfg_from_blocks(function.blocks).dead_nodes():
+                del function.blocks[label]
+            function._definitions = build_definitions(function.blocks)
+        return bool(lost)
+
+
+def _blocks_that_raise(blocks: Any) -> set[Any]:
+    """The labels of blocks that end in an exception whichever way is taken from there."""
+    lost: set[Any] = set()
+    before = -1
+    while before < len(lost):
+        before = len(lost)
+        for label, block in blocks.items():
             last = block.body[-1]
-            kind = numba_ir.Var(block.scope, f"$fastact_error.{last.loc.line}", last.loc)
-            named = numba_ir.Global("RuntimeError", RuntimeError, last.loc)
-            block.body = [numba_ir.Assign(named, kind, last.loc), numba_ir.Raise(kind, last.loc)]
-        if blocks:
-            state.func_ir._definitions = build_definitions(state.func_ir.blocks)
-        return bool(blocks)
+            targets = last.get_targets()
+            if isinstance(last, numba_ir.Raise) or (targets and lost.issuperset(targets)):
+                lost.add(label)
+    return lost
 
 
 class PartCompiler(CompilerBase):  # type: ignore[misc]

@@ -325,15 +325,13 @@ def set_field(typing_context: Any, record: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
-def call_function(typing_context: Any, address: Any, arguments: Any) -> Any:
-    """The 64-bit integer that the function at an address returns for a tuple of such integers."""
+def ask(typing_context: Any, address: Any) -> Any:
+    """The 64-bit integer that the function at an address returns."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        given = cgutils.unpack_tuple(builder, values[1], len(arguments))
-        function = ir.FunctionType(I64, [I64] * len(given)).as_pointer()
-        return builder.call(builder.inttoptr(values[0], function), given)
+        return builder.call(builder.inttoptr(values[0], ir.FunctionType(I64, []).as_pointer()), [])
 
-    return types.intp(types.intp, arguments), codegen
+    return types.intp(types.intp), codegen
 
 
 REPORTED_FLAGS_X86, REPORTED_FLAGS_OTHER = 0x1D, 0x0F

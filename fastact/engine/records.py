@@ -6,11 +6,11 @@ llvmlite. The memory is never freed: threads may read it while the interpreter e
 
 import ctypes
 
-PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, COLUMNS, LABEL, INTERPRETER, ON_FAILURE, RATES = range(12)
+PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, COLUMNS, LABEL, ON_FAILURE, RATES = range(11)
 """The record behind ``data``: how many elements make threads worth a thought; the parallel entry that takes over; the address of
 the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks are computed
 with, which never goes parallel; a row kernel's other half, for columns; the kind of its integer labels; the
-interpreter's functions, and the loop that says what has failed; and from there on, for
+function that says what a user's formula has failed at; and from there on, for
 arrays of ``2**(i - 1)`` to ``2**i`` elements, the picoseconds that one thread takes for one, 0 where nothing was measured."""
 
 SMALLEST_WORK = 4_000
@@ -55,9 +55,6 @@ TEAM_FIELDS = FIRST_CALL + CALLS * CALL_FIELDS
 
 NEVER = 2**62
 
-ENSURE_GIL, RELEASE_GIL, THREAD_IDENT, SET_ASYNC_EXCEPTION = range(4)
-"""The addresses of functions of the interpreter."""
-
 Record = ctypes.Array[ctypes.c_int64]
 
 _allocate = ctypes.pythonapi.PyMem_RawCalloc
@@ -75,14 +72,6 @@ def _lasting(fields: int) -> Record:
 
 team = _lasting(TEAM_FIELDS)
 team[THREADS] = 1
-_interpreter = _lasting(4)
-for _place, _function in (
-    (ENSURE_GIL, ctypes.pythonapi.PyGILState_Ensure),
-    (RELEASE_GIL, ctypes.pythonapi.PyGILState_Release),
-    (THREAD_IDENT, ctypes.pythonapi.PyThread_get_thread_ident),
-    (SET_ASYNC_EXCEPTION, ctypes.pythonapi.PyThreadState_SetAsyncExc),
-):
-    _interpreter[_place] = ctypes.cast(_function, ctypes.c_void_p).value or 0
 _entry = 0
 _records: list[Record] = []
 
@@ -94,7 +83,6 @@ def new_record(nargs: int, parallel_from: int, entry: int, *, ndims: int = 1, la
     record[ENTRY], record[TEAM], record[SERIAL] = _entry or entry, ctypes.addressof(team), ctypes.addressof(serial)
     for twin in (record, serial):
         twin[NARGS], twin[NDIMS], twin[LABEL] = nargs, ndims, label
-        twin[INTERPRETER] = ctypes.addressof(_interpreter)
     _records.append(record)
     return record
 

@@ -17,7 +17,7 @@ class RowwiseKernel:
 
     elements: Kernel
 
-    ndims = 2
+    ndims, users = 2, False
 
     @property
     def name(self) -> str:
@@ -38,11 +38,6 @@ class RowwiseKernel:
     def cost(self) -> float:
         """That of the elements: threads pay by their number."""
         return self.elements.cost
-
-    @property
-    def users(self) -> bool:
-        """Whether the elements are a user's."""
-        return self.elements.users
 
     @property
     def loops(self) -> list[Loop]:

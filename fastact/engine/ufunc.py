@@ -123,13 +123,10 @@ def _parallel_from(cost: float) -> int:
 
 def specialised(kernel: Kernel, dtype: str) -> Callable[..., Any]:
     """The inner loop's source for one kernel and dtype, ready to be compiled."""
-    from fastact.engine import failing, fingerprint, loops, overloads
-    from fastact.scalar import scalar
+    from fastact.engine import failing, loops, overloads
 
     if kernel.users:
         overloads.register()
-        for helper in fingerprint.helpers(kernel.formula):
-            scalar(helper)
         if failing.can_fail(kernel.formula, dtype, kernel.inputs, kernel.times_gradient):
             return failing.specialise(kernel.formula, dtype, kernel.inputs, kernel.times_gradient)
     return loops.specialise(kernel.formula, dtype, kernel.inputs, kernel.outputs, kernel.times_gradient)
