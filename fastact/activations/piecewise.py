@@ -1,5 +1,7 @@
 """Piecewise linear and quadratic ops: the rectifiers, the hard sigmoids and the shrinks."""
 
+import math
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,10 @@ register(
 )
 
 
+MANY = 4096
+"""A sum of so many elements is worth some thought."""
+
+
 def _prelu(x: Scalar, weight: Scalar) -> Scalar:
     T = type(x)
     return select(x > T(0), x, T(weight) * x)
@@ -103,16 +109,28 @@ def _prelu_derivative(x: Scalar, weight: Scalar) -> tuple[Scalar, Scalar]:
 
 
 def _prelu_backward(ufunc: Any) -> Any:
-    def prelu_backward(grad: Any, x: Any, weight: Any, out: Any = None) -> tuple[Any, Any]:
+    def prelu_backward(grad: Any, x: Any, weight: Any, out: Any = None) -> Any:
         shapes = np.shape(x), np.shape(weight)
         outs = _pair(out, shapes)
         full = np.broadcast_shapes(np.shape(grad), *shapes)
         direct = tuple(given if shape == full else None for given, shape in zip(outs, shapes, strict=True))
-        grads = ufunc(grad, x, weight, out=direct)
-        grad_x, grad_weight = map(_sum_to, grads, shapes, outs)
+        if shapes == (full, full):
+            return ufunc(grad, x, weight, out=direct)
+        halves = _are_halves(grad, x, weight)
+        with np.errstate(over="ignore") if halves else nullcontext():
+            # Products that are summed are not rounded to halves first: they would overflow, or vanish.
+            grads = ufunc(grad, x, weight, out=direct, dtype=np.float32 if halves else None)
+            dtypes = [np.float16 if halves else g.dtype for g in grads]
+            grad_x, grad_weight = map(_sum_to, grads, shapes, outs, dtypes)
         return grad_x, grad_weight
 
     return prelu_backward
+
+
+def _are_halves(*operands: Any) -> bool:
+    """Whether their products are float16."""
+    kinds = [a if type(a) in (bool, int, float) else getattr(a, "dtype", None) for a in operands]
+    return all(isinstance(k, (np.dtype, int, float)) for k in kinds) and np.result_type(*kinds) == np.float16
 
 
 def _pair(out: Any, shapes: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -127,22 +145,51 @@ def _pair(out: Any, shapes: tuple[Any, Any]) -> tuple[Any, Any]:
     return out
 
 
-def _sum_to(grad: Any, shape: tuple[int, ...], out: Any) -> Any:
-    """Sum a gradient over the axes along which its operand was broadcast, into ``out`` if there is one."""
+def _sum_to(grad: Any, shape: tuple[int, ...], out: Any, dtype: Any) -> Any:
+    """Sum a gradient over the axes along which its operand was broadcast, as that dtype, into ``out`` if there is one."""
     added = grad.ndim - len(shape)
     stretched = [added + i for i, n in enumerate(shape) if n == 1 and grad.shape[added + i] != 1]
     axes = (*range(added), *stretched)
     if not axes:
-        return grad
-    if not isinstance(grad, np.ma.MaskedArray):  # which leaves masked elements out
-        grad = np.asarray(grad)
-    total = grad.sum(axis=axes, keepdims=True, dtype=np.float64).reshape(shape)
+        return grad if out is not None or grad.dtype == dtype else grad.astype(dtype)
+    if isinstance(grad, np.ma.MaskedArray):  # which leaves masked elements out
+        total = grad.sum(axis=axes, keepdims=True, dtype=np.float64)
+    else:
+        total = _sum(np.asarray(grad), axes)
     with np.errstate(over="ignore"):  # a sum that is too large for its dtype is infinite
-        total = total.astype(grad.dtype)
+        total = total.reshape(shape).astype(dtype)
     if out is None:
         return total[()]
     np.copyto(out, total, casting="same_kind")
     return out
+
+
+def _sum(array: Any, axes: tuple[int, ...]) -> Any:
+    """The sum over these axes in float64, whatever the array's layout."""
+    shape: list[int] = []
+    summed: list[bool] = []
+    for axis, n in enumerate(array.shape):  # neighbours that are summed, or not, are one axis
+        if summed and summed[-1] == (axis in axes):
+            shape[-1] *= n
+        else:
+            shape.append(n)
+            summed.append(axis in axes)
+    array = np.ascontiguousarray(array).reshape(shape)
+    for axis in reversed(range(len(shape))):
+        if summed[axis]:
+            array = _sum_along(array, axis)
+    return array
+
+
+def _sum_along(array: Any, axis: int) -> Any:
+    """The sum over one axis in float64, many rows in parts: then error, and time, grow with the root of their number only."""
+    if array.size < MANY or axis == array.ndim - 1:  # which NumPy does in parts of its own
+        return np.add.reduce(array, axis=axis, dtype=np.float64)
+    before, n, after = array.shape[:axis], array.shape[axis], array.shape[axis + 1 :]
+    part = math.isqrt(n)
+    head, tail = np.split(array, [n // part * part], axis=axis)
+    sums = np.add.reduce(head.reshape(*before, n // part, part, *after), axis=axis, dtype=np.float64)
+    return np.add.reduce(sums, axis=axis) + np.add.reduce(tail, axis=axis, dtype=np.float64)
 
 
 register(
