@@ -155,6 +155,8 @@ def _only(x: Any, rows: Any) -> Any:
     """Those of all rows, the classes last."""
     if x.flags.c_contiguous:
         return x.reshape(-1, x.shape[-1]).take(rows, axis=0)
+    if x.ndim == 2 and x.flags.f_contiguous:
+        return x.T.take(rows, axis=1).T
     return x[np.unravel_index(rows, x.shape[:-1])]
 
 
@@ -177,12 +179,15 @@ def reduced(reduction: str, results: Any, dtype: Any, empty: float, weighted: bo
         total, weight = results.item(LOSS), results.item(WEIGHT)
     else:
         rows = results.reshape(-1, RESULTS)
-        weight = float(np.add.reduce(rows[:, WEIGHT]))
-        if weighted or weight != len(rows):
-            # The order of additions, and so the last bit, must not depend on who left out the rows that add nothing.
-            rows = rows[(rows[:, LOSS] != 0) | (rows[:, WEIGHT] != 0)]
-            weight = float(np.add.reduce(rows[:, WEIGHT]))
-        total = float(np.add.reduce(rows[:, LOSS]))
+        losses, weights = rows[:, LOSS], rows[:, WEIGHT]
+        weight = float(np.add.reduce(weights))
+        # The order of additions, and so the last bit, must not depend on who left out the rows that add nothing.
+        if weighted:
+            counted = (losses != 0) | (weights != 0)
+            losses, weight = losses[counted], float(np.add.reduce(weights[counted]))
+        elif weight != len(rows):
+            losses = losses[weights != 0]
+        total = float(np.add.reduce(losses))
     if reduction == "mean":
         total = empty if weight == total == 0 else total / weight if weight else total * math.inf
     return narrowed(np.float64(total), dtype)
