@@ -38,6 +38,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python -m benchmarks.startup --quick
 	$(BIN)/python -m benchmarks.concurrency --quick
 	$(BIN)/python -m benchmarks.threads --quick
+	$(BIN)/python -m benchmarks.ignored --quick
 	$(BIN)/python tools/fuzz.py --quick
 	$(BIN)/fastact info
 	$(BIN)/fastact warmup --op gelu

@@ -1,5 +1,6 @@
 """Piecewise linear and quadratic ops: the rectifiers, the hard sigmoids and the shrinks."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,10 @@ register(
 )
 
 
+MANY = 4096
+"""A sum of so many elements is worth some thought."""
+
+
 def _prelu(x: Scalar, weight: Scalar) -> Scalar:
     T = type(x)
     return select(x > T(0), x, T(weight) * x)
@@ -104,16 +109,30 @@ def _prelu_derivative(x: Scalar, weight: Scalar) -> tuple[Scalar, Scalar]:
 
 
 def _prelu_backward(ufunc: Any) -> Any:
-    def prelu_backward(grad: Any, x: Any, weight: Any, out: Any = None) -> tuple[Any, Any]:
+    def prelu_backward(grad: Any, x: Any, weight: Any, out: Any = None) -> Any:
         shapes = np.shape(x), np.shape(weight)
         outs = _pair(out, shapes)
         full = np.broadcast_shapes(np.shape(grad), *shapes)
         direct = tuple(given if shape == full else None for given, shape in zip(outs, shapes, strict=True))
-        grads = ufunc(grad, x, weight, out=direct)
-        grad_x, grad_weight = map(_sum_to, grads, shapes, outs)
-        return grad_x, grad_weight
+        if shapes == (full, full):
+            return ufunc(grad, x, weight, out=direct)
+        if not _are_halves(grad, x, weight):
+            grads = ufunc(grad, x, weight, out=direct)
+            return _sum_to(grads[0], shapes[0], outs[0]), _sum_to(grads[1], shapes[1], outs[1])
+        with np.errstate(over="ignore"):
+            # Products that are summed are not rounded to halves first: they would overflow, or vanish.
+            grads = ufunc(grad, x, weight, out=direct, dtype=np.float32)
+            return tuple(_sum_to(g, s, o, np.float16) for g, s, o in zip(grads, shapes, outs, strict=True))
 
     return prelu_backward
+
+
+def _are_halves(*operands: Any) -> bool:
+    """Whether their products are float16."""
+    kinds = [a if type(a) in (bool, int, float) else getattr(a, "dtype", None) for a in operands]
+    if not any(k == np.float16 for k in kinds):
+        return False
+    return all(isinstance(k, (np.dtype, int, float)) for k in kinds) and bool(np.result_type(*kinds) == np.float16)
 
 
 def _pair(out: Any, shapes: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -128,22 +147,54 @@ def _pair(out: Any, shapes: tuple[Any, Any]) -> tuple[Any, Any]:
     return out
 
 
-def _sum_to(grad: Any, shape: tuple[int, ...], out: Any) -> Any:
-    """Sum a gradient over the axes along which its operand was broadcast, into ``out`` if there is one."""
+def _sum_to(grad: Any, shape: tuple[int, ...], out: Any, dtype: Any = None) -> Any:
+    """Sum a gradient over the axes along which its operand was broadcast, in that or its own dtype, and into ``out`` if given."""
     added = grad.ndim - len(shape)
     stretched = [added + i for i, n in enumerate(shape) if n == 1 and grad.shape[added + i] != 1]
     axes = (*range(added), *stretched)
     if not axes:
-        return grad
-    if not isinstance(grad, np.ma.MaskedArray):  # which leaves masked elements out
-        grad = np.asarray(grad)
-    total = grad.sum(axis=axes, keepdims=True, dtype=np.float64).reshape(shape)
+        return grad if out is not None or dtype is None else grad.astype(dtype)
+    if isinstance(grad, np.ma.MaskedArray):  # which leaves masked elements out
+        total = grad.sum(axis=axes, keepdims=True, dtype=np.float64)
+    else:
+        total = _sum(np.asarray(grad), axes)
     with np.errstate(over="ignore"):  # a sum that is too large for its dtype is infinite
-        total = total.astype(grad.dtype)
+        total = total.reshape(shape).astype(grad.dtype if dtype is None else dtype)
     if out is None:
         return total[()]
     np.copyto(out, total, casting="same_kind")
     return out
+
+
+def _sum(array: Any, axes: tuple[int, ...]) -> Any:
+    """The sum over these axes in float64, whatever the array's layout."""
+    array = np.ascontiguousarray(array)
+    if array.size < MANY:
+        return np.add.reduce(array, axis=axes, dtype=np.float64)
+    shape: list[int] = []
+    summed: list[bool] = []
+    for axis, n in enumerate(array.shape):  # neighbours that are summed, or not, are one axis
+        if summed and summed[-1] == (axis in axes):
+            shape[-1] *= n
+        else:
+            shape.append(n)
+            summed.append(axis in axes)
+    array = array.reshape(shape)
+    for axis in reversed(range(len(shape))):
+        if summed[axis]:
+            array = _sum_along(array, axis)
+    return array
+
+
+def _sum_along(array: Any, axis: int) -> Any:
+    """The sum over one axis in float64, many rows in parts: then error, and time, grow with the root of their number only."""
+    if axis == array.ndim - 1:  # which NumPy does in parts of its own
+        return np.add.reduce(array, axis=axis, dtype=np.float64)
+    before, n, after = array.shape[:axis], array.shape[axis], array.shape[axis + 1 :]
+    part = math.isqrt(n)
+    head, tail = np.split(array, [n // part * part], axis=axis)
+    sums = np.add.reduce(head.reshape(*before, n // part, part, *after), axis=axis, dtype=np.float64)
+    return np.add.reduce(sums, axis=axis) + np.add.reduce(tail, axis=axis, dtype=np.float64)
 
 
 register(

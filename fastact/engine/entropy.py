@@ -16,7 +16,7 @@ from fastact.engine.columns import CONSTANTS, MOST_STEPS, REST, STATE_ROWS, STEP
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.loops import taken_by_team
-from fastact.engine.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors
+from fastact.engine.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, zero_bytes
 from fastact.engine.records import LABEL
 from fastact.engine.rows import CHUNK, LANES
 from fastact.engine.templates import clone
@@ -25,8 +25,9 @@ from fastact.simd import Scalar, select, widen
 
 LOSS, WEIGHT, LSE, ARGMAX = 0, 1, 2, 3
 """A row's results, of float64."""
-KEEP, SLOPE, OFFSET, Z_LOSS, SCALE, CAP, WANT_ARGMAX = range(7)
-"""The options, of float64. The dense part of a row's target is ``slope * dense + offset``; the label's part is ``keep``."""
+KEEP, SLOPE, OFFSET, Z_LOSS, SCALE, CAP, WANT_ARGMAX, ZEROED = range(8)
+"""The options, of float64. The dense part of a row's target is ``slope * dense + offset``; the label's part is ``keep``. The last
+says that the gradient's memory is zero already, so that ignored rows need not be touched."""
 
 X, LABELS, WEIGHTS, DENSE, IGNORED, OPTIONS, RESULTS, GRAD = range(8)
 """The operands."""
@@ -46,7 +47,6 @@ row_dense_sum: Any = None
 write_row: Any = None
 log_excess: Any = None
 load_x: Any = None
-load_weight: Any = None
 load_label: Any = None
 load_wide: Any = None
 store_x: Any = None
@@ -98,8 +98,11 @@ def first_match(x: Any, step: Any, c: Any, m: Any, cap: Any) -> Any:
 
 def no_gradient(y: Any, step: Any, c: Any) -> None:
     """A row without a gradient."""
-    for k in range(c):
-        store_x(advance(y, k * step), ZERO)
+    if step == SIZE:
+        zero_bytes(y, c * SIZE)
+    else:
+        for k in range(c):
+            store_x(advance(y, k * step), ZERO)
 
 
 def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -112,18 +115,18 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     for i in range(n):
         x, dense = advance(args[X], i * steps[X]), advance(args[DENSE], i * steps[DENSE])
         result, result_step = advance(args[RESULTS], i * steps[RESULTS]), steps[CORE + 4]
-        label, weight, x_label, d_label = 0, T(1), ZERO, ZERO
+        label, weight, x_label, d_label = 0, widen(T(1)), ZERO, ZERO
         if HAS_LABEL:
             label = load_label(advance(args[LABELS], i * steps[LABELS]), kind)
             if label == ignored or label < 0 or label >= c:
                 nothing = widen(ZERO) if label == ignored else widen(NAN)
                 put_row(result, result_step, nothing, nothing, nothing)
                 store_wide(advance(result, ARGMAX * result_step), nothing)
-                if HAS_GRAD and label == ignored:
+                if HAS_GRAD and label == ignored and option(args, steps, ZEROED) == 0:
                     no_gradient(advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5], c)
                 continue
             x_label = prepare(load_x(advance(x, label * x_core)), cap)
-            weight = load_weight(advance(args[WEIGHTS], i * steps[WEIGHTS] + label * w_core))
+            weight = load_wide(advance(args[WEIGHTS], i * steps[WEIGHTS] + label * w_core))
             if HAS_DENSE:
                 d_label = load_x(advance(dense, label * d_core))
         slope, offset = T(option(args, steps, SLOPE)), T(option(args, steps, OFFSET))
@@ -154,7 +157,7 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
             c * 1.0,
             cap,
         )
-        put_row(result, result_step, loss, widen(weight), lse)
+        put_row(result, result_step, loss, weight, lse)
         if option(args, steps, WANT_ARGMAX) != 0:
             index = first_match(x, x_core, c, NAN if rest != rest else m, cap)
             store_wide(advance(result, ARGMAX * result_step), index * 1.0)
@@ -165,9 +168,10 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     clear_fp_flags()
 
 
-X_LABEL, WEIGHT_LABEL, D_LABEL, AT_LABEL, INDEX = range(CONSTANTS, CONSTANTS + 5)
+MORE_CONSTANTS = CONSTANTS + 4
+X_LABEL, D_LABEL, AT_LABEL, INDEX = range(CONSTANTS, MORE_CONSTANTS)
 """Further rows of a block's constants."""
-LOSSES, LSES, DENSE_SUMS = 0, 2, TOTAL
+LOSSES, LSES, WEIGHTS_AT_LABELS, DENSE_SUMS = 0, 2, 4, TOTAL
 """Rows of a block's results, of float64, which may take two; the last is where a sum of terms is left."""
 
 column_states: Any = None
@@ -220,22 +224,24 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
         T(option(args, steps, SLOPE)),
         T(option(args, steps, OFFSET)),
     )
-    for k in range(CONSTANTS + 5):
+    for k in range(MORE_CONSTANTS):
         zero_row(row_of(constants, k, block), block)
     zero_wide_row(row_of(state, TOTAL, block), block)
     zero_wide_row(row_of(results, DENSE_SUMS, block), block)
+    zero_wide_row(row_of(results, WEIGHTS_AT_LABELS, block), block)
     if HAS_LABEL:
         labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
         weights, weights_step = advance(args[WEIGHTS], first * steps[WEIGHTS]), steps[WEIGHTS]
         x_step, dense_step = steps[X], steps[DENSE]
-        x_row, w_row = row_of(constants, X_LABEL, block), row_of(constants, WEIGHT_LABEL, block)
-        d_row = row_of(constants, D_LABEL, block)
+        x_row, d_row = row_of(constants, X_LABEL, block), row_of(constants, D_LABEL, block)
+        w_row = row_of(results, WEIGHTS_AT_LABELS, block)
         for j in range(width):
             label = load_label(advance(labels, j * labels_step), kind)
             if label >= 0 and label < c:
                 place = j * COMPUTED_SIZE
                 store_value(advance(x_row, place), prepare(load_x(advance(x, j * x_step + label * x_core)), cap))
-                store_value(advance(w_row, place), load_weight(advance(weights, j * weights_step + label * w_core)))
+                weight = load_wide(advance(weights, j * weights_step + label * w_core))
+                store_wide(advance(w_row, j * 8), weight)
                 if HAS_DENSE:
                     store_value(advance(d_row, place), load_x(advance(dense, j * dense_step + label * d_core)))
     column_states(x, steps[X], x_core, width, block, c, tile, state, cap)
@@ -262,7 +268,7 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
             row_of(state, TOTAL, block),
             row_of(results, DENSE_SUMS, block),
             row_of(constants, X_LABEL, block),
-            row_of(constants, WEIGHT_LABEL, block),
+            row_of(results, WEIGHTS_AT_LABELS, block),
             row_of(constants, D_LABEL, block),
             row_of(results, LOSSES, block),
             row_of(results, LSES, block),
@@ -293,7 +299,7 @@ def put_block(
 ) -> None:
     """Write the results of a block of columns, and what differs from its neighbours in each column's gradient."""
     losses, lses = row_of(results, LOSSES, block), row_of(results, LSES, block)
-    weights, at_label = row_of(constants, WEIGHT_LABEL, block), row_of(constants, AT_LABEL, block)
+    weights, at_label = row_of(results, WEIGHTS_AT_LABELS, block), row_of(constants, AT_LABEL, block)
     result, step, core_step = advance(args[RESULTS], first * steps[RESULTS]), steps[RESULTS], steps[CORE + 4]
     labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
     ignored = load_label(args[IGNORED], INT64)
@@ -301,7 +307,7 @@ def put_block(
         loss, lse = load_wide(advance(losses, j * 8)), load_wide(advance(lses, j * 8))
         weight = widen(T(1))
         if HAS_LABEL:
-            weight = widen(load_value(advance(weights, j * COMPUTED_SIZE)))
+            weight = load_wide(advance(weights, j * 8))
             label = load_label(advance(labels, j * labels_step), kind)
             if label == ignored or label < 0 or label >= c:
                 loss = widen(ZERO) if label == ignored else widen(NAN)
@@ -309,7 +315,7 @@ def put_block(
             if HAS_GRAD:
                 y, y_core = advance(args[GRAD], (first + j) * steps[GRAD]), steps[CORE + 5]
                 if label == ignored:
-                    no_gradient(y, y_core, c)
+                    no_gradient(y, y_core, c)  # also where it was zero: its neighbours' passes went over it
                 elif label >= 0 and label < c:
                     store_x(advance(y, label * y_core), load_value(advance(at_label, j * COMPUTED_SIZE)))
         put_row(advance(result, j * step), core_step, loss, weight, lse)
@@ -356,7 +362,6 @@ def scope_of(kernel: Any, dtype: str, common: dict[str, Any]) -> dict[str, Any]:
         "finish": kernel.finish,
         "log_excess": log_excess,
         "load_x": lanes.load(dtype),
-        "load_weight": lanes.load(compute),
         "load_value": lanes.load(compute),
         "load_wide": lanes.load("float64"),
         "load_label": memory.load_label,
@@ -386,7 +391,7 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     compute = "float64" if dtype == "float64" else "float32"
     scope = scope_of(kernel, dtype, columns.scope_of(kernel, dtype))
     row = MOST_STEPS * STEP * scope["COMPUTED_SIZE"]
-    scope["constant_tile"] = memory.stack_space((CONSTANTS + 5) * row)
+    scope["constant_tile"] = memory.stack_space(MORE_CONSTANTS * row)
     scope["result_tile"] = memory.stack_space(STATE_ROWS * row)
     one, wide = [compute], ["float64"]
     for name, template, reads, writes, updates in (
@@ -395,7 +400,7 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     ):
         loop = ElementLoop(scalar(clone(template, scope)), reads, writes, updates=updates)
         scope[name] = loop.over_pointers()
-    reads, writes = one * 2 + wide * 3 + one * 3, wide * 2 + one * 7
+    reads, writes = one * 2 + wide * 3 + one + wide + one, wide * 2 + one * 7
     scope["finish_rows"] = ElementLoop(kernel.finish, reads, writes).over_pointers()
     if kernel.dense and kernel.grad:
         weights = columns.scope_of(kernel.of_weights(), dtype)

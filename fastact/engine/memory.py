@@ -193,6 +193,17 @@ def copy_bytes(typing_context: Any, target: Any, source: Any, count: Any) -> Any
     return types.void(types.voidptr, types.voidptr, types.intp), codegen
 
 
+@intrinsic
+def zero_bytes(typing_context: Any, target: Any, count: Any) -> Any:
+    """``memset(target, 0, count)``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        cgutils.memset(builder, *values, 0)
+        return context.get_dummy_value()
+
+    return types.void(types.voidptr, types.intp), codegen
+
+
 ONE = {2: 0x3C00, 4: 0x3F800000, 8: 0x3FF0000000000000}
 
 

@@ -148,7 +148,7 @@ class EntropyKernel:
     @property
     def signature(self) -> str:
         """Logits, label, weights, dense target, label to ignore, options; results and gradient."""
-        return "(n),(),(n),(n),(),(7)->(4)" + (",(n)" if self.grad else "")
+        return "(n),(),(n),(n),(),(8)->(4)" + (",(n)" if self.grad else "")
 
     @property
     def loops(self) -> list[Loop]:
@@ -161,8 +161,7 @@ class EntropyKernel:
         ]
 
     def _operands(self, dtype: str, label: str) -> list[str]:
-        weight = "float64" if dtype == "float64" else "float32"
-        return [dtype, label, weight, dtype, "int64", "float64", "float64", *[dtype] * self.grad]
+        return [dtype, label, "float64", dtype, "int64", "float64", "float64", *[dtype] * self.grad]
 
     def of_weights(self) -> "EntropyKernel":
         """The same kernel, to make the sum of the target's dense part from."""

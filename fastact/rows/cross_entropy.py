@@ -1,14 +1,12 @@
 """Cross-entropy, with its gradient in the same pass: what the functions promise, and how their arguments reach the kernels."""
 
 import math
-import operator
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 
-from fastact.containers import like, without_masked
+from fastact.containers import like
 from fastact.engine.rowkernel import EntropyKernel, RowKernel
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
@@ -16,14 +14,19 @@ from fastact.maths import entropy
 from fastact.rows import long, reference
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
+from fastact.rows.requests import REDUCTIONS, Request, check_labels, checked, gradient_scale, loss_dtype, narrowed
 from fastact.scalar import scalar
 from fastact.simd import Scalar
 
-REDUCTIONS = ("mean", "sum", "none")
 LOSS, WEIGHT, LSE, ARGMAX, RESULTS = range(5)
 """A row's results, and how many there are."""
 
-_NO_LABEL = np.zeros((), np.int64)
+FEW, MANY = 256, 2048
+"""With so many rows it pays to leave out the ignored ones, if they are known to be many; and to look whether they are."""
+SHORT_BYTES = 2048
+"""Of rows of so many bytes those that count are better copied: a kernel looks at each that is ignored, and writes its results."""
+BLOCK_ELEMENTS = 2**18
+"""So many halves at a time are widened."""
 
 
 @cache
@@ -56,62 +59,49 @@ def entropy_kernel(label: bool, dense: bool, grad: bool, capped: bool) -> Entrop
     )
 
 
-class Request(NamedTuple):
-    """The checked arguments of a call, in the form that the kernels take."""
-
-    logits: Any
-    """The classes last."""
-    target: Any
-    classes: int
-    axis: int
-    reduction: str
-    ignore_index: int
-    weight: Any
-    weighted: bool = False
-    """Whether the caller gave weights; else all are 1."""
-    softcap: float = 0.0
-    z_loss: float = 0.0
-    label: bool = True
-    keep: float = 1.0
-    dense: Any = None
-    """A dense target, the classes last: probabilities, or the weights that smoothing needs."""
-    slope: float = 0.0
-    offset: float = 0.0
-
-    def gufunc(self, grad: bool) -> Any:
-        """Who computes it."""
-        return _gufunc(self.label, self.dense is not None, grad, self.softcap > 0)
-
-    def is_long(self) -> bool:
-        """Whether there are fewer rows than threads, each long, and nothing but labels, weights and z-loss to reckon with."""
-        x = self.logits
-        plain = self.label and self.dense is None and not self.softcap and x.dtype.isnative
-        return plain and x.shape[-1] >= long.LONG and x.size // x.shape[-1] < get_num_threads()
-
-    def operands(self, scale: float, argmax: bool) -> tuple[Any, ...]:
-        """What the kernel is given; ``scale`` multiplies the gradient."""
-        options = _array((self.keep, self.slope, self.offset, self.z_loss, scale, self.softcap, argmax), np.float64)
-        dense = _constant_row(0.0, self.classes, self.logits.dtype) if self.dense is None else self.dense
-        labels = self.target if self.label else _NO_LABEL
-        return self.logits, labels, self.weight, dense, _array(self.ignore_index, np.int64), options
+def gufunc(request: Request, grad: bool) -> Any:
+    """Who computes it."""
+    return _gufunc(request.label, request.dense is not None, grad, request.softcap > 0)
 
 
-def compute(request: Request, scale: float, argmax: bool, grad: Any = None) -> Any:
-    """The rows' results; a gradient, multiplied by ``scale``, is written to ``grad``."""
+def compute(request: Request, scale: float, argmax: bool, grad: Any = None, zeroed: bool = False) -> Any:
+    """The rows' results; a gradient, multiplied by ``scale``, is written to ``grad``, which is zero already if ``zeroed``."""
     if request.dense is not None and request.dense.dtype != request.logits.dtype:
-        logits = request.logits.astype(request.dense.dtype)  # halves, computed as single floats in any case
-        wide = None if grad is None else np.empty_like(logits)
-        results = compute(request._replace(logits=logits), scale, argmax, wide)
-        if grad is not None:
-            with np.errstate(all="ignore"):
-                grad[...] = wide
-        return results
-    if request.is_long():
+        return _compute_widened(request, scale, argmax, grad)
+    if _is_long(request):
         return _compute_long(request, scale, argmax, grad)
-    operands = request.operands(scale, argmax)
+    operands = request.operands(scale, argmax, zeroed)
     if grad is None:
-        return request.gufunc(False)(*operands)
-    return request.gufunc(True)(*operands, out=(None, grad))[0]
+        return gufunc(request, False)(*operands)
+    return gufunc(request, True)(*operands, out=(None, grad))[0]
+
+
+def _compute_widened(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
+    """The same for halves beside a dense target of single floats, a block of rows at a time."""
+    logits, target, dense = request.logits, request.target, request.dense
+    if logits.ndim == 1:
+        row = request._replace(logits=logits[None], target=target[None], dense=dense if request.label else dense[None])
+        return _compute_widened(row, scale, argmax, None if grad is None else grad[None])[0]
+    if grad is not None:
+        logits, target, dense = long.apart([logits, target, dense], grad)
+    results = np.empty((*logits.shape[:-1], RESULTS))
+    step = max(1, BLOCK_ELEMENTS * len(logits) // max(1, logits.size))
+    for first in range(0, len(logits), step):
+        rows = slice(first, first + step)
+        block = request._replace(logits=logits[rows].astype(dense.dtype), target=target[rows])
+        if not request.label:
+            block = block._replace(dense=dense[rows])
+        results[rows] = compute(block, scale, argmax, None if grad is None else block.logits)
+        if grad is not None:
+            grad[rows] = narrowed(block.logits, grad.dtype)
+    return results
+
+
+def _is_long(request: Request) -> bool:
+    """Whether there are fewer rows than threads, each long, and nothing but labels, weights and z-loss to reckon with."""
+    x = request.logits
+    plain = request.label and request.dense is None and not request.softcap and x.dtype.isnative
+    return plain and x.shape[-1] >= long.LONG and x.size // x.shape[-1] < get_num_threads()
 
 
 @scalar
@@ -149,179 +139,38 @@ def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> An
     return results
 
 
-@lru_cache(maxsize=64)
-def _array(value: Any, dtype: Any) -> Any:
-    """A small read-only array, kept for the next call."""
-    array = np.array(value, dtype)
-    array.flags.writeable = False
-    return array
+def few_rows(logits: Any, target: Any, ignore_index: int) -> Any:
+    """Which of all rows are not ignored, if these are better computed as an array of their own; else ``None``."""
+    classes, itemsize = logits.shape[-1], logits.itemsize
+    side_by_side = logits.strides[-1] != itemsize
+    if not logits.size or (not side_by_side and classes * itemsize > SHORT_BYTES):
+        return None  # the kernel passes over them
+    counted = target != ignore_index
+    # Elements that lie apart take longer to copy than to compute.
+    least = 4 if side_by_side and classes >= 16 else 2
+    return np.flatnonzero(counted) if least * np.count_nonzero(counted) <= target.size else None
 
 
-@lru_cache(maxsize=64)
-def _constant_row(value: float, classes: int, dtype: Any) -> Any:
-    """``classes`` times the same number, in the memory of one."""
-    return np.broadcast_to(np.array(value, dtype), (classes,))
+def _only(x: Any, rows: Any) -> Any:
+    """Those of all rows, the classes last."""
+    if x.flags.c_contiguous:
+        return x.reshape(-1, x.shape[-1]).take(rows, axis=0)
+    if x.ndim == 2 and x.flags.f_contiguous:
+        return x.T.take(rows, axis=1).T
+    return x[np.unravel_index(rows, x.shape[:-1])]
 
 
-def checked(
-    logits: Any,
-    target: Any,
-    weight: Any,
-    ignore_index: int,
-    label_smoothing: float,
-    z_loss: float,
-    softcap: float | None,
-    reduction: str,
-    axis: int,
-) -> Request:
-    """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
-    ignore_index = _checked_index(ignore_index)
-    if isinstance(logits, np.ma.MaskedArray) or isinstance(target, np.ma.MaskedArray):
-        logits, target = _without_masked(logits, target, ignore_index, axis)
-    logits, target = np.asarray(logits), np.asarray(target)
-    if logits.dtype.char not in "efd":
-        if logits.dtype.kind not in "iub":
-            raise TypeError(f"logits must be float16, float32 or float64, got {logits.dtype}")
-        logits = logits.astype(np.result_type(logits.dtype, np.float16))
-    if not logits.shape:
-        raise ValueError("logits must have an axis of classes, got a scalar")
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
-    if axis != -1:
-        axis = normalize_axis_index(axis, logits.ndim)
-        logits = np.moveaxis(logits, axis, -1)
-    shape = logits.shape
-    weights = _checked_weight(weight, shape[-1], np.float64 if logits.dtype.char == "d" else np.float32)
-    request = Request(logits, target, shape[-1], axis, reduction, ignore_index, weights, weight is not None)
-    if target.dtype.kind not in "iu":
-        request = _with_probabilities(request)
-    elif target.shape != shape[:-1]:
-        raise ValueError(
-            f"target of class indices must have shape {shape[:-1]} for these logits, got {target.shape}"
-            + _meant(target, logits, axis)
-        )
-    if label_smoothing != 0 or z_loss != 0 or softcap is not None:
-        request = _with_options(request, label_smoothing, z_loss, softcap)
-    return request
+def among_all(values: Any, rows: Any, shape: tuple[int, ...]) -> Any:
+    """Something of each row: as it is, or, if ``rows`` leaves out some, with zeros for these."""
+    if rows is None:
+        return values
+    every = np.zeros((math.prod(shape), *values.shape[1:]), values.dtype)
+    every[rows] = values
+    return every.reshape(*shape, *values.shape[1:])
 
 
-def _without_masked(logits: Any, target: Any, ignore_index: int, axis: int) -> tuple[Any, Any]:
-    """Logits in which masked classes have no share, and a target that ignores rows with a masked label."""
-    logits, target = np.ma.asarray(logits), np.ma.asarray(target)
-    masked, filled = np.ma.getmaskarray(target), without_masked(logits, logits.mask, -math.inf)
-    if target.dtype.kind not in "iu":
-        return filled, without_masked(target, masked, 0.0) if target.dtype.kind == "f" else target.data
-    labels = target.data.astype(np.int64)  # a dtype that holds the index to ignore
-    if target.dtype.kind == "u":
-        labels = np.where(labels < 0, np.iinfo(np.int64).max, labels)
-    position = normalize_axis_index(axis, logits.ndim)
-    if logits.mask is not np.ma.nomask and target.shape == logits.shape[:position] + logits.shape[position + 1 :]:
-        chosen = np.expand_dims(labels.clip(0, max(0, logits.shape[position] - 1)), position)
-        masked = masked | np.take_along_axis(logits.mask, chosen, position).squeeze(position)
-    return filled, np.where(masked, ignore_index, labels)
-
-
-def _checked_index(ignore_index: Any) -> int:
-    try:
-        index = operator.index(ignore_index)
-    except TypeError:
-        raise TypeError(f"ignore_index must be an integer, got {ignore_index!r}") from None
-    if not -(2**63) <= index < 2**63:
-        raise ValueError(f"ignore_index must fit into 64 bits, got {index}")
-    return index
-
-
-def _meant(target: Any, logits: Any, axis: int) -> str:
-    """What a target of the wrong shape or dtype seems to be, and how to convert it; empty if nobody knows."""
-    labels = logits.shape[:-1]
-    if target.shape == (*labels, 1):
-        return "; drop its last axis: target[..., 0]"
-    if target.shape == np.moveaxis(logits, -1, axis).shape and target.dtype.kind in "iub":
-        return f"; one-hot rows are given as class indices, target.argmax(axis={axis}), or as floats"
-    if target.dtype.kind == "f" and target.shape == labels and np.array_equal(target, np.round(target)):
-        return "; class indices are given as integers: target.astype(int)"
-    return ""
-
-
-def _with_probabilities(request: Request) -> Request:
-    """The request for a target of probabilities."""
-    logits, target, axis = request.logits, request.target, request.axis
-    if target.dtype.char not in "efd":
-        raise TypeError(
-            f"target must hold integers (class indices) or floats (probabilities), got {target.dtype}"
-            + _meant(target, logits, axis)
-        )
-    shape = np.moveaxis(logits, -1, axis).shape
-    if target.shape != shape:
-        raise ValueError(
-            f"target of class probabilities must have shape {shape} for these logits, got {target.shape}"
-            + _meant(target, logits, axis)
-        )
-    if request.ignore_index >= 0:
-        raise ValueError(f"ignore_index must be negative where the target is probabilities, got {request.ignore_index}")
-    dense = np.moveaxis(target, axis, -1)
-    if request.weighted:
-        dense = dense * request.weight
-    dense = dense.astype(_dense_dtype(logits, dense), copy=False)
-    return request._replace(label=False, keep=0.0, dense=dense, slope=1.0)
-
-
-def _with_options(request: Request, label_smoothing: float, z_loss: float, softcap: float | None) -> Request:
-    """The request with what is added to the target or to the loss."""
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing!r}")
-    if softcap is not None and not 0.0 < softcap < math.inf:
-        raise ValueError(f"softcap must be None or a positive finite number, got {softcap!r}")
-    if not math.isfinite(z_loss):
-        raise ValueError(f"z_loss must be finite, got {z_loss!r}")
-    request = request._replace(z_loss=float(z_loss), softcap=float(softcap or 0.0))
-    keep, spread = 1.0 - label_smoothing, label_smoothing / max(1, request.classes)
-    if not label_smoothing:
-        return request
-    if request.label:
-        dtype = _dense_dtype(request.logits, request.weight) if request.weighted else request.logits.dtype
-        return request._replace(keep=keep, dense=np.ascontiguousarray(request.weight, dtype), slope=spread)
-    if not request.weighted:
-        return request._replace(slope=keep, offset=spread)
-    dense = request.dense * keep + spread * request.weight
-    return request._replace(dense=dense.astype(_dense_dtype(request.logits, dense), copy=False))
-
-
-def _dense_dtype(logits: Any, dense: Any) -> Any:
-    """What a dense operand is given to a kernel in: the logits' dtype, but at least single floats unless it holds halves."""
-    return logits.dtype if dense.dtype == np.float16 else np.result_type(logits.dtype, np.float32)
-
-
-def _checked_weight(weight: Any, classes: int, dtype: Any) -> Any:
-    if weight is None:
-        return _constant_row(1.0, classes, dtype)
-    weight = np.asarray(weight)
-    if weight.dtype.kind not in "iuf":
-        raise TypeError(f"weight must hold real numbers, got {weight.dtype}")
-    if weight.shape != (classes,):
-        raise ValueError(f"weight must have one element for each of the {classes} classes, got shape {weight.shape}")
-    return weight.astype(dtype, copy=False)
-
-
-def check_labels(request: Request) -> None:
-    """``IndexError`` for the first label that is neither a class nor ignored."""
-    target, classes, ignored = request.target, request.classes, int(request.ignore_index)
-    if not request.label or not target.size or (target.min() >= 0 and target.max() < classes):
-        return
-    bad = (target < 0) | (target >= classes)
-    if np.iinfo(target.dtype).min <= ignored <= np.iinfo(target.dtype).max:
-        bad &= target != ignored
-    if bad.any():
-        position = tuple(int(i) for i in np.argwhere(bad)[0])
-        where = position[0] if len(position) == 1 else position
-        raise IndexError(
-            f"label {target[position]} at position {where} is out of range for {classes} classes: "
-            f"allowed are 0 to {classes - 1} and ignore_index={ignored}"
-        )
-
-
-def reduced(reduction: str, results: Any, dtype: Any, empty: float) -> Any:
-    """The loss of the rows' losses."""
+def reduced(reduction: str, results: Any, dtype: Any, empty: float, weighted: bool = False) -> Any:
+    """The loss of the rows' losses, whose labels' weights are 1 or, if ignored, 0 unless they are ``weighted``."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
     if reduction == "none":
@@ -330,16 +179,18 @@ def reduced(reduction: str, results: Any, dtype: Any, empty: float) -> Any:
         total, weight = results.item(LOSS), results.item(WEIGHT)
     else:
         rows = results.reshape(-1, RESULTS)
-        total, weight = float(np.add.reduce(rows[:, LOSS])), float(np.add.reduce(rows[:, WEIGHT]))
+        losses, weights = rows[:, LOSS], rows[:, WEIGHT]
+        weight = float(np.add.reduce(weights))
+        # The order of additions, and so the last bit, must not depend on who left out the rows that add nothing.
+        if weighted:
+            counted = (losses != 0) | (weights != 0)
+            losses, weight = losses[counted], float(np.add.reduce(weights[counted]))
+        elif weight != len(rows):
+            losses = losses[weights != 0]
+        total = float(np.add.reduce(losses))
     if reduction == "mean":
         total = empty if weight == total == 0 else total / weight if weight else total * math.inf
     return narrowed(np.float64(total), dtype)
-
-
-def narrowed(values: Any, dtype: Any) -> Any:
-    """Values in another dtype, without a warning: what is too large for it is infinite."""
-    with np.errstate(all="ignore"):
-        return values.astype(dtype, copy=False)
 
 
 @documented
@@ -355,6 +206,7 @@ def cross_entropy(
     reduction: str = "mean",
     axis: int = -1,
     empty: float = math.nan,
+    dtype: Any = None,
 ) -> Any:
     r"""Cross-entropy between logits and a target, in one pass over the logits.
 
@@ -367,11 +219,14 @@ def cross_entropy(
         The axis of the classes (PyTorch's is 1).
     empty : float, default nan
         The mean if every row is ignored.
+    dtype : dtype, optional
+        Of the loss: float16, float32 or float64; that of `logits` by default. With float32 a sum that is too large for float16 is
+        no inf, and a mean of float16 logits keeps its digits.
 
     Returns
     -------
     scalar or ndarray
-        Of the dtype of `logits`; with ``reduction="none"`` of the shape of `logits` without `axis`.
+        Of `dtype`; with ``reduction="none"`` of the shape of `logits` without `axis`.
 
     <label errors>
 
@@ -398,16 +253,22 @@ def cross_entropy(
     arguments = (logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
     if weight is None and softcap is None and axis == -1 and not (label_smoothing or z_loss) and _plain(logits, target):
         # For a few rows all other checks would take longer than the loss.
-        gufunc, operands = _plain_call(logits.shape[-1], logits.dtype, ignore_index)
-        results, dtype = gufunc(logits, target, *operands), logits.dtype
+        x, labels, rows = logits, target, None
+        plain, operands = _plain_call(logits.shape[-1], logits.dtype, ignore_index)
+        if target.size >= MANY:
+            rows = few_rows(logits, target, ignore_index)
+        if rows is not None:
+            x, labels = _only(logits, rows), target.reshape(-1)[rows]
+        results, kind, weighted = plain(x, labels, *operands), logits.dtype, False
     else:
         request = checked(*arguments)
-        results, dtype = compute(request, 1.0, False), request.logits.dtype
-    loss = reduced(reduction, results, dtype, empty)
+        request, rows = _counted(request, None)
+        results, kind, weighted = compute(request, 1.0, False), request.logits.dtype, request.weighted
+    loss = reduced(reduction, results, kind if dtype is None else loss_dtype(dtype, kind), empty, weighted)
     # A label out of range makes NaN of its row, and nothing that the caller could see has been written.
     if reduction != "mean" or loss != loss:
         check_labels(checked(*arguments))
-    return loss
+    return loss if rows is None or reduction != "none" else among_all(loss, rows, np.shape(target))
 
 
 def _plain(logits: Any, target: Any) -> bool:
@@ -426,7 +287,17 @@ def _plain(logits: Any, target: Any) -> bool:
 def _plain_call(classes: int, dtype: Any, ignore_index: int) -> tuple[Any, tuple[Any, ...]]:
     """Who computes a loss without options, and the operands after logits and labels."""
     request = checked(np.zeros((0, classes), dtype), np.zeros(0, int), None, ignore_index, 0.0, 0.0, None, "sum", -1)
-    return request.gufunc(False), request.operands(1.0, False)[2:]
+    return gufunc(request, False), request.operands(1.0, False)[2:]
+
+
+def _counted(request: Request, ignored: int | None) -> tuple[Request, Any]:
+    """The request without ignored rows where that is better, and which rows are left; ``ignored`` is their number, if known."""
+    rows, size = None, request.target.size
+    if request.label and (size >= MANY if ignored is None else size >= FEW and 2 * ignored >= size):
+        rows = few_rows(request.logits, request.target, request.ignore_index)
+    if rows is not None:
+        request = request._replace(logits=_only(request.logits, rows), target=request.target.reshape(-1)[rows])
+    return request, rows
 
 
 @documented
@@ -442,6 +313,7 @@ def cross_entropy_with_grad(
     reduction: str = "mean",
     axis: int = -1,
     empty: float = math.nan,
+    dtype: Any = None,
     out: Any = None,
     return_lse: bool = False,
     return_argmax: bool = False,
@@ -457,6 +329,8 @@ def cross_entropy_with_grad(
         The axis of the classes (PyTorch's is 1).
     empty : float, default nan
         The mean if every row is ignored; the gradient is 0 then.
+    dtype : dtype, optional
+        Of the loss, and of what `return_lse` asks for; that of `logits` by default. The gradient has that of `logits` in any case.
     out : ndarray, optional
         For the gradient, with the shape and dtype of `logits`; may be `logits` itself, and then nothing as large is allocated.
     return_lse, return_argmax : bool, default False
@@ -493,26 +367,38 @@ def cross_entropy_with_grad(
     array([[-0.213 ,  0.1065,  0.1065]])
     """
     request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
-    grad = _gradient_array(request, out)
-    check_labels(request)
-    results = compute(request, gradient_scale(request), return_argmax, grad)
+    dtype = loss_dtype(dtype, request.logits.dtype)
+    _check_out(request, out)
+    ignored = check_labels(request)
+    scale, shape = gradient_scale(request, ignored), request.logits.shape[:-1]
+    counted, rows = _counted(request, ignored)
+    grad, zeroed = _gradient_array(request, out, 2 * ignored > request.target.size)
+    if rows is None:
+        results = compute(request, scale, return_argmax, grad, zeroed)
+    else:
+        results = compute(counted, scale, return_argmax, counted.logits)
+        if not zeroed:
+            grad[...] = 0
+        _put(grad, rows, counted.logits)
+    loss = reduced(reduction, results, dtype, empty, request.weighted)
+    if reduction == "none":
+        loss = among_all(loss, rows, shape)
     extras = []
     if return_lse:
-        extras.append(narrowed(results[..., LSE], request.logits.dtype)[()])
+        extras.append(among_all(narrowed(results[..., LSE], dtype), rows, shape)[()])
     if return_argmax:
-        extras.append(results[..., ARGMAX].astype(np.intp)[()])
+        extras.append(among_all(results[..., ARGMAX].astype(np.intp), rows, shape)[()])
     whole = like(logits, np.moveaxis(grad, -1, request.axis)) if out is None else out
     if isinstance(logits, np.ma.MaskedArray) and out is None:
         whole = np.ma.array(whole, mask=logits.mask)
-    return reduced(reduction, results, request.logits.dtype, empty), whole, *extras
+    return loss, whole, *extras
 
 
-def _gradient_array(request: Request, out: Any) -> Any:
-    """Where the gradient goes, the classes last."""
-    logits = request.logits
+def _check_out(request: Request, out: Any) -> None:
+    """``ValueError`` and ``TypeError`` for an ``out`` that the gradient does not fit."""
     if out is None:
-        # In memory as the caller's logits are, so that their axis of classes stays where it was.
-        return np.empty_like(logits)
+        return
+    logits = request.logits
     if not isinstance(out, np.ndarray) or out.dtype != logits.dtype:
         given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
         raise TypeError(f"out must be an array of {logits.dtype}, got {given}")
@@ -521,22 +407,27 @@ def _gradient_array(request: Request, out: Any) -> Any:
         raise ValueError(f"out must have shape {shape} for these logits, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only")
-    return np.moveaxis(out, request.axis, -1)
 
 
-def gradient_scale(request: Request) -> float:
-    """What a row's gradient is multiplied by, known from the labels alone."""
-    if request.reduction != "mean":
-        return 1.0
-    if not request.label:
-        total = float(math.prod(request.logits.shape[:-1]))
+def _gradient_array(request: Request, out: Any, mostly_zero: bool) -> tuple[Any, bool]:
+    """Where the gradient goes, the classes last, and whether that is zero already."""
+    logits = request.logits
+    if out is not None:
+        return np.moveaxis(out, request.axis, -1), False
+    if not mostly_zero or not logits.dtype.isnative:  # for other byte orders NumPy has the kernel write to a buffer
+        # In memory as the caller's logits are, so that their axis of classes stays where it was.
+        return np.empty_like(logits), False
+    # The same of zeros: the system has large ones at hand, and what nobody writes to costs nothing.
+    order = sorted(range(logits.ndim), key=lambda axis: -abs(logits.strides[axis]))
+    return np.zeros([logits.shape[axis] for axis in order], logits.dtype).transpose(np.argsort(order)), True
+
+
+def _put(grad: Any, rows: Any, values: Any) -> None:
+    """Write those rows of a gradient, of all rows, the classes last."""
+    if grad.flags.c_contiguous:
+        grad.reshape(-1, grad.shape[-1])[rows] = values
     else:
-        counted = request.target != request.ignore_index
-        if not request.weighted:
-            total = float(np.count_nonzero(counted))
-        else:
-            total = float(np.sum(request.weight[request.target[counted]], dtype=np.float64))
-    return 1.0 / total if total else 0.0
+        grad[np.unravel_index(rows, grad.shape[:-1])] = values
 
 
 def _arguments(x: Any) -> tuple[Any, ...]:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastact.rows import reference
-from fastact.rows.cross_entropy import RESULTS, Request, check_labels, checked, gradient_scale, narrowed, reduced
+from fastact.rows.cross_entropy import RESULTS, among_all, gufunc, reduced
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
+from fastact.rows.requests import Request, check_labels, checked, gradient_scale, loss_dtype, narrowed
 
 BLOCKS, LARGEST_BLOCK = 12, 2**26
 """A block of logits takes a twelfth of what all would, and at most so many bytes."""
@@ -25,8 +26,10 @@ class _Layer(NamedTuple):
     bias: Any
     request: Request
     """That of cross-entropy for all rows, with logits that take no memory."""
+    dtype: Any
+    """What hidden states and weight promote to."""
     counted: Any
-    """Which rows these are of all: those whose label is not ignored."""
+    """Which rows these are of all: those whose label is not ignored; ``None`` if none is."""
 
     def blocks(self) -> Iterator[tuple[slice, Request]]:
         """The rows of each block, and the request for it, whose logits are in the buffer that all blocks share."""
@@ -67,22 +70,25 @@ def _layer(
         raise TypeError(f"target must hold integers (class indices), got {target.dtype}")
     if target.shape != hidden.shape[:-1]:
         raise ValueError(f"target must have shape {hidden.shape[:-1]} for these hidden states, got {target.shape}")
-    dtype = np.result_type(hidden, weight, np.float32)  # NumPy multiplies matrices of float16 element by element
+    promoted = np.result_type(hidden, weight)
+    dtype = np.result_type(promoted, np.float32)  # NumPy multiplies matrices of float16 element by element
     if bias is not None:
         bias = np.asarray(bias)
+        if bias.dtype.kind not in "iuf":
+            raise TypeError(f"bias must hold real numbers, got {bias.dtype}")
         if bias.shape != weight.shape[:1]:
             raise ValueError(f"bias must have shape {weight.shape[:1]}, got {bias.shape}")
-        bias = bias.astype(dtype, copy=False)
-    hidden, target = hidden.reshape(-1, hidden.shape[-1]), target.reshape(-1)
-    nothing = np.broadcast_to(np.zeros((), dtype), (target.size, weight.shape[0]))
+        bias = narrowed(bias, dtype)
+    nothing = np.broadcast_to(np.zeros((), dtype), (*target.shape, weight.shape[0]))
     options = (ignore_index, label_smoothing, z_loss, softcap, reduction)
     request = checked(nothing, target, class_weight, *options, axis=-1)
-    check_labels(request)
-    counted = np.flatnonzero(target != request.ignore_index)
-    if counted.size < target.size:
-        hidden = hidden[counted]
-        request = request._replace(logits=nothing[: counted.size], target=target[counted])
-    return _Layer(hidden.astype(dtype, copy=False), weight.astype(dtype, copy=False), bias, request, counted)
+    ignored, counted = check_labels(request), None
+    hidden, target = hidden.reshape(-1, hidden.shape[-1]), target.reshape(-1)
+    if ignored:
+        counted = np.flatnonzero(target != request.ignore_index)
+        hidden, target = hidden[counted], target[counted]
+    request = request._replace(logits=nothing, target=target)  # to each block its own
+    return _Layer(hidden.astype(dtype, copy=False), weight.astype(dtype, copy=False), bias, request, promoted, counted)
 
 
 @documented
@@ -99,6 +105,7 @@ def linear_cross_entropy(
     softcap: float | None = None,
     reduction: str = "mean",
     empty: float = math.nan,
+    dtype: Any = None,
 ) -> Any:
     r"""Cross-entropy of ``hidden @ weight.T + bias``, without ever holding all of these logits.
 
@@ -107,11 +114,13 @@ def linear_cross_entropy(
     <hidden to class_weight>
     ignore_index, label_smoothing, z_loss, softcap, reduction, empty
         As in `cross_entropy`.
+    dtype : dtype, optional
+        Of the loss; by default what `hidden` and `weight` promote to.
 
     Returns
     -------
     scalar or ndarray
-        The loss, of the dtype that `hidden` and `weight` promote to.
+        The loss, of `dtype`.
 
     <label errors>
 
@@ -133,24 +142,16 @@ def linear_cross_entropy(
     layer = _layer(
         hidden, weight, target, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, reduction
     )
+    dtype = loss_dtype(dtype, layer.dtype)
     results = np.empty((layer.hidden.shape[0], RESULTS))
     for block, request in layer.blocks():
-        request.gufunc(False)(*request.operands(1.0, False), out=results[block])
-    return _loss(layer, results, np.shape(target), np.result_type(hidden, weight), empty)
+        gufunc(request, False)(*request.operands(1.0, False), out=results[block])
+    return _loss(layer, results, np.shape(target), dtype, empty)
 
 
 def _loss(layer: _Layer, results: Any, shape: tuple[int, ...], dtype: Any, empty: float) -> Any:
-    loss = reduced(layer.request.reduction, results, dtype, empty)
-    return _among_all(layer, loss, shape)[()] if layer.request.reduction == "none" else loss
-
-
-def _among_all(layer: _Layer, rows: Any, shape: tuple[int, ...]) -> Any:
-    """Something of each row that counts, and zeros for the others."""
-    if layer.counted.size < math.prod(shape):
-        every = np.zeros((math.prod(shape), *rows.shape[1:]), rows.dtype)
-        every[layer.counted] = rows
-        rows = every
-    return rows.reshape(*shape, *rows.shape[1:])
+    loss = reduced(layer.request.reduction, results, dtype, empty, layer.request.weighted)
+    return among_all(loss, layer.counted, shape).reshape(shape)[()] if layer.request.reduction == "none" else loss
 
 
 @documented
@@ -167,6 +168,7 @@ def linear_cross_entropy_with_grad(
     softcap: float | None = None,
     reduction: str = "mean",
     empty: float = math.nan,
+    dtype: Any = None,
 ) -> tuple[Any, ...]:
     r"""Cross-entropy of ``hidden @ weight.T + bias`` and its gradients, without ever holding all of these logits.
 
@@ -175,6 +177,8 @@ def linear_cross_entropy_with_grad(
     <hidden to class_weight>
     ignore_index, label_smoothing, z_loss, softcap, reduction, empty
         As in `cross_entropy`. With ``reduction="none"`` the gradients are those of the sum.
+    dtype : dtype, optional
+        Of the loss; by default what `hidden` and `weight` promote to, as the gradients are in any case.
 
     Returns
     -------
@@ -205,27 +209,28 @@ def linear_cross_entropy_with_grad(
     layer = _layer(
         hidden, weight, target, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, reduction
     )
+    dtype = loss_dtype(dtype, layer.dtype)
     results = np.empty((layer.hidden.shape[0], RESULTS))
     grad_hidden, grad_weight = np.empty_like(layer.hidden), np.empty_like(layer.weight)
-    grad_bias = None if layer.bias is None else np.zeros_like(layer.bias)
-    scale = gradient_scale(layer.request)
+    grad_bias = None if layer.bias is None else np.zeros(layer.bias.shape)
+    scale = gradient_scale(layer.request, 0)
     for block, request in layer.blocks():
         # The gradient is written over the logits.
-        _, grad = request.gufunc(True)(*request.operands(scale, False), out=(results[block], request.logits))
+        _, grad = gufunc(request, True)(*request.operands(scale, False), out=(results[block], request.logits))
         np.matmul(grad, layer.weight, out=grad_hidden[block])
         if block.start == 0:
             np.matmul(grad.T, layer.hidden[block], out=grad_weight)
         else:
             _add_product(grad_weight, grad, layer.hidden[block])
         if grad_bias is not None:
-            grad_bias += np.add.reduce(grad, axis=0)
+            grad_bias += np.add.reduce(grad, axis=0, dtype=np.float64)
     if not results.size:
         grad_weight[...] = 0
-    dtype = np.result_type(hidden, weight)
     shape = np.shape(target)
     loss = _loss(layer, results, shape, dtype, empty)
-    gradients = [_among_all(layer, grad_hidden, shape), grad_weight, *([] if grad_bias is None else [grad_bias])]
-    return loss, *(narrowed(gradient, dtype) for gradient in gradients)
+    grad_hidden = among_all(narrowed(grad_hidden, layer.dtype), layer.counted, shape).reshape(np.shape(hidden))
+    rest = [grad_weight, *([] if grad_bias is None else [grad_bias])]
+    return loss, grad_hidden, *(narrowed(gradient, layer.dtype) for gradient in rest)
 
 
 def _add_product(total: Any, grad: Any, hidden: Any) -> None:

@@ -18,7 +18,7 @@ def distribution(
     else:
         counted = target != ignore_index
         label = np.where(counted, target, 0)
-        probabilities, divisor = np.eye(classes)[label], weight[label] * counted
+        probabilities, divisor = (label[..., None] == np.arange(classes)).astype(np.float64), weight[label] * counted
     smoothed = probabilities * (1 - label_smoothing) + label_smoothing / classes
     return smoothed * weight, counted, divisor
 
@@ -35,10 +35,11 @@ def cross_entropy(
     reduction: str = "mean",
     axis: int = -1,
     empty: float = math.nan,
+    dtype: Any = None,
 ) -> Any:
     """The loss alone."""
     arguments = (weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis, empty)
-    return _loss_and_gradient(logits, target, *arguments)[0]
+    return np.asarray(_loss_and_gradient(logits, target, *arguments)[0], dtype)[()]
 
 
 def cross_entropy_with_grad(
@@ -53,10 +54,12 @@ def cross_entropy_with_grad(
     reduction: str = "mean",
     axis: int = -1,
     empty: float = math.nan,
+    dtype: Any = None,
 ) -> tuple[Any, Any]:
     """The loss and its gradient."""
     arguments = (weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis, empty)
-    return _loss_and_gradient(logits, target, *arguments)[:2]
+    loss, grad, _ = _loss_and_gradient(logits, target, *arguments)
+    return np.asarray(loss, dtype)[()], grad
 
 
 def _loss_and_gradient(

@@ -1,0 +1,264 @@
+"""What a call of cross-entropy asks for: its arguments, checked, in the form that the kernels take."""
+
+import math
+import operator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from fastact.containers import without_masked
+
+REDUCTIONS = ("mean", "sum", "none")
+
+_NO_LABEL = np.zeros((), np.int64)
+
+
+class Request(NamedTuple):
+    """The checked arguments of a call, in the form that the kernels take."""
+
+    logits: Any
+    """The classes last."""
+    target: Any
+    classes: int
+    axis: int
+    reduction: str
+    ignore_index: int
+    weight: Any
+    """Of float64, whatever the logits are: kernels use one number of it for each row."""
+    weighted: bool = False
+    """Whether the caller gave weights; else all are 1."""
+    softcap: float = 0.0
+    z_loss: float = 0.0
+    label: bool = True
+    keep: float = 1.0
+    dense: Any = None
+    """A dense target, the classes last: probabilities, or the weights that smoothing needs."""
+    slope: float = 0.0
+    offset: float = 0.0
+
+    def operands(self, scale: float, argmax: bool, zeroed: bool = False) -> tuple[Any, ...]:
+        """What the kernel is given; ``scale`` multiplies the gradient, whose memory is zero already if ``zeroed``."""
+        options = (self.keep, self.slope, self.offset, self.z_loss, scale, self.softcap, argmax, zeroed)
+        dense = _constant_row(0.0, self.classes, self.logits.dtype) if self.dense is None else self.dense
+        labels = self.target if self.label else _NO_LABEL
+        ignored = _array(self.ignore_index, np.int64)
+        return self.logits, labels, self.weight, dense, ignored, _array(options, np.float64)
+
+
+@lru_cache(maxsize=64)
+def _array(value: Any, dtype: Any) -> Any:
+    """A small read-only array, kept for the next call."""
+    array = np.array(value, dtype)
+    array.flags.writeable = False
+    return array
+
+
+@lru_cache(maxsize=64)
+def _constant_row(value: float, classes: int, dtype: Any) -> Any:
+    """``classes`` times the same number, in the memory of one."""
+    return np.broadcast_to(np.array(value, dtype), (classes,))
+
+
+def checked(
+    logits: Any,
+    target: Any,
+    weight: Any,
+    ignore_index: int,
+    label_smoothing: float,
+    z_loss: float,
+    softcap: float | None,
+    reduction: str,
+    axis: int,
+) -> Request:
+    """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
+    ignore_index = _checked_index(ignore_index)
+    if isinstance(logits, np.ma.MaskedArray) or isinstance(target, np.ma.MaskedArray):
+        logits, target = _without_masked(logits, target, ignore_index, axis)
+    logits, target = np.asarray(logits), np.asarray(target)
+    if logits.dtype.char not in "efd":
+        if logits.dtype.kind not in "iub":
+            raise TypeError(f"logits must be float16, float32 or float64, got {logits.dtype}")
+        logits = logits.astype(np.result_type(logits.dtype, np.float16))
+    if not logits.shape:
+        raise ValueError("logits must have an axis of classes, got a scalar")
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
+    if axis != -1:
+        axis = normalize_axis_index(axis, logits.ndim)
+        logits = np.moveaxis(logits, axis, -1)
+    shape = logits.shape
+    weights = _checked_weight(weight, shape[-1])
+    request = Request(logits, target, shape[-1], axis, reduction, ignore_index, weights, weight is not None)
+    if target.dtype.kind not in "iu":
+        request = _with_probabilities(request)
+    elif target.shape != shape[:-1]:
+        raise ValueError(
+            f"target of class indices must have shape {shape[:-1]} for these logits, got {target.shape}"
+            + _meant(target, logits, axis)
+        )
+    if label_smoothing != 0 or z_loss != 0 or softcap is not None:
+        request = _with_options(request, label_smoothing, z_loss, softcap)
+    return request
+
+
+def _without_masked(logits: Any, target: Any, ignore_index: int, axis: int) -> tuple[Any, Any]:
+    """Logits in which masked classes have no share, and a target that ignores rows with a masked label."""
+    logits, target = np.ma.asarray(logits), np.ma.asarray(target)
+    masked, filled = np.ma.getmaskarray(target), without_masked(logits, logits.mask, -math.inf)
+    if target.dtype.kind not in "iu":
+        return filled, without_masked(target, masked, 0.0) if target.dtype.kind == "f" else target.data
+    labels = target.data.astype(np.int64)  # a dtype that holds the index to ignore
+    if target.dtype.kind == "u":
+        labels = np.where(labels < 0, np.iinfo(np.int64).max, labels)
+    position = normalize_axis_index(axis, logits.ndim)
+    if logits.mask is not np.ma.nomask and target.shape == logits.shape[:position] + logits.shape[position + 1 :]:
+        chosen = np.expand_dims(labels.clip(0, max(0, logits.shape[position] - 1)), position)
+        masked = masked | np.take_along_axis(logits.mask, chosen, position).squeeze(position)
+    return filled, np.where(masked, ignore_index, labels)
+
+
+def _checked_index(ignore_index: Any) -> int:
+    try:
+        index = operator.index(ignore_index)
+    except TypeError:
+        raise TypeError(f"ignore_index must be an integer, got {ignore_index!r}") from None
+    if not -(2**63) <= index < 2**63:
+        raise ValueError(f"ignore_index must fit into 64 bits, got {index}")
+    return index
+
+
+def _meant(target: Any, logits: Any, axis: int) -> str:
+    """What a target of the wrong shape or dtype seems to be, and how to convert it; empty if nobody knows."""
+    labels = logits.shape[:-1]
+    if target.shape == (*labels, 1):
+        return "; drop its last axis: target[..., 0]"
+    if target.shape == np.moveaxis(logits, -1, axis).shape and target.dtype.kind in "iub":
+        return f"; one-hot rows are given as class indices, target.argmax(axis={axis}), or as floats"
+    if target.dtype.kind == "f" and target.shape == labels and np.array_equal(target, np.round(target)):
+        return "; class indices are given as integers: target.astype(int)"
+    return ""
+
+
+def _with_probabilities(request: Request) -> Request:
+    """The request for a target of probabilities."""
+    logits, target, axis = request.logits, request.target, request.axis
+    if target.dtype.char not in "efd":
+        raise TypeError(
+            f"target must hold integers (class indices) or floats (probabilities), got {target.dtype}"
+            + _meant(target, logits, axis)
+        )
+    shape = np.moveaxis(logits, -1, axis).shape
+    if target.shape != shape:
+        raise ValueError(
+            f"target of class probabilities must have shape {shape} for these logits, got {target.shape}"
+            + _meant(target, logits, axis)
+        )
+    if request.ignore_index >= 0:
+        raise ValueError(f"ignore_index must be negative where the target is probabilities, got {request.ignore_index}")
+    dense = np.moveaxis(target, axis, -1)
+    if request.weighted:
+        dtype = np.result_type(logits.dtype, np.float32)
+        # As float64, where the weights need it, and rounded once.
+        with np.errstate(all="ignore"):
+            dense = np.multiply(
+                dense, _exactly(request.weight, dtype), out=np.empty_like(dense, dtype), casting="same_kind"
+            )
+    elif target.dtype != np.float16:
+        dense = narrowed(dense, np.result_type(logits.dtype, np.float32))
+    else:
+        dense = dense.astype(logits.dtype, copy=False)
+    return request._replace(label=False, keep=0.0, dense=dense, slope=1.0)
+
+
+def _with_options(request: Request, label_smoothing: float, z_loss: float, softcap: float | None) -> Request:
+    """The request with what is added to the target or to the loss."""
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing!r}")
+    if softcap is not None and not 0.0 < softcap < math.inf:
+        raise ValueError(f"softcap must be None or a positive finite number, got {softcap!r}")
+    if not math.isfinite(z_loss):
+        raise ValueError(f"z_loss must be finite, got {z_loss!r}")
+    request = request._replace(z_loss=float(z_loss), softcap=float(softcap or 0.0))
+    keep, spread = 1.0 - label_smoothing, label_smoothing / max(1, request.classes)
+    if not label_smoothing:
+        return request
+    if request.label:
+        dense = _exactly(request.weight, request.logits.dtype)
+        if dense.dtype != request.logits.dtype:
+            dense = narrowed(dense, np.result_type(request.logits.dtype, np.float32))
+        return request._replace(keep=keep, dense=np.ascontiguousarray(dense), slope=spread)
+    if not request.weighted:
+        return request._replace(slope=keep, offset=spread)
+    with np.errstate(all="ignore"):
+        dense = request.dense * keep
+        dense += (spread * request.weight).astype(dense.dtype)
+    return request._replace(dense=dense)
+
+
+def _exactly(values: Any, dtype: Any) -> Any:
+    """The values in that dtype if it holds them, else as they are."""
+    as_told = narrowed(values, dtype)
+    return as_told if np.array_equal(as_told, values) else values
+
+
+def _checked_weight(weight: Any, classes: int) -> Any:
+    if weight is None:
+        return _constant_row(1.0, classes, np.float64)
+    weight = np.asarray(weight)
+    if weight.dtype.kind not in "iuf":
+        raise TypeError(f"weight must hold real numbers, got {weight.dtype}")
+    if weight.shape != (classes,):
+        raise ValueError(f"weight must have one element for each of the {classes} classes, got shape {weight.shape}")
+    return weight.astype(np.float64, copy=False)
+
+
+def check_labels(request: Request) -> int:
+    """Raise ``IndexError`` for the first label that is neither a class nor ignored; how many rows are ignored."""
+    target, classes, ignored = request.target, request.classes, request.ignore_index
+    if not request.label:
+        return 0
+    beyond = target.view(target.dtype.str.replace("i", "u")) >= classes  # as negative labels are, read so
+    count = int(np.count_nonzero(target == ignored))
+    if np.count_nonzero(beyond) > (0 if 0 <= ignored < classes else count):
+        position = tuple(int(i) for i in np.argwhere(beyond & (target != ignored))[0])
+        where = position[0] if len(position) == 1 else position
+        raise IndexError(
+            f"label {target[position]} at position {where} is out of range for {classes} classes: "
+            f"allowed are 0 to {classes - 1} and ignore_index={ignored}"
+        )
+    return count
+
+
+def gradient_scale(request: Request, ignored: int) -> float:
+    """What a row's gradient is multiplied by, known from the labels alone, of which so many are ignored."""
+    if request.reduction != "mean":
+        return 1.0
+    if not request.label:
+        total = float(math.prod(request.logits.shape[:-1]))
+    elif not request.weighted:
+        total = float(request.target.size - ignored)
+    else:
+        labels = request.target[request.target != request.ignore_index] if ignored else request.target
+        total = float(np.add.reduce(request.weight[labels], axis=None))
+    return 1.0 / total if total else 0.0
+
+
+def loss_dtype(dtype: Any, default: Any) -> Any:
+    """The dtype of a loss; ``TypeError`` for one that is none of floats."""
+    if dtype is None:
+        return default
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.char not in "efd":
+        raise TypeError(f"dtype must be float16, float32, float64 or None, got {dtype!r}")
+    return found
+
+
+def narrowed(values: Any, dtype: Any) -> Any:
+    """Values in another dtype, without a warning: what is too large for it is infinite."""
+    with np.errstate(all="ignore"):
+        return values.astype(dtype, copy=False)
