@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from fastact.containers import like, without_masked
 from fastact.engine.rowkernel import EntropyKernel, RowKernel
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
 from fastact.rows import long, reference
+from fastact.rows.contained import are_contained, loss_of_containers
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
 from fastact.scalar import scalar
@@ -176,8 +176,6 @@ def checked(
 ) -> Request:
     """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
     ignore_index = _checked_index(ignore_index)
-    if isinstance(logits, np.ma.MaskedArray) or isinstance(target, np.ma.MaskedArray):
-        logits, target = _without_masked(logits, target, ignore_index, axis)
     logits, target = np.asarray(logits), np.asarray(target)
     if logits.dtype.char not in "efd":
         if logits.dtype.kind not in "iub":
@@ -203,22 +201,6 @@ def checked(
     if label_smoothing != 0 or z_loss != 0 or softcap is not None:
         request = _with_options(request, label_smoothing, z_loss, softcap)
     return request
-
-
-def _without_masked(logits: Any, target: Any, ignore_index: int, axis: int) -> tuple[Any, Any]:
-    """Logits in which masked classes have no share, and a target that ignores rows with a masked label."""
-    logits, target = np.ma.asarray(logits), np.ma.asarray(target)
-    masked, filled = np.ma.getmaskarray(target), without_masked(logits, logits.mask, -math.inf)
-    if target.dtype.kind not in "iu":
-        return filled, without_masked(target, masked, 0.0) if target.dtype.kind == "f" else target.data
-    labels = target.data.astype(np.int64)  # a dtype that holds the index to ignore
-    if target.dtype.kind == "u":
-        labels = np.where(labels < 0, np.iinfo(np.int64).max, labels)
-    position = normalize_axis_index(axis, logits.ndim)
-    if logits.mask is not np.ma.nomask and target.shape == logits.shape[:position] + logits.shape[position + 1 :]:
-        chosen = np.expand_dims(labels.clip(0, max(0, logits.shape[position] - 1)), position)
-        masked = masked | np.take_along_axis(logits.mask, chosen, position).squeeze(position)
-    return filled, np.where(masked, ignore_index, labels)
 
 
 def _checked_index(ignore_index: Any) -> int:
@@ -395,6 +377,8 @@ def cross_entropy(
     >>> round(float(fa.cross_entropy(logits, [0, 1])), 4)
     0.1672
     """
+    if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
+        return loss_of_containers(cross_entropy, locals())
     arguments = (logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
     if weight is None and softcap is None and axis == -1 and not (label_smoothing or z_loss) and _plain(logits, target):
         # For a few rows all other checks would take longer than the loss.
@@ -492,6 +476,9 @@ def cross_entropy_with_grad(
     >>> grad.round(4)
     array([[-0.213 ,  0.1065,  0.1065]])
     """
+    if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
+        outcome: tuple[Any, ...] = loss_of_containers(cross_entropy_with_grad, locals())
+        return outcome
     request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
     grad = _gradient_array(request, out)
     check_labels(request)
@@ -501,9 +488,7 @@ def cross_entropy_with_grad(
         extras.append(narrowed(results[..., LSE], request.logits.dtype)[()])
     if return_argmax:
         extras.append(results[..., ARGMAX].astype(np.intp)[()])
-    whole = like(logits, np.moveaxis(grad, -1, request.axis)) if out is None else out
-    if isinstance(logits, np.ma.MaskedArray) and out is None:
-        whole = np.ma.array(whole, mask=logits.mask)
+    whole = np.moveaxis(grad, -1, request.axis) if out is None else out
     return reduced(reduction, results, request.logits.dtype, empty), whole, *extras
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastact.rows import reference
+from fastact.rows.contained import are_contained, linear_loss_of_containers
 from fastact.rows.cross_entropy import RESULTS, Request, check_labels, checked, gradient_scale, narrowed, reduced
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
@@ -73,7 +74,7 @@ def _layer(
         if bias.shape != weight.shape[:1]:
             raise ValueError(f"bias must have shape {weight.shape[:1]}, got {bias.shape}")
         bias = bias.astype(dtype, copy=False)
-    hidden, target = hidden.reshape(-1, hidden.shape[-1]), target.reshape(-1)
+    hidden, target = hidden.reshape(target.size, hidden.shape[-1]), target.reshape(-1)
     nothing = np.broadcast_to(np.zeros((), dtype), (target.size, weight.shape[0]))
     options = (ignore_index, label_smoothing, z_loss, softcap, reduction)
     request = checked(nothing, target, class_weight, *options, axis=-1)
@@ -130,6 +131,8 @@ def linear_cross_entropy(
     >>> round(float(fa.linear_cross_entropy(hidden, weight, [0, 1])), 4)
     0.5514
     """
+    if are_contained(hidden, weight, target, bias, class_weight):
+        return linear_loss_of_containers(linear_cross_entropy, locals())
     layer = _layer(
         hidden, weight, target, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, reduction
     )
@@ -202,6 +205,9 @@ def linear_cross_entropy_with_grad(
     array([[-0.134,  0.134],
            [ 0.134, -0.134]])
     """
+    if are_contained(hidden, weight, target, bias, class_weight):
+        outcome: tuple[Any, ...] = linear_loss_of_containers(linear_cross_entropy_with_grad, locals())
+        return outcome
     layer = _layer(
         hidden, weight, target, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, reduction
     )
