@@ -201,7 +201,7 @@ def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[An
     if type(given) is not np.ndarray and is_container(given):
         function, out = (maxout_with_index, outs) if index else (maxout, outs[0])
         layout = Layout({"x": "...n"}, ("...g", "...g")[: len(outs)])
-        options = {"num_pieces": num_pieces, "axis": axis, "out": None if outs == (None, None) else out}
+        options = {"num_pieces": num_pieces, "axis": axis, "out": None if all(out is None for out in outs) else out}
         return within(function, layout, {"x": given}, options, partial(_largest_unmasked, index=index))
     x = np.asarray(given)
     position = normalize_axis_index(axis, x.ndim)

@@ -153,7 +153,7 @@ def _among_all(layer: _Layer, rows: Any, shape: tuple[int, ...]) -> Any:
         every = np.zeros((math.prod(shape), *rows.shape[1:]), rows.dtype)
         every[layer.counted] = rows
         rows = every
-    return rows.reshape(*shape, *rows.shape[1:])
+    return rows.reshape((*shape, *rows.shape[1:]))
 
 
 @documented
