@@ -64,7 +64,7 @@ def _found(name: str) -> Any:
 
 def _no_attribute(name: str) -> AttributeError:
     """The error for a name that is not public, which may be another library's for one that is."""
-    from fastact.naming import no_attribute
+    from fastact.calling import no_attribute
 
     known_as = {alias: op.name for op in ops.values() for alias in op.known_as}
     return no_attribute(name, __all__, known_as)

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from fastact.activations.common import INF, unless_nan
-from fastact.containers import like
+from fastact.calling import knowing_names, sole
+from fastact.containers import is_container, masked, within
 from fastact.engine.rowwise import RowwiseKernel
 from fastact.engine.ufunc import Kernel, make_ufunc
+from fastact.layout import Layout
 from fastact.maths.erf import gelu, gelu_derivative
 from fastact.maths.sigmoid import LOWEST, sigmoid, sigmoid_and_derivative, silu_and_derivative, times_sigmoid
 from fastact.registry import Op, register
@@ -156,6 +158,7 @@ def _ufuncs(kernel: Kernel) -> tuple[np.ufunc, np.ufunc]:
     return make_ufunc(kernel, kernel.name, "", "fastact"), make_ufunc(rows, kernel.name, "", "fastact")
 
 
+@knowing_names
 def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
     r"""Gated linear unit: the first half of an axis times the sigmoid of the second, the gate.
 
@@ -199,7 +202,10 @@ def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
     >>> float(fa.glu([3.0, 0.0])[0])
     1.5
     """
-    given, x = x, np.asanyarray(x)
+    out = sole(out)
+    if type(x) is not np.ndarray and is_container(x):
+        return within(glu, _GLU, {"x": x}, {"axis": axis, "out": out}, _glu_of_masked)
+    x = np.asarray(x)
     axis, half = _half(x, axis)
     shape = (*x.shape[:axis], half, *x.shape[axis + 1 :])
     ufunc, over_rows = _ufuncs(GLU)
@@ -208,13 +214,25 @@ def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
         _require_shape(out, shape)
     if not (_in_rows(x, axis, half) and (out is None or _in_rows(out, axis, half))):
         result = ufunc(gate, value, out)
-        return like(given, result) if out is None else out
+        return result if out is None else out
     value, gate = _rows(x, axis, 2)
     (result,) = (None,) if out is None else _rows(out, axis, 1)
     result = over_rows(gate, value, result)
-    return like(given, result.reshape(shape)) if out is None else out
+    return result.reshape(shape) if out is None else out
 
 
+_GLU = Layout({"x": "...n"}, ("...h",))
+
+
+def _glu_of_masked(x: Any, axis: int, out: Any) -> Any:
+    """Masked where either half is."""
+    position, half = _half(x, axis)
+    value, gate = _halves(np.ma.getmaskarray(x), position, half)
+    result = glu(np.ma.getdata(x), axis, None if out is None else np.ma.getdata(out))
+    return masked(result, value | gate, out)
+
+
+@knowing_names
 def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     r"""Gradient of `glu`: both halves in one pass.
 
@@ -253,8 +271,12 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     ----------
     Dauphin, Fan, Auli & Grangier (2017), Language modeling with gated convolutional networks, arXiv:1612.08083.
     """
+    out = sole(out)
+    if (type(x) is not np.ndarray or type(grad) is not np.ndarray) and (is_container(x) or is_container(grad)):
+        operands = {"grad": grad, "x": x}
+        return within(glu_backward, _GLU_BACKWARD, operands, {"axis": axis, "out": out}, _glu_backward_of_masked)
     weak = grad if isinstance(grad, int | float) else np.asarray(grad)  # of a Python number NumPy takes the value alone
-    given, grad, x = x, np.asarray(grad), np.asanyarray(x)
+    grad, x = np.asarray(grad), np.asarray(x)
     axis, half = _half(x, axis)
     shape = (*x.shape[:axis], half, *x.shape[axis + 1 :])
     ufunc, over_rows = _ufuncs(GLU_BACKWARD)
@@ -275,7 +297,20 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     else:
         (value, gate), (grad_value, grad_gate) = _halves(x, axis, half), _halves(result, axis, half)
         ufunc(weak, gate, value, grad_gate, grad_value)
-    return like(given, result) if out is None else out
+    return result
+
+
+_GLU_BACKWARD = Layout({"grad": "...h", "x": "...n"}, ("...n",))
+
+
+def _glu_backward_of_masked(grad: Any, x: Any, axis: int, out: Any) -> Any:
+    """Both parts of an element's gradient are masked where its gradient or either half is."""
+    position, half = _half(x, axis)
+    value, gate = _halves(np.ma.getmaskarray(x), position, half)
+    mask = np.broadcast_to(np.ma.getmaskarray(grad), value.shape) | value | gate
+    plain = None if out is None else np.ma.getdata(out)
+    result = glu_backward(np.ma.getdata(grad), np.ma.getdata(x), axis, plain)
+    return masked(result, np.concatenate([mask, mask], position), out)
 
 
 LONG = 1 << 18

@@ -6,20 +6,23 @@ NumPy would otherwise call them for many short rows.
 
 import math
 import operator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from fastact.containers import like, masked, without_masked
+from fastact.calling import knowing_names, sole
+from fastact.containers import is_container, masked, within, without_masked
 from fastact.engine.piecekernel import MOST_PIECES, PieceKernel
 from fastact.engine.ufunc import make_ufunc
+from fastact.layout import Layout
 
 LONG, MANY = 1 << 18, 16
 """Rows of groups from so many on are worth threads each, if there are too few of them to share out."""
 
 
+@knowing_names
 def maxout(x: Any, num_pieces: int, axis: int = -1, out: Any = None) -> Any:
     r"""The largest of each group of ``num_pieces`` neighbours along an axis.
 
@@ -64,9 +67,10 @@ def maxout(x: Any, num_pieces: int, axis: int = -1, out: Any = None) -> Any:
     >>> fa.maxout([1.0, 3.0, 2.0, -1.0], 2)
     array([3., 2.])
     """
-    return _largest(x, num_pieces, axis, False, (out,))
+    return _largest(x, num_pieces, axis, False, (sole(out),))
 
 
+@knowing_names
 def maxout_with_index(x: Any, num_pieces: int, axis: int = -1, out: Any = None) -> tuple[Any, Any]:
     r"""What `maxout` returns, and which piece of its group each is.
 
@@ -119,6 +123,7 @@ def maxout_with_index(x: Any, num_pieces: int, axis: int = -1, out: Any = None) 
     return result
 
 
+@knowing_names
 def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out: Any = None) -> Any:
     r"""Gradient of `maxout`: to the largest piece of each group ``grad``, to the others zero.
 
@@ -163,7 +168,12 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     >>> fa.maxout_backward([5.0, 6.0], [1, 0], 2)
     array([0., 5., 6., 0.])
     """
-    given, grad, which = grad, np.asarray(grad), np.asarray(which)
+    out = sole(out)
+    if (type(grad) is not np.ndarray or type(which) is not np.ndarray) and (is_container(grad) or is_container(which)):
+        layout = Layout({"grad": "...g", "which": "...g"}, ("...n",))
+        options = {"num_pieces": num_pieces, "axis": axis, "out": out}
+        return within(maxout_backward, layout, {"grad": grad, "which": which}, options, _backward_of_masked)
+    grad, which = np.asarray(grad), np.asarray(which)
     if which.dtype.kind not in "iu":
         raise TypeError(f"which must be of integers, got {which.dtype}")
     position = normalize_axis_index(axis, which.ndim)
@@ -181,12 +191,23 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     grad, which = np.broadcast_to(grad, which.shape), which.astype(np.int32, copy=False)
     operands, rows = _arranged((result, grad, which), position, pieces)
     _ufunc(min(pieces, MOST_PIECES + 1), True, True, rows)(*operands[1:], operands[0])
-    return like(given, result) if out is None else out
+    return result
+
+
+def _backward_of_masked(grad: Any, which: Any, num_pieces: int, axis: int, out: Any) -> Any:
+    """All pieces of a group are masked where its gradient or its index is."""
+    data, plain = (np.ma.getdata(grad), np.ma.getdata(which)), None if out is None else np.ma.getdata(out)
+    result = maxout_backward(*data, num_pieces, axis, plain)
+    mask = np.broadcast_to(np.ma.getmaskarray(grad), np.shape(which)) | np.ma.getmaskarray(which)
+    return masked(result, np.repeat(mask, num_pieces, axis), out)
 
 
 def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, ...]) -> Any:
-    if isinstance(given, np.ma.MaskedArray):
-        return _largest_unmasked(given, num_pieces, axis, index, outs)
+    if type(given) is not np.ndarray and is_container(given):
+        function, out = (maxout_with_index, outs) if index else (maxout, outs[0])
+        layout = Layout({"x": "...n"}, ("...g", "...g")[: len(outs)])
+        options = {"num_pieces": num_pieces, "axis": axis, "out": None if all(out is None for out in outs) else out}
+        return within(function, layout, {"x": given}, options, partial(_largest_unmasked, index=index))
     x = np.asarray(given)
     position = normalize_axis_index(axis, x.ndim)
     pieces = _pieces(num_pieces)
@@ -204,17 +225,18 @@ def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[An
     results = _ufunc(min(pieces, MOST_PIECES + 1), index, False, rows)(*operands)
     results = results if index else (results,)
     pairs = zip(results, outs, strict=True)
-    finished = tuple(like(given, result.reshape(shape)) if out is None else out for result, out in pairs)
+    finished = tuple(result.reshape(shape) if out is None else out for result, out in pairs)
     return finished if index else finished[0]
 
 
-def _largest_unmasked(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, ...]) -> Any:
+def _largest_unmasked(x: Any, num_pieces: int, axis: int, out: Any, index: bool) -> Any:
     """The largest of those pieces that are not masked; masked where all are."""
-    mask = np.ma.getmaskarray(given)
+    outs = (out or (None, None)) if index else (out,)
+    mask = np.ma.getmaskarray(x)
     plain = tuple(None if out is None else np.ma.getdata(out) for out in outs)
-    results = _largest(without_masked(given, mask, -np.inf), num_pieces, axis, index, plain)
+    results = _largest(without_masked(x, mask, -np.inf), num_pieces, axis, index, plain)
     results = results if index else (results,)
-    group = normalize_axis_index(axis, given.ndim) + 1
+    group = normalize_axis_index(axis, x.ndim) + 1
     shape = results[0].shape
     every = mask.reshape(*shape[:group], num_pieces, *shape[group:]).all(axis=group)
     finished = tuple(masked(result, every, out) for result, out in zip(results, outs, strict=True))

@@ -9,13 +9,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from fastact.calling import UFUNC_ARGUMENTS, refuse_unknown
+from fastact.containers import is_tensor, within
 from fastact.engine.templates import clone
 from fastact.engine.ufunc import Kernel, attribute_name, make_ufunc
-from fastact.naming import UFUNC_ARGUMENTS, refuse_unknown
+from fastact.layout import Layout
+from fastact.lazy import holds_lazy
 from fastact.scalar import scalar
 
 PUBLIC_MODULE = "fastact"
@@ -58,9 +62,10 @@ class Op:
     gradients: int = 1
     """How many derivatives `derivative` returns: more than one if parameters are learnt, or if there are more arrays."""
     arrays: int = 1
-    """So many of the first operands are arrays. With no parameter after them, the public functions are the ufuncs themselves, and
-    a backward with a gradient for each array returns all of them as they are. The tables of tests treat the second array as a
-    parameter, so `samples` give values for it, and `limits` are those at the first sample."""
+    """So many of the first operands are arrays. With no parameter after them, the public functions are the ufuncs themselves, but
+    for a backward with a gradient for each array: it is a function that returns all of them as they are, since dask knows no
+    ufunc of ours with several results. The tables of tests treat the second array as a parameter, so `samples` give values for
+    it, and `limits` are those at the first sample."""
     check: Callable[..., None] | None = None
     """Raises ``ValueError`` for parameters out of range, before anything is computed."""
     samples: Sequence[tuple[float, ...]] = ((),)
@@ -92,7 +97,7 @@ class Op:
 
     @property
     def is_ufunc(self) -> bool:
-        """Whether the public functions are the ufuncs themselves."""
+        """Whether the public functions are the ufuncs themselves, those with several results aside."""
         return len(self.operands) == self.arrays
 
     @property
@@ -165,11 +170,13 @@ def _function(op: Op, kernel: Kernel, public: Callable[[Any], Any] | None) -> An
     """The ufunc itself, or a function with the op's parameters over it."""
     backward = kernel.times_gradient
     doc = docstring(op, backward=backward)
-    if op.is_ufunc:
+    if op.is_ufunc and kernel.outputs == 1:
         return make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE)
     ufunc: Any = make_ufunc(kernel, attribute_name(kernel.name), doc, PUBLIC_MODULE)
     function = ufunc
-    if op.gradients == 1 or not backward:
+    if op.is_ufunc:
+        function = clone(_grad_a_b, {"ufunc": ufunc}, ("grad", *op.operands))
+    elif op.gradients == 1 or not backward:
         at_defaults = None
         if len(op.defaults) == len(op.parameters):
             at_defaults = make_ufunc(_kernel_at_defaults(op, kernel), ufunc.__name__, doc, PUBLIC_MODULE)
@@ -182,6 +189,17 @@ def _function(op: Op, kernel: Kernel, public: Callable[[Any], Any] | None) -> An
     function.__doc__ = doc
     function.ufunc = ufunc
     return function
+
+
+def elementwise(ufunc: Any, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """Call a ufunc with operands some of which are containers that it is not called with itself."""
+    layout = Layout(dict.fromkeys(operands, "..."), ("...",) * ufunc.nout)
+    return within(partial(_positionally, ufunc, len(operands)), layout, operands, options)
+
+
+def _positionally(ufunc: Any, count: int, /, **arguments: Any) -> Any:
+    given = list(arguments.items())
+    return ufunc(*(x for _, x in given[:count]), **dict(given[count:]))
 
 
 def _kernel_at_defaults(op: Op, kernel: Kernel) -> Kernel:
@@ -257,6 +275,8 @@ def _x_p(x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
         return at_defaults(x, out=out, **ufunc_arguments)
     if check is not None:
         check(p)
+    if type(x) is not np.ndarray and is_tensor(x):
+        return elementwise(ufunc, {"x": x, "p": weak(p)}, {"out": out, **ufunc_arguments})
     return ufunc(x, weak(p), out=out, **ufunc_arguments)
 
 
@@ -267,6 +287,8 @@ def _x_p_q(x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> A
         return at_defaults(x, out=out, **ufunc_arguments)
     if check is not None:
         check(p, q)
+    if type(x) is not np.ndarray and is_tensor(x):
+        return elementwise(ufunc, {"x": x, "p": weak(p), "q": weak(q)}, {"out": out, **ufunc_arguments})
     return ufunc(x, weak(p), weak(q), out=out, **ufunc_arguments)
 
 
@@ -277,6 +299,8 @@ def _grad_x_p(grad: Any, x: Any, p: Any, out: Any = None, **ufunc_arguments: Any
         return at_defaults(grad, x, out=out, **ufunc_arguments)
     if check is not None:
         check(p)
+    if not (type(grad) is type(x) is np.ndarray) and (is_tensor(grad) or is_tensor(x)):
+        return elementwise(ufunc, {"grad": grad, "x": x, "p": weak(p)}, {"out": out, **ufunc_arguments})
     return ufunc(grad, x, weak(p), out=out, **ufunc_arguments)
 
 
@@ -287,7 +311,19 @@ def _grad_x_p_q(grad: Any, x: Any, p: Any, q: Any, out: Any = None, **ufunc_argu
         return at_defaults(grad, x, out=out, **ufunc_arguments)
     if check is not None:
         check(p, q)
+    if not (type(grad) is type(x) is np.ndarray) and (is_tensor(grad) or is_tensor(x)):
+        operands = {"grad": grad, "x": x, "p": weak(p), "q": weak(q)}
+        return elementwise(ufunc, operands, {"out": out, **ufunc_arguments})
     return ufunc(grad, x, weak(p), weak(q), out=out, **ufunc_arguments)
+
+
+def _grad_a_b(grad: Any, a: Any, b: Any, /, *outs: Any, **ufunc_arguments: Any) -> Any:
+    if not (type(grad) is type(a) is type(b) is np.ndarray) and any(
+        is_tensor(x) or holds_lazy(x) for x in (grad, a, b)
+    ):
+        options = {**ufunc_arguments, "out": outs} if outs else ufunc_arguments
+        return elementwise(ufunc, {"grad": grad, "a": a, "b": b}, options)
+    return ufunc(grad, a, b, *outs, **ufunc_arguments)
 
 
 _PARAMETER_TEMPLATES = {(1, 1): _x_p, (1, 2): _x_p_q, (2, 1): _grad_x_p, (2, 2): _grad_x_p_q}

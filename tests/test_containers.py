@@ -1,77 +1,295 @@
 """Containers of other libraries: their type, names, index and mask are kept, lazy arrays stay lazy, and the values are right."""
 
+import warnings
+from contextlib import contextmanager, nullcontext
+from functools import partial
+
 import numpy as np
 import pytest
 
 import fastact as fa
+from tests.everycall import CALLS, EVERY_CALL, PUBLIC, ids
 
 X = np.linspace(-2, 2, 60, dtype=np.float32).reshape(6, 10)
-NAMES = list("abcdef")
-
-SAME_SHAPE = {
-    "gelu": fa.gelu,
-    "leaky_relu": lambda x: fa.leaky_relu(x, 0.2),
-    "leaky_relu, default": fa.leaky_relu,
-    "gelu_backward": lambda x: fa.gelu_backward(x, x),
-    "swiglu": lambda x: fa.swiglu(x, x),
-    "softmax": fa.softmax,
-    "softmax, first axis": lambda x: fa.softmax(x, axis=0),
-    "softmax, all axes": lambda x: fa.softmax(x, axis=None),
-    "softmin": fa.softmin,
-    "log_softmax": fa.log_softmax,
-    "softmax_backward": lambda x: fa.softmax_backward(x, x),
-}
-ELEMENTWISE = ("gelu", "leaky_relu", "leaky_relu, default", "gelu_backward", "swiglu")
-OTHER_SHAPE = {
-    "logsumexp": fa.logsumexp,
-    "logsumexp, all axes": lambda x: fa.logsumexp(x, axis=None, keepdims=True),
-    "maxout": lambda x: fa.maxout(x, 2),
-    "maxout_backward": lambda x: fa.maxout_backward(x, np.zeros(x.shape, np.int32), 2),
-    "glu": fa.glu,
-    "glu_backward": lambda x: fa.glu_backward(x[:, :5], x),
-    "the gradient of cross_entropy": lambda x: fa.cross_entropy_with_grad(x, np.zeros(6, int))[1],
-}
 
 
-def check(expected, got, kind):
-    assert type(got) is kind
-    np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-6, atol=0)  # pandas makes float64 of a parameter
+class Tensor:
+    """What NumPy sees of PyTorch's tensors; ``__array_wrap__`` takes one argument, of which NumPy warns."""
+
+    __array_priority__ = 1000
+
+    def __init__(self, array):
+        self.array = np.asarray(array)
+
+    def __array__(self, dtype=None):
+        return self.array if dtype is None else self.array.astype(dtype, copy=False)
+
+    def __array_wrap__(self, array):
+        assert isinstance(array, np.ndarray), "as torch.from_numpy"
+        return Tensor(array)
+
+    def __len__(self):
+        return len(self.array)
+
+    shape = property(lambda self: self.array.shape)
+    ndim = property(lambda self: self.array.ndim)
 
 
-@pytest.mark.parametrize("call", SAME_SHAPE)
-def test_pandas_keeps_the_index(call):
+AXES = {6: ("row", list("abcdef")), 10: ("class", [f"c{i}" for i in range(10)])}
+"""The name and the labels of the axes of that length."""
+
+
+def axis_of(n, i):
+    return AXES.get(n, (f"axis {i}", list(range(n))))
+
+
+def in_pandas(array):
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(X, index=NAMES, columns=[f"c{i}" for i in range(10)])
-    got = SAME_SHAPE[call](frame)
-    check(SAME_SHAPE[call](X), got, pandas.DataFrame)
-    assert list(got.index) == NAMES
-    assert list(got.columns) == list(frame.columns)
-    if "axis" not in call:
-        got = SAME_SHAPE[call](pandas.Series(X[0], index=list("klmnopqrst")))
-        check(SAME_SHAPE[call](X[0]), got, pandas.Series)
-        assert list(got.index) == list("klmnopqrst")
-    integers = pandas.DataFrame({"i": [1, 2], "j": [3, 5]})
-    check(SAME_SHAPE[call](integers.to_numpy()), SAME_SHAPE[call](integers), pandas.DataFrame)
+    labels = [axis_of(n, i)[1] for i, n in enumerate(array.shape)]
+    return pandas.DataFrame(array, *labels) if array.ndim == 2 else pandas.Series(array, *labels)
 
 
-@pytest.mark.parametrize("call", SAME_SHAPE)
-def test_xarray_keeps_names_and_coordinates(call):
+def in_xarray(array):
     xarray = pytest.importorskip("xarray")
-    given = xarray.DataArray(X, dims=("row", "class"), coords={"row": NAMES}, name="logits", attrs={"unit": "nat"})
-    got = SAME_SHAPE[call](given)
-    check(SAME_SHAPE[call](X), got, xarray.DataArray)
-    assert got.dims == given.dims
-    assert list(got.row.values) == NAMES
+    axes = [axis_of(n, i) for i, n in enumerate(array.shape)]
+    return xarray.DataArray(array, axes, attrs={"unit": "nat"}, name="named")
 
 
-@pytest.mark.parametrize("call", SAME_SHAPE)
-def test_masked_arrays_keep_the_mask(call):
-    masked = np.ma.masked_array(X, X > 1)
-    got = SAME_SHAPE[call](masked)
-    assert isinstance(got, np.ma.MaskedArray)
-    np.testing.assert_array_equal(got.mask, masked.mask)
-    if call in ELEMENTWISE:
-        np.testing.assert_array_equal(got.compressed(), SAME_SHAPE[call](X)[~masked.mask])
+def in_matrix(array):
+    return array.view(np.matrix) if array.ndim == 2 else array
+
+
+def in_dask(array, rows=3):
+    """Rows in several blocks, classes in one."""
+    dask = pytest.importorskip("dask.array")
+    return dask.from_array(array, chunks=(rows, *array.shape[1:]) if len(array) == 6 else -1)
+
+
+def in_lazy_xarray(array, rows=3):
+    return in_xarray(array).copy(data=in_dask(array, rows))
+
+
+def is_ufunc(call):
+    return isinstance(getattr(fa, call.name), np.ufunc)
+
+
+def check_values(expected, got):
+    expected, got = np.asarray(expected), np.asarray(got)
+    assert got.shape == expected.shape
+    np.testing.assert_allclose(got, expected, rtol=2e-6, atol=2e-6)  # of pandas, some parameters make float64
+
+
+def test_the_table_has_every_public_function():
+    functions = {name for name in fa.__all__ if callable(getattr(fa, name))}
+    others = {
+        "CompilationError",
+        "elementwise",
+        "get_num_threads",
+        "set_num_threads",
+        "show_config",
+        "threads",
+        "warmup",
+    }
+    assert set(EVERY_CALL) == set(PUBLIC) == functions - others
+
+
+@pytest.mark.parametrize("call", CALLS, ids=ids)
+def test_pandas(call):
+    pandas = pytest.importorskip("pandas")
+    kinds = {2: pandas.DataFrame, 1: pandas.Series}
+    for expected, got in zip(call.results(), call.results(in_pandas), strict=True):
+        check_values(expected, got)
+        if not np.ndim(expected):
+            assert isinstance(got, np.generic)
+            continue
+        assert type(got) is kinds[np.ndim(expected)]
+        for k, n in enumerate(np.shape(expected)):
+            assert list(got.axes[k]) == (axis_of(n, k)[1] if n in call.lengths else list(range(n)))
+
+
+@pytest.mark.parametrize("call", CALLS, ids=ids)
+@pytest.mark.parametrize("wrap", [in_xarray, in_lazy_xarray])
+def test_xarray(call, wrap):
+    xarray = pytest.importorskip("xarray")
+    rows = 3 if over_classes(call) else -1
+    with nothing_computed():
+        results = call.results(partial(wrap, rows=rows) if wrap is in_lazy_xarray else wrap)
+    for i, (expected, got) in enumerate(zip(call.results(), results, strict=True)):
+        assert type(got) is xarray.DataArray
+        assert (got.chunks is None) == (wrap is in_xarray)
+        if not draws_by_block(call, wrap):
+            check_values(expected, got)
+        assert got.shape == np.shape(expected)
+        for k, n in enumerate(np.shape(expected)):
+            if n in call.lengths:
+                name, labels = axis_of(n, k)
+                assert list(got.coords[name].values) == labels
+            else:
+                assert got.dims[k] not in got.coords, "labels of an axis of another length"
+        assert got.name == "named" or is_ufunc(call) or i
+
+
+@pytest.mark.parametrize("call", CALLS, ids=ids)
+def test_matrices(call):
+    for expected, got in zip(call.results(), call.results(in_matrix), strict=True):
+        if np.ndim(expected) == 1 and type(got) is np.matrix:
+            along = call.options.get("axis", -1)
+            expected = np.expand_dims(expected, along)
+        elif np.ndim(expected) == 2:
+            assert type(got) is np.matrix
+        check_values(expected, got)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=ids)
+def test_tensors(call):
+    """As results of other functions than ufuncs they are given back without NumPy's warning."""
+    warned = pytest.warns(DeprecationWarning, match="__array_wrap__ must accept") if is_ufunc(call) else nullcontext()
+    with warned:
+        results = call.results(Tensor)
+    for expected, got in zip(call.results(), results, strict=True):
+        assert type(got) is Tensor
+        check_values(expected, got)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=ids)
+def test_torch(call):
+    torch = pytest.importorskip("torch")
+    with warnings.catch_warnings():
+        if is_ufunc(call):
+            warnings.simplefilter("ignore", DeprecationWarning)
+        results = call.results(torch.from_numpy)
+    for expected, got in zip(call.results(), results, strict=True):
+        assert type(got) is torch.Tensor
+        check_values(expected, got)
+
+
+@contextmanager
+def nothing_computed():
+    """Whatever computes a dask array fails."""
+    dask = pytest.importorskip("dask")
+
+    def scheduler(graph, keys, **_):
+        raise AssertionError(f"computed {keys}")
+
+    with dask.config.set(scheduler=scheduler):
+        yield
+
+
+def draws_by_block(call, wrap):
+    return call.options.get("training", False) and wrap in (in_dask, in_lazy_xarray)
+
+
+def over_classes(call):
+    return call.options.get("axis", -1) == -1
+
+
+@pytest.mark.parametrize("call", CALLS, ids=ids)
+def test_dask(call):
+    """All results are lazy, and computed by blocks of rows, or, where other axes are summed over, from one block."""
+    array = pytest.importorskip("dask.array")
+    with nothing_computed():
+        results = call.results(in_dask if over_classes(call) else partial(in_dask, rows=-1))
+    for expected, got in zip(call.results(), results, strict=True):
+        assert type(got) is array.Array
+        assert got.dtype == expected.dtype
+        assert got.shape == np.shape(expected)
+        if got.ndim and got.shape[0] == 6 and over_classes(call):
+            assert got.numblocks[0] == 2
+        computed = got.compute(scheduler="synchronous")
+        if draws_by_block(call, in_dask):
+            assert len(np.unique(computed)) > 50
+        else:
+            check_values(expected, computed)
+
+
+MASK = np.random.default_rng(1).random((6, 10)) < 0.3
+MASK[2] = True
+
+
+def in_masked(array):
+    """Arrays of another shape than all others' have nothing masked."""
+    mask = {(6, 10): MASK, (6, 5): MASK[:, 5:], (3, 10): MASK[1:4]}.get(array.shape, np.zeros(array.shape, bool))
+    return np.ma.array(array, mask=mask)
+
+
+def halved(mask, axis):
+    either = np.logical_or(*np.split(mask, 2, axis))
+    return np.concatenate([either, either], axis)
+
+
+def groups(mask, k, axis):
+    split = np.moveaxis(mask, axis, -1)
+    return np.moveaxis(split.reshape(*split.shape[:-1], -1, k).all(-1), -1, axis)
+
+
+MASKS = {
+    "glu": lambda call, axis: np.logical_or(*np.split(MASK, 2, axis)),
+    "glu_backward": lambda call, axis: halved(MASK, axis) | np.concatenate([in_masked(call.arrays[0]).mask] * 2, axis),
+    "maxout": lambda call, axis: groups(MASK, call.arrays[1], axis),
+    "maxout_with_index": lambda call, axis: groups(MASK, call.arrays[1], axis),
+    "maxout_backward": lambda call, axis: np.repeat(MASK[:, 5:], call.arrays[2], axis),
+}
+"""The masks of results that are not masked as their operands are."""
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if "entropy" not in call.name], ids=ids)
+def test_masked(call):
+    """What counts for an element of the result is not masked; the results know nothing of what is under the mask."""
+    axis = call.options.get("axis", -1)
+    for k, (got, other) in enumerate(zip(call.results(in_masked), call.results(in_masked_garbage), strict=True)):
+        plain = np.asarray(call.results()[k])
+        if plain.shape == () or call.name == "logsumexp":
+            mask = MASK.all(axis=axis, keepdims=call.options.get("keepdims", False))
+        elif call.name == "prelu_backward" and k == 1:
+            mask = MASK.all(0)
+        elif call.name == "rrelu" and k == 1:
+            continue  # the slopes that have been drawn
+        else:
+            mask = MASKS.get(call.name, lambda *_: MASK)(call, axis)
+        np.testing.assert_array_equal(np.ma.getmaskarray(got), mask)
+        np.testing.assert_array_equal(np.ma.filled(got, 0), np.ma.filled(other, 0))
+        if call.name in fa.ops or (call.name.removesuffix("_backward") in fa.ops and k == 0):
+            np.testing.assert_array_equal(got.data[~mask], plain[~mask])
+    if call.name.startswith("glu"):
+        np.testing.assert_array_equal(got.data[~mask], plain[~mask])
+
+
+def in_masked_garbage(array):
+    masked = in_masked(array.copy())
+    masked.data[masked.mask] = np.nan if array.dtype.kind == "f" else 1
+    return masked
+
+
+def test_masked_gradients_of_maxout_and_glu_into_out():
+    x, grad = in_masked(X), np.ma.array(np.ones((6, 5), np.float32), mask=MASK[:, :5])
+    which = np.zeros((6, 5), np.int32)
+    calls = [partial(fa.glu, x), partial(fa.maxout, x, 2), partial(fa.glu_backward, grad, x)]
+    for call in [*calls, partial(fa.maxout_backward, grad, which, 2)]:
+        expected = call()
+        out, plain = np.ma.zeros(expected.shape, np.float32), np.zeros(expected.shape, np.float32)
+        assert call(out=out) is out
+        np.testing.assert_array_equal(out.mask, expected.mask)
+        np.testing.assert_array_equal(out.compressed(), expected.compressed())
+        assert call(out=plain) is plain
+        np.testing.assert_array_equal(plain[~expected.mask], expected.compressed())
+
+
+def test_masked_elements_count_in_no_gradient_of_a_slope():
+    """However their gradient, their place or their slope is masked."""
+    x, grad, weight = -np.ones((4, 3)), np.ones((4, 3)), np.full(3, 0.5)
+    mask = np.zeros((4, 3), bool)
+    mask[0, 0] = mask[:, 2] = True
+    out = np.ma.zeros(3)
+    for operands in (
+        (np.ma.array(grad, mask=mask), x, weight),
+        (grad, np.ma.array(x, mask=mask), weight),
+        (grad, x, np.ma.array(np.broadcast_to(weight, (4, 3)), mask=mask)),
+    ):
+        by_x, by_weight = fa.prelu_backward(*operands)
+        assert by_x.tolist() == [[None, 0.5, None], *[[0.5, 0.5, None]] * 3]
+        assert by_weight.sum(axis=0).tolist() == [-3, -4, None] if by_weight.ndim == 2 else [-3, -4, None]
+    fa.prelu_backward(grad, np.ma.array(x, mask=mask), weight, out=(None, out))
+    assert out.tolist() == [-3, -4, None]
 
 
 ROWS = {
@@ -135,6 +353,89 @@ def test_masked_classes_and_labels_count_nothing():
     assert fa.cross_entropy(x, q) == pytest.approx(sum(rows) / 2)
 
 
+MASKED_LOSSES = {
+    "labels": {},
+    "weights": {"weight": np.linspace(0.5, 2, 10)},
+    "smoothing": {"label_smoothing": 0.2},
+    "smoothing and weights": {"label_smoothing": 0.2, "weight": np.linspace(0.5, 2, 10), "z_loss": 0.01},
+    "capped": {"softcap": 2.0},
+    "all": {"softcap": 3.0, "label_smoothing": 0.3, "z_loss": 0.1},
+}
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("options", MASKED_LOSSES)
+def test_masked_losses_are_those_of_what_is_left(options, dense, axis, reduction):
+    """Row by row, as if masked classes were not there; no row with a masked label counts."""
+    options = dict(MASKED_LOSSES[options])
+    rng = np.random.default_rng(3)
+    x, mask = rng.normal(size=(6, 10)), rng.random((6, 10)) < 0.3
+    mask[2], mask[3, 4], mask[4, 1] = True, True, False
+    labels = np.ma.array([0, 1, 2, 4, 1, -100], mask=[1, 0, 0, 0, 0, 0])
+    mask[1, 1] = False
+    q = np.ma.array(rng.random((6, 10)), mask=rng.random((6, 10)) < 0.2)
+    q[5] = np.ma.masked
+    losses, off, grad, lse = np.zeros(6), np.zeros(6, bool), np.zeros((6, 10)), np.zeros(6)
+    weights = np.zeros(6)
+    for i in range(6):
+        left = np.flatnonzero(~mask[i])
+        off[i] = (mask[i] | q.mask[i]).all() if dense else labels.mask[i] or (labels[i] >= 0 and mask[i, labels[i]])
+        if off[i] or (not dense and labels[i] < 0):
+            continue
+        target = q[i, left].filled(0)[None] if dense else [list(left).index(labels[i])]
+        given = options | ({"weight": options["weight"][left]} if "weight" in options else {})
+        loss, gradient, sums = fa.cross_entropy_with_grad(
+            x[i, left][None], target, **given, reduction="none", return_lse=True
+        )
+        losses[i], grad[i, left], lse[i] = loss.item(), gradient, sums.item()
+        weights[i] = 1 if dense or "weight" not in options else options["weight"][labels[i]]
+    scale = 1 / weights.sum() if reduction == "mean" else 1
+    turned = (lambda a: a.T) if axis == 0 else (lambda a: a)
+    given = turned(np.ma.array(x, mask=mask)), turned(q) if dense else labels
+    got = fa.cross_entropy_with_grad(*given, axis=axis, reduction=reduction, return_lse=True, **options)
+    alone = fa.cross_entropy(*given, axis=axis, reduction=reduction, **options)
+    out = np.empty_like(given[0].data)
+    fa.cross_entropy_with_grad(*given, axis=axis, reduction=reduction, out=out, **options)
+    expected = losses if reduction == "none" else losses.sum() * scale
+    np.testing.assert_allclose(np.ma.filled(got[0], 0), expected, rtol=1e-12)
+    np.testing.assert_allclose(np.ma.filled(alone, 0), expected, rtol=1e-12)
+    np.testing.assert_allclose(turned(got[1]).filled(0), grad * scale, rtol=1e-11, atol=1e-14)
+    np.testing.assert_array_equal(turned(got[1]).mask, mask)
+    np.testing.assert_allclose(turned(out)[~mask], (grad * scale)[~mask], rtol=1e-11, atol=1e-14)
+    np.testing.assert_array_equal(got[2].mask, off)
+    np.testing.assert_allclose(got[2].filled(0), lse, rtol=1e-12)
+    if reduction == "none":
+        np.testing.assert_array_equal(got[0].mask, off)
+        np.testing.assert_array_equal(alone.mask, off)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_masked_layers_count_as_zeros_and_masked_rows_not_at_all(reduction):
+    rng = np.random.default_rng(0)
+    hidden = np.ma.array(rng.normal(size=(6, 4)), mask=rng.random((6, 4)) < 0.2)
+    hidden[1] = np.ma.masked
+    weight = np.ma.array(rng.normal(size=(5, 4)), mask=rng.random((5, 4)) < 0.2)
+    bias = np.ma.array(rng.normal(size=5), mask=[1, 0, 0, 0, 0])
+    labels = np.ma.array([0, 1, 2, 3, 4, 0], mask=[0, 0, 0, 1, 0, 0])
+    off = np.array([0, 1, 0, 1, 0, 0], bool)
+    loss, *gradients = fa.linear_cross_entropy_with_grad(hidden, weight, labels, bias=bias, reduction=reduction)
+    left = hidden.filled(0)[~off], weight.filled(0), labels.data[~off]
+    expected, *right = fa.linear_cross_entropy_with_grad(*left, bias=bias.filled(0), reduction=reduction)
+    alone = fa.linear_cross_entropy(hidden, weight, labels, bias=bias, reduction=reduction)
+    for got in (loss, alone):
+        np.testing.assert_allclose(got.compressed() if reduction == "none" else got, expected, rtol=1e-12)
+        if reduction == "none":
+            np.testing.assert_array_equal(got.mask, off)
+    assert not gradients[0][off].filled(0).any()
+    for got, wanted, operand in zip(
+        (gradients[0][~off], *gradients[1:]), right, (hidden[~off], weight, bias), strict=True
+    ):
+        np.testing.assert_array_equal(got.mask, operand.mask)
+        np.testing.assert_allclose(got.compressed(), wanted[~operand.mask], rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize("dtype", ["i1", "u1", "i4", "u4", "i8", "u8"])
 def test_masked_labels_of_any_dtype(dtype):
     """The index to ignore need not fit theirs, nor the number of classes."""
@@ -153,36 +454,76 @@ def test_masked_targets_are_checked_as_others_are():
         fa.cross_entropy(x, np.ma.array([0, 1, 2**64 - 100], mask=[0, 1, 0], dtype="u8"))
 
 
-@pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")  # NumPy of PyTorch
-@pytest.mark.parametrize("call", SAME_SHAPE | OTHER_SHAPE)
-def test_tensors_come_back_as_tensors(call):
-    torch = pytest.importorskip("torch")
-    function = (SAME_SHAPE | OTHER_SHAPE)[call]
-    check(function(X), function(torch.from_numpy(X)), torch.Tensor)
-
-
-@pytest.mark.parametrize("call", OTHER_SHAPE)
-def test_results_of_another_shape_are_arrays(call):
-    pandas, xarray = pytest.importorskip("pandas"), pytest.importorskip("xarray")
-    if call != "glu_backward":  # which is given a slice of it
-        check(OTHER_SHAPE[call](X), np.asarray(OTHER_SHAPE[call](pandas.DataFrame(X))), np.ndarray)
-    check(OTHER_SHAPE[call](X), np.asarray(OTHER_SHAPE[call](xarray.DataArray(X))), np.ndarray)
-
-
-@pytest.mark.parametrize("call", [name for name in SAME_SHAPE if "axis" not in name and "axes" not in name])
-def test_dask_arrays_stay_lazy(call):
-    array = pytest.importorskip("dask.array")
-    given = array.from_array(X, chunks=(3, 10))
-    got = SAME_SHAPE[call](given)
-    assert isinstance(got, array.Array)
-    assert got.chunks == given.chunks
-    np.testing.assert_array_equal(got.compute(scheduler="threads", num_workers=4), SAME_SHAPE[call](X))
-
-
 def test_a_class_axis_in_several_chunks_is_daskss_error():
     array = pytest.importorskip("dask.array")
     with pytest.raises(ValueError, match="multiple chunks"):
         fa.softmax(array.from_array(X, chunks=(3, 5)))
+
+
+def test_dask_arrays_are_not_written_to():
+    lazy = in_dask(X)
+    for call in (
+        partial(fa.softmax, lazy),
+        partial(fa.glu, lazy),
+        partial(fa.maxout, lazy, 2),
+        partial(fa.cross_entropy_with_grad, lazy, np.zeros(6, int)),
+    ):
+        with pytest.raises(TypeError, match="out must be None where an operand is a dask array"):
+            call(out=X.copy())
+
+
+def test_what_is_wrong_with_a_dask_array_is_said_at_the_call():
+    lazy = in_dask(X)
+    with nothing_computed():
+        with pytest.raises(ValueError, match="num_pieces must divide the length of axis"):
+            fa.maxout(lazy, 3)
+        with pytest.raises(ValueError, match="reduction must be one of"):
+            fa.cross_entropy(lazy, np.zeros(6, int), reduction="nothing")
+        with pytest.raises(np.exceptions.AxisError):
+            fa.softmax(lazy, axis=2)
+        with pytest.raises(TypeError, match="not supported for the input types"):
+            fa.softmax(lazy + 1j)
+        loss = fa.cross_entropy(lazy, np.full(6, 99))
+    with pytest.raises(IndexError, match="label 99 at position 0 is out of range"):
+        loss.compute(scheduler="synchronous")
+
+
+def test_dask_arrays_of_any_number_of_axes_and_plain_ones_with_them():
+    rng = np.random.default_rng(0)
+    dask = pytest.importorskip("dask.array")
+    hidden, weight = rng.normal(size=(4, 6, 3)), rng.normal(size=(5, 3))
+    labels = rng.integers(0, 5, (4, 6))
+    lazy = dask.from_array(hidden, chunks=(2, 4, 3))
+    for reduction in ("mean", "sum", "none"):
+        expected = fa.linear_cross_entropy_with_grad(hidden, weight, labels, reduction=reduction)
+        got = fa.linear_cross_entropy_with_grad(lazy, weight, labels, reduction=reduction)
+        for e, g in zip(expected, got, strict=True):
+            assert isinstance(g, dask.Array)
+            np.testing.assert_allclose(g.compute(scheduler="synchronous"), e, rtol=1e-12, atol=1e-15)
+    grad = rng.normal(size=(4, 6, 3))
+    for call in (
+        lambda x: fa.softmax_backward(x, grad),
+        lambda x: fa.softmax_backward(grad, x, axis=2),
+        lambda x: fa.glu_backward(1.0, x[..., :2]),
+        lambda x: fa.cross_entropy(x, labels % 3, ignore_index=1, empty=0.0),
+        lambda x: fa.cross_entropy(x, np.full((4, 6), 1), ignore_index=1, empty=7.0),
+        lambda x: fa.softmax(x[0, 0, 0]),
+    ):
+        with nothing_computed():
+            got = call(lazy)
+        assert isinstance(got, dask.Array)
+        np.testing.assert_allclose(got.compute(scheduler="synchronous"), call(hidden), rtol=1e-12, atol=1e-15)
+
+
+def test_pandas_columns_that_may_hold_nothing():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": pandas.array([1.0, None], "Float32"), "b": pandas.array([3, 4], "Int64")})
+    got = fa.softmax(frame)
+    assert list(got.columns) == ["a", "b"]
+    np.testing.assert_array_equal(got, fa.softmax(np.array([[1.0, 3.0], [np.nan, 4.0]])))
+    assert fa.cross_entropy(frame, pandas.Series([1, 0], dtype="Int64"), reduction="none")[0] == fa.cross_entropy(
+        [1.0, 3.0], 1
+    )
 
 
 CLUSTER = """

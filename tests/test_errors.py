@@ -138,3 +138,106 @@ def test_warmup_refuses_unknown_names():
         fa.warmup(["nonsense"])
     with pytest.raises(ValueError, match=r"unknown dtype 'float8'.*float32"):
         fa.warmup(["relu"], ["float8"])
+
+
+ELSEWHERE = {
+    "swish": "silu",
+    "swish_backward": "silu_backward",
+    "hardtanh": "hard_tanh",
+    "hardswish": "hard_swish",
+    "logsigmoid": "log_sigmoid",
+    "expit": "sigmoid",
+    "LeakyReLU": "leaky_relu",
+    "GELU": "gelu",
+    "LogSoftmax": "log_softmax",
+    "CrossEntropy": "cross_entropy",
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_name_of_another_library(name):
+    with pytest.raises(AttributeError, match=f"'{name}'; it is called '{ELSEWHERE[name]}' here"):
+        getattr(fa, name)
+    assert not hasattr(fa, name)
+
+
+def test_names_of_other_libraries_are_no_names_of_ours():
+    elsewhere = [alias for op in fa.ops.values() for alias in op.known_as]
+    assert len(set(elsewhere)) == len(elsewhere)
+    assert not set(elsewhere) & set(fa.__all__)
+    with pytest.raises(AttributeError, match=r"has no attribute 'nonsense'$"):
+        fa.nonsense  # noqa: B018
+
+
+X = np.ones((2, 4))
+UNKNOWN = {
+    "softmax, dim": (
+        lambda: fa.softmax(X, dim=-1),
+        "softmax",
+        "'dim', which is called 'axis' here; allowed are x, axis, ",
+    ),
+    "softmax, where": (lambda: fa.softmax(X, where=X > 0), "softmax", "'where'; allowed are x, axis, out, "),
+    "softmax, temperature": (lambda: fa.softmax(X, temperature=2), "softmax", "'temperature'; allowed are x, axis, "),
+    "logsumexp, keepdim": (lambda: fa.logsumexp(X, keepdim=True), "logsumexp", "'keepdim', which is called 'keepdims'"),
+    "log_softmax_backward": (lambda: fa.log_softmax_backward(X, X, dim=0), "log_softmax_backward", "'axis' here"),
+    "leaky_relu, alpha": (lambda: fa.leaky_relu(X, alpha=1), "leaky_relu", "called 'negative_slope' here"),
+    "leaky_relu, inplace": (lambda: fa.leaky_relu(X, inplace=True), "leaky_relu", "called 'out' here"),
+    "elu_backward": (lambda: fa.elu_backward(X, X, slope=1), "elu_backward", "allowed are alpha, out, where"),
+    "glu, dim": (lambda: fa.glu(X, dim=0), "glu", "called 'axis' here; allowed are x, axis, out"),
+    "maxout, num_units": (lambda: fa.maxout(X, num_units=2), "maxout", "called 'num_pieces' here"),
+    "gelu, approximate": (
+        lambda: fa.gelu(X, approximate="tanh"),
+        "gelu",
+        "'approximate'",
+    ),  # NumPy's own, as of all ufuncs
+}
+
+
+@pytest.mark.parametrize("call", UNKNOWN)
+def test_an_argument_of_another_library(call):
+    function, name, words = UNKNOWN[call]
+    with pytest.raises(TypeError) as caught:
+        function()
+    assert str(caught.value).startswith(f"{name}() got an unexpected keyword argument ")
+    assert words in str(caught.value)
+
+
+WITH_OUT = {
+    "gelu": (lambda out: fa.gelu(X, out=out), X.shape),
+    "leaky_relu": (lambda out: fa.leaky_relu(X, out=out), X.shape),
+    "leaky_relu, given": (lambda out: fa.leaky_relu(X, 0.5, out=out), X.shape),
+    "hard_tanh": (lambda out: fa.hard_tanh(X, -1.0, 1.0, out=out), X.shape),
+    "elu_backward": (lambda out: fa.elu_backward(X, X, out=out), X.shape),
+    "rrelu": (lambda out: fa.rrelu(X, out=out), X.shape),
+    "softmax": (lambda out: fa.softmax(X, out=out), X.shape),
+    "softmax, axes": (lambda out: fa.softmax(X, axis=None, out=out), X.shape),
+    "log_softmax": (lambda out: fa.log_softmax(X, axis=0, out=out), X.shape),
+    "softmin": (lambda out: fa.softmin(X, out=out), X.shape),
+    "logsumexp": (lambda out: fa.logsumexp(X, out=out), X.shape[:1]),
+    "softmax_backward": (lambda out: fa.softmax_backward(X, X, out=out), X.shape),
+    "glu": (lambda out: fa.glu(X, out=out), (2, 2)),
+    "glu_backward": (lambda out: fa.glu_backward(X[:, :2], X, out=out), X.shape),
+    "maxout": (lambda out: fa.maxout(X, 2, out=out), (2, 2)),
+    "maxout_backward": (lambda out: fa.maxout_backward(X[:, :2], np.zeros((2, 2), int), 2, out=out), X.shape),
+    "cross_entropy_with_grad": (lambda out: fa.cross_entropy_with_grad(X, np.zeros(2, int), out=out)[1], X.shape),
+}
+
+
+@pytest.mark.parametrize("call", WITH_OUT)
+def test_out_as_a_tuple_of_one(call):
+    """As NumPy's ufuncs take it; a tuple of two is refused where there is one result, and nothing written."""
+    function, shape = WITH_OUT[call]
+    expected, out = function(None), np.full(shape, 77.0)
+    assert function((out,)) is out
+    np.testing.assert_array_equal(out, expected)
+    out[...] = 77
+    with pytest.raises(ValueError, match="out"):
+        function((out, out))
+    assert (out == 77).all()
+
+
+def test_what_is_no_array_is_no_out():
+    with pytest.raises(TypeError, match="return arrays must be of ArrayType"):  # NumPy's own words, as for np.exp(x, 2)
+        fa.softplus(X, 2)
+    with pytest.raises(TypeError, match="out must be an array, got int"):
+        fa.glu(X, out=3)

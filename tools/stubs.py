@@ -5,6 +5,8 @@ import inspect
 import sys
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -43,12 +45,15 @@ def stub(name: str) -> str:
         return _declared(name)
     op = OPS[name if name in OPS else name.removesuffix("_backward")]
     function = public_function(name)
-    if op.is_ufunc:
+    if isinstance(function, np.ufunc):
         return f"{name}: np.ufunc\n"
     parameters, several = [], op.gradients > 1 and name != op.name
     for parameter in inspect.signature(function).parameters.values():
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-        parameters.append(f"{parameter.name}: {_annotation(parameter, several)}{default}")
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            parameters += ["/", f"*{parameter.name}: NDArray[Any]"]
+        else:
+            parameters.append(f"{parameter.name}: {_annotation(parameter, several)}{default}")
     shown = ", ".join(parameters).replace("ufunc_arguments:", "**ufunc_arguments:")
     return f"def {name}({shown}) -> Any: ...\n"
 

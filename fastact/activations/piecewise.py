@@ -1,12 +1,17 @@
 """Piecewise linear and quadratic ops: the rectifiers, the hard sigmoids and the shrinks."""
 
 import math
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from fastact.activations.common import INF, number, require, unless_nan
-from fastact.registry import Op, register
+from fastact.containers import is_foreign, is_tensor, masked, within
+from fastact.layout import Layout
+from fastact.lazy import refuse_out, sum_to
+from fastact.registry import Op, elementwise, register
 from fastact.scalar import scalar
 from fastact.simd import Scalar, absolute, copysign, fma, maximum, minimum, select, widen
 
@@ -109,20 +114,28 @@ def _prelu_derivative(x: Scalar, weight: Scalar) -> tuple[Scalar, Scalar]:
 
 
 def _prelu_backward(ufunc: Any) -> Any:
-    def prelu_backward(grad: Any, x: Any, weight: Any, out: Any = None) -> Any:
+    def prelu_backward(grad: Any, x: Any, weight: Any, out: Any = None) -> tuple[Any, Any]:
+        if not (type(grad) is type(x) is type(weight) is np.ndarray) and any(map(is_foreign, (grad, x, weight))):
+            operands = {"grad": grad, "x": x, "weight": weight}
+            lazy = partial(_lazy_gradients, ufunc)
+            gradients: tuple[Any, Any] = within(prelu_backward, _PRELU_BACKWARD, operands, {"out": out}, lazy=lazy)
+            return gradients
         shapes = np.shape(x), np.shape(weight)
         outs = _pair(out, shapes)
         full = np.broadcast_shapes(np.shape(grad), *shapes)
         direct = tuple(given if shape == full else None for given, shape in zip(outs, shapes, strict=True))
+        grads: tuple[Any, Any]
         if shapes == (full, full):
-            return ufunc(grad, x, weight, out=direct)
+            grads = ufunc(grad, x, weight, out=direct)
+            return grads
         if not _are_halves(grad, x, weight):
             grads = ufunc(grad, x, weight, out=direct)
             return _sum_to(grads[0], shapes[0], outs[0]), _sum_to(grads[1], shapes[1], outs[1])
         with np.errstate(over="ignore"):
             # Products that are summed are not rounded to halves first: they would overflow, or vanish.
             grads = ufunc(grad, x, weight, out=direct, dtype=np.float32)
-            return tuple(_sum_to(g, s, o, np.float16) for g, s, o in zip(grads, shapes, outs, strict=True))
+            by_x, by_weight = (_sum_to(*of, np.float16) for of in zip(grads, shapes, outs, strict=True))
+            return by_x, by_weight
 
     return prelu_backward
 
@@ -133,6 +146,18 @@ def _are_halves(*operands: Any) -> bool:
     if not any(k == np.float16 for k in kinds):
         return False
     return all(isinstance(k, (np.dtype, int, float)) for k in kinds) and bool(np.result_type(*kinds) == np.float16)
+
+
+_PRELU_BACKWARD = Layout({"grad": "...", "x": "...", "weight": "..."}, ("...", "..."), owners=("x", "weight"))
+
+
+def _lazy_gradients(
+    ufunc: Any, function: Any, layout: Layout, operands: dict[str, Any], options: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Both gradients of dask arrays, summed as those of others."""
+    refuse_out(options)
+    by_x, by_weight = elementwise(ufunc, operands, {})
+    return sum_to(by_x, np.shape(operands["x"])), sum_to(by_weight, np.shape(operands["weight"]))
 
 
 def _pair(out: Any, shapes: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -163,7 +188,7 @@ def _sum_to(grad: Any, shape: tuple[int, ...], out: Any, dtype: Any = None) -> A
     if out is None:
         return total[()]
     np.copyto(out, total, casting="same_kind")
-    return out
+    return masked(out, np.ma.getmaskarray(total), out)
 
 
 def _sum(array: Any, axes: tuple[int, ...]) -> Any:
@@ -247,6 +272,9 @@ def _public_rrelu(at_mean: Any) -> Any:
         if not training:
             return at_mean(x, lower, upper, out, **ufunc_arguments)
         _check_rrelu(lower, upper)
+        if is_foreign(x):
+            operands, options = {"x": x}, {"lower": lower, "upper": upper, "training": True, "rng": rng, "out": out}
+            return within(rrelu, _RRELU, operands, options | ufunc_arguments, lazy=partial(_lazy_rrelu, at_mean.ufunc))
         x = np.asanyarray(x)
         dtype = np.result_type(x, np.float16) if x.dtype.kind in "biuf" else x.dtype
         draws = np.random.default_rng(rng).random(x.shape, dtype=np.float64 if dtype == np.float64 else np.float32)
@@ -254,6 +282,21 @@ def _public_rrelu(at_mean: Any) -> Any:
         return at_mean.ufunc(x, slopes, slopes, out, **ufunc_arguments), slopes
 
     return rrelu
+
+
+_RRELU = Layout({"x": "..."}, ("...", "..."))
+
+
+def _lazy_rrelu(
+    ufunc: Any, function: Any, layout: Layout, operands: dict[str, Any], options: dict[str, Any]
+) -> tuple[Any, Any]:
+    """The same of a dask array: each block draws its own slopes, for which the generator is asked once."""
+    refuse_out(options)
+    x, lower, upper = operands["x"], options["lower"], options["upper"]
+    seed = np.random.default_rng(options["rng"]).integers(2**63)
+    draws = import_module("dask.array").random.default_rng(seed).random(x.shape, chunks=x.chunks)
+    slopes = (lower + (upper - lower) * draws).astype(np.result_type(x.dtype, np.float16))
+    return ufunc(x, slopes, slopes), slopes
 
 
 def _public_rrelu_backward(at_mean: Any) -> Any:
@@ -266,6 +309,9 @@ def _public_rrelu_backward(at_mean: Any) -> Any:
         out: Any = None,
         **ufunc_arguments: Any,
     ) -> Any:
+        if slopes is not None and (is_tensor(grad) or is_tensor(x)):
+            operands = {"grad": grad, "x": x, "lower": slopes, "upper": slopes}
+            return elementwise(at_mean.ufunc, operands, {"out": out, **ufunc_arguments})
         if slopes is not None:
             return at_mean.ufunc(grad, x, slopes, slopes, out, **ufunc_arguments)
         return at_mean(grad, x, lower, upper, out, **ufunc_arguments)

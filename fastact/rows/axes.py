@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from fastact.containers import like
-
 Axis = int | tuple[int, ...] | None
 
 
@@ -19,7 +17,7 @@ def over_axes(
 
     NumPy itself takes one axis. Several are moved to the end and made one, which copies them unless they lie so already.
     """
-    arrays = np.broadcast_arrays(*operands, subok=True)
+    arrays = np.broadcast_arrays(*operands)
     shape, ndim = arrays[0].shape, arrays[0].ndim
     axes = _normalised(axis, ndim)
     last = tuple(range(ndim - len(axes), ndim))
@@ -30,14 +28,14 @@ def over_axes(
     result = np.moveaxis(result.reshape(moved[0].shape), last, axes)
     if not ndim:
         result = result[()]
-    return like(operands[0], result) if out is None else _written(result, out, shape)
+    return result if out is None else _written(result, out, shape)
 
 
 def reduce_axes(
     gufunc: Callable[..., Any], x: Any, axis: Axis, keepdims: bool, out: Any, arguments: dict[str, Any]
 ) -> Any:
     """Call a gufunc ``(n)->()`` over several axes as if they were one."""
-    given, x = x, np.asanyarray(x)
+    x = np.asarray(x)
     axes = _normalised(axis, x.ndim)
     kept = [k for k in range(x.ndim) if k not in axes]
     moved = x.transpose(*kept, *axes)
@@ -45,7 +43,7 @@ def reduce_axes(
     result = gufunc(moved.reshape(*(x.shape[k] for k in kept), together), **arguments)
     if keepdims:
         result = np.expand_dims(result, axes)
-    return like(given, result) if out is None else _written(result, out, np.shape(result))
+    return result if out is None else _written(result, out, np.shape(result))
 
 
 def is_scalar(x: Any) -> bool:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from fastact.containers import like
+from fastact.calling import sole
 from fastact.engine.rowkernel import EntropyKernel, RowKernel
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
 from fastact.rows import long, reference
+from fastact.rows.contained import are_contained, loss_of_containers
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
 from fastact.rows.requests import REDUCTIONS, Request, check_labels, checked, gradient_scale, loss_dtype, narrowed
@@ -250,6 +251,8 @@ def cross_entropy(
     >>> round(float(fa.cross_entropy(logits, [0, 1])), 4)
     0.1672
     """
+    if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
+        return loss_of_containers(cross_entropy, locals())
     arguments = (logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
     if weight is None and softcap is None and axis == -1 and not (label_smoothing or z_loss) and _plain(logits, target):
         # For a few rows all other checks would take longer than the loss.
@@ -366,6 +369,10 @@ def cross_entropy_with_grad(
     >>> grad.round(4)
     array([[-0.213 ,  0.1065,  0.1065]])
     """
+    if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
+        outcome: tuple[Any, ...] = loss_of_containers(cross_entropy_with_grad, locals())
+        return outcome
+    out = sole(out)
     request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
     dtype = loss_dtype(dtype, request.logits.dtype)
     _check_out(request, out)
@@ -388,9 +395,7 @@ def cross_entropy_with_grad(
         extras.append(among_all(narrowed(results[..., LSE], dtype), rows, shape)[()])
     if return_argmax:
         extras.append(among_all(results[..., ARGMAX].astype(np.intp), rows, shape)[()])
-    whole = like(logits, np.moveaxis(grad, -1, request.axis)) if out is None else out
-    if isinstance(logits, np.ma.MaskedArray) and out is None:
-        whole = np.ma.array(whole, mask=logits.mask)
+    whole = np.moveaxis(grad, -1, request.axis) if out is None else out
     return loss, whole, *extras
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastact.rows import reference
+from fastact.rows.contained import are_contained, linear_loss_of_containers
 from fastact.rows.cross_entropy import RESULTS, among_all, gufunc, reduced
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
@@ -83,7 +84,7 @@ def _layer(
     options = (ignore_index, label_smoothing, z_loss, softcap, reduction)
     request = checked(nothing, target, class_weight, *options, axis=-1)
     ignored, counted = check_labels(request), None
-    hidden, target = hidden.reshape(-1, hidden.shape[-1]), target.reshape(-1)
+    hidden, target = hidden.reshape(target.size, hidden.shape[-1]), target.reshape(-1)
     if ignored:
         counted = np.flatnonzero(target != request.ignore_index)
         hidden, target = hidden[counted], target[counted]
@@ -139,6 +140,8 @@ def linear_cross_entropy(
     >>> round(float(fa.linear_cross_entropy(hidden, weight, [0, 1])), 4)
     0.5514
     """
+    if are_contained(hidden, weight, target, bias, class_weight):
+        return linear_loss_of_containers(linear_cross_entropy, locals())
     layer = _layer(
         hidden, weight, target, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, reduction
     )
@@ -206,6 +209,9 @@ def linear_cross_entropy_with_grad(
     array([[-0.134,  0.134],
            [ 0.134, -0.134]])
     """
+    if are_contained(hidden, weight, target, bias, class_weight):
+        outcome: tuple[Any, ...] = linear_loss_of_containers(linear_cross_entropy_with_grad, locals())
+        return outcome
     layer = _layer(
         hidden, weight, target, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, reduction
     )

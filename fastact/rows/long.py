@@ -21,8 +21,8 @@ def along(ufunc: Any, operands: tuple[Any, ...], axis: int, out: Any, arguments:
     if type(x) is np.ndarray and x.size >= LONG and not arguments and _is_long(operands, axis, out):
         return _in_parts(KERNELS[ufunc], operands, axis, out)
     if axis == -1:
-        return ufunc(*operands, out, **arguments)
-    return ufunc(*operands, out, axis=axis, **arguments)
+        return ufunc(*operands, out=out, **arguments)
+    return ufunc(*operands, out=out, axis=axis, **arguments)
 
 
 def _is_long(operands: tuple[Any, ...], axis: int, out: Any) -> bool:

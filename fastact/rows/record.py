@@ -48,6 +48,10 @@ KERNELS: dict[Any, Any] = {}
 """The kernel of each generalised ufunc."""
 
 
+PUBLIC: dict[Any, Any] = {}
+"""The public function over each of them."""
+
+
 def register_row_op(op: RowOp) -> RowOp:
     """Add an op to ``ROW_OPS``; its name becomes public."""
     op.function.__module__ = PUBLIC_MODULE
@@ -59,5 +63,5 @@ def row_ufunc(kernel: Any, function: Any) -> Any:
     """The generalised ufunc behind ``function``, which gets it as an attribute."""
     ufunc = make_ufunc(kernel, attribute_name(kernel.name), function.__doc__ or "", PUBLIC_MODULE)
     function.ufunc = ufunc
-    KERNELS[ufunc] = kernel
+    KERNELS[ufunc], PUBLIC[ufunc] = kernel, function
     return ufunc

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from fastact.containers import without_masked
-
 REDUCTIONS = ("mean", "sum", "none")
 
 _NO_LABEL = np.zeros((), np.int64)
@@ -74,8 +72,6 @@ def checked(
 ) -> Request:
     """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
     ignore_index = _checked_index(ignore_index)
-    if isinstance(logits, np.ma.MaskedArray) or isinstance(target, np.ma.MaskedArray):
-        logits, target = _without_masked(logits, target, ignore_index, axis)
     logits, target = np.asarray(logits), np.asarray(target)
     if logits.dtype.char not in "efd":
         if logits.dtype.kind not in "iub":
@@ -101,22 +97,6 @@ def checked(
     if label_smoothing != 0 or z_loss != 0 or softcap is not None:
         request = _with_options(request, label_smoothing, z_loss, softcap)
     return request
-
-
-def _without_masked(logits: Any, target: Any, ignore_index: int, axis: int) -> tuple[Any, Any]:
-    """Logits in which masked classes have no share, and a target that ignores rows with a masked label."""
-    logits, target = np.ma.asarray(logits), np.ma.asarray(target)
-    masked, filled = np.ma.getmaskarray(target), without_masked(logits, logits.mask, -math.inf)
-    if target.dtype.kind not in "iu":
-        return filled, without_masked(target, masked, 0.0) if target.dtype.kind == "f" else target.data
-    labels = target.data.astype(np.int64)  # a dtype that holds the index to ignore
-    if target.dtype.kind == "u":
-        labels = np.where(labels < 0, np.iinfo(np.int64).max, labels)
-    position = normalize_axis_index(axis, logits.ndim)
-    if logits.mask is not np.ma.nomask and target.shape == logits.shape[:position] + logits.shape[position + 1 :]:
-        chosen = np.expand_dims(labels.clip(0, max(0, logits.shape[position] - 1)), position)
-        masked = masked | np.take_along_axis(logits.mask, chosen, position).squeeze(position)
-    return filled, np.where(masked, ignore_index, labels)
 
 
 def _checked_index(ignore_index: Any) -> int:

@@ -89,7 +89,7 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     array([0.09  , 0.2447, 0.6652])
     """
     if axis == -1 and type(x) is np.ndarray and x.ndim and x.size < LONG and not ufunc_arguments:
-        return _softmax(x, out)  # for ten classes another call would cost a third more
+        return _softmax(x, out=out)  # for ten classes another call would cost a third more
     return over_rows(_softmax, (x,), axis, out, ufunc_arguments)
 
 
@@ -201,7 +201,7 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
     -4.1223073843355e-09
     """
     if axis == -1 and type(x) is np.ndarray and x.ndim and x.size < LONG and not ufunc_arguments:
-        return _log_softmax(x, out)  # for ten classes another call would cost a third more
+        return _log_softmax(x, out=out)  # for ten classes another call would cost a third more
     return over_rows(_log_softmax, (x,), axis, out, ufunc_arguments)
 
 

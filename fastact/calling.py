@@ -1,7 +1,11 @@
-"""Errors about names that fastact does not have, for who knows a function or an argument by another library's name."""
+"""How public functions are called: ``out`` as NumPy takes it, and errors about names and arguments that there are not."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 UFUNC_ARGUMENTS = ("where", "casting", "order", "dtype", "subok", "signature")
 """Keyword arguments of every ufunc besides ``out``."""
@@ -20,6 +24,29 @@ ARGUMENTS_ELSEWHERE = {
     "label": "target",
 }
 """What arguments of other libraries are called here."""
+
+
+def sole(out: Any) -> Any:
+    """An ``out`` of a function with one result, which may be given as a tuple of one."""
+    if type(out) is not tuple:
+        return out
+    if len(out) != 1:
+        raise ValueError(f"out must be an array or a tuple of one, got a tuple of {len(out)}")
+    return out[0]
+
+
+def knowing_names(function: Function) -> Function:
+    """Let the error for an unknown keyword argument say which are known."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            refuse_unknown(function.__name__, kwargs, inspect.signature(function).parameters)
+            raise
+
+    return call  # type: ignore[return-value]
 
 
 def refuse_unknown(function: str, given: Mapping[str, Any], allowed: Iterable[str]) -> None:

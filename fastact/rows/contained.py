@@ -1,0 +1,307 @@
+"""Losses of containers: what masks hide is left out of them, and those of dask arrays stay lazy.
+
+Both compute the loss of each row by the function itself, and the mean, or the sum, of the rows that count here.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from fastact.containers import is_container, masked, within, without_masked
+from fastact.layout import Layout
+from fastact.lazy import as_lazy, call, is_lazy, lazily
+
+Options = Mapping[str, Any]
+SUMMARIES = ("mean", "sum")
+
+
+def are_contained(*operands: Any) -> bool:
+    """Whether any operand is in a container."""
+    return any(type(x) is not np.ndarray and x is not None and is_container(x) for x in operands)
+
+
+def loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
+    """Call `cross_entropy` or `cross_entropy_with_grad` with the arguments in ``given``, some of which are containers."""
+    operands, options = _split(function, given, ("logits", "target", "weight"))
+    labels = np.ndim(operands["target"]) < np.ndim(operands["logits"])
+    row = "" if options["reduction"] in SUMMARIES else "..."
+    extras = [options.get(name) for name in ("return_lse", "return_argmax")]
+    results = (row, *(["...n"] if _has_gradient(function) else []), *("..." for asked in extras if asked))
+    layout = Layout({"logits": "...n", "target": "..." if labels else "...n", "weight": "n"}, results)
+    return within(function, layout, operands, options, partial(_unmasked_loss, function), _lazy_loss)
+
+
+def linear_loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
+    """The same for `linear_cross_entropy` and `linear_cross_entropy_with_grad`."""
+    operands, options = _split(function, given, ("hidden", "weight", "target", "bias", "class_weight"))
+    row = "" if options["reduction"] in SUMMARIES else "..."
+    axes = {"hidden": "...f", "weight": "cf", "target": "...", "bias": "c", "class_weight": "c"}
+    gradients = [axes[name] for name in _learnt(function, operands)]
+    layout = Layout(axes, (row, *gradients), ("hidden", *_learnt(function, operands)) if gradients else ())
+    return within(function, layout, operands, options, partial(_unmasked_linear_loss, function), _lazy_linear_loss)
+
+
+def _learnt(function: Callable[..., Any], operands: Options) -> list[str]:
+    """The operands that a function of a linear layer returns gradients for."""
+    if not _has_gradient(function):
+        return []
+    return ["hidden", "weight", *(["bias"] if operands.get("bias") is not None else [])]
+
+
+def _has_gradient(function: Callable[..., Any]) -> bool:
+    return function.__name__.endswith("_with_grad")
+
+
+def _split(function: Any, given: Options, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A call's operands, and its other arguments."""
+    code = function.__code__
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return {name: given[name] for name in names}, {name: given[name] for name in arguments if name not in names}
+
+
+def _row_weights(loss: Any, target: Any = None, weight: Any = None, ignore_index: int = -100) -> Any:
+    """What the mean divides by, for each row's loss: nothing for a masked one, nor for a label that is ignored."""
+    counted = ~np.ma.getmaskarray(loss)
+    if target is None:
+        return counted.astype(np.float64)
+    target = np.ma.getdata(target)
+    counted &= target != ignore_index
+    if weight is None:
+        return counted.astype(np.float64)
+    weight = np.asarray(weight, np.float64)
+    return np.where(counted, weight[np.where(counted, target, 0)], 0.0)
+
+
+def _mean(total: Any, weight: Any, empty: float) -> Any:
+    """The mean of a sum, infinite where only rows of weight zero have lost anything; ``empty`` where no row counts."""
+    with np.errstate(all="ignore"):
+        return np.where(weight == 0, np.where(total == 0, empty, total * np.inf), np.divide(total, weight))[()]
+
+
+def _narrowed(values: Any, dtype: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return values.astype(dtype, copy=False)
+
+
+def _unmasked_loss(
+    function: Callable[..., Any], logits: Any, target: Any, weight: Any = None, out: Any = None, **options: Any
+) -> Any:
+    """The loss as if masked classes were not there, nor rows whose label is masked, or where all classes are."""
+    logits, target = np.ma.asarray(logits), np.ma.asarray(target)
+    options["weight"] = np.ma.filled(weight, 0) if isinstance(weight, np.ma.MaskedArray) else weight
+    plain = {} if out is None else {"out": np.ma.getdata(out)}
+    if not _is_sound(logits, target, options):
+        return function(logits.data, target.data, **plain, **options)  # which says what is wrong
+    axis, reduction, empty = options["axis"], options["reduction"], options["empty"]
+    hidden, unknown = np.ma.getmaskarray(logits), np.ma.getmaskarray(target)
+    if target.ndim == logits.ndim:
+        off = (hidden | unknown).all(axis)
+        labels, wanted = None, without_masked(target, hidden | unknown, 0.0)
+    else:
+        off = unknown | _at_label(hidden, target.data, axis)
+        labels = wanted = _labels_that_count(target, off, options["ignore_index"])
+    x, slope = without_masked(logits, hidden, 0.0), None
+    if options["softcap"] is not None:  # before masked logits become -inf, which a cap would not leave so
+        tanh = np.tanh(x / options["softcap"])
+        x, slope = tanh * x.dtype.type(options["softcap"]), 1 - tanh * tanh
+    alone = hidden.all(axis, keepdims=True)
+    x = np.where(hidden & ~alone, x.dtype.type(-np.inf), x)
+    options |= {"reduction": "none", "softcap": None}
+    if _has_gradient(function) and slope is None:
+        options |= plain
+    loss, *rest = _smoothed_rows(function, x, wanted, hidden, options)
+    loss = np.ma.array(np.where(off, loss.dtype.type(0), loss), mask=off)
+    weights = _row_weights(loss, labels, options["weight"], options["ignore_index"])
+    total, weight = np.sum(loss.data, dtype=np.float64), np.sum(weights)
+    scale = 1 / weight if reduction == "mean" and weight else 1.0
+    if rest:
+        rest[0] = _finished_gradient(rest[0], slope, np.where(np.expand_dims(off, axis), 0.0, scale), out)
+        rest[0] = masked(rest[0], hidden, out) if isinstance(logits.mask, np.ndarray) or out is not None else rest[0]
+        rest[1:] = [masked(values, off, None) for values in rest[1:]]
+    if reduction == "none":
+        loss = masked(loss.data[()], off, None)
+    else:
+        loss = _narrowed(_mean(total, weight, empty) if reduction == "mean" else total, loss.dtype)
+    return (loss, *rest) if rest else loss
+
+
+def _is_sound(logits: Any, target: Any, options: Options) -> bool:
+    """Whether shapes, kinds and options are such that masks can be heeded; if not, the function itself will raise."""
+    axis, smoothing, softcap = options["axis"], options["label_smoothing"], options["softcap"]
+    if not logits.ndim or logits.dtype.kind not in "iubf":
+        return False
+    axis = normalize_axis_index(axis, logits.ndim)
+    dense = target.ndim == logits.ndim
+    shape = logits.shape if dense else logits.shape[:axis] + logits.shape[axis + 1 :]
+    return bool(
+        target.shape == shape
+        and target.dtype.kind in ("f" if dense else "iu")
+        and 0 <= smoothing <= 1
+        and (softcap is None or 0 < softcap < math.inf)
+        and options["reduction"] in (*SUMMARIES, "none")
+    )
+
+
+def _at_label(hidden: Any, labels: Any, axis: int) -> Any:
+    """Whether the class of a row's label is masked."""
+    classes = hidden.shape[axis]
+    if not classes:
+        return np.zeros(labels.shape, bool)
+    known = (labels >= 0) & (labels < classes)
+    chosen = np.expand_dims(np.where(known, labels, 0).astype(np.int64), axis)
+    return known & np.take_along_axis(hidden, chosen, axis).squeeze(axis)
+
+
+def _labels_that_count(target: Any, off: Any, ignore_index: int) -> Any:
+    """Labels of a dtype that holds the index to ignore, which takes the place of those that do not count."""
+    labels = np.ma.getdata(target).astype(np.int64)
+    if target.dtype.kind == "u":
+        labels = np.where(labels < 0, np.iinfo(np.int64).max, labels)
+    return np.where(off, ignore_index, labels)
+
+
+def _smoothed_rows(function: Callable[..., Any], x: Any, wanted: Any, hidden: Any, options: Options) -> list[Any]:
+    """Losses and gradients of the rows, what is smoothed being spread over the classes that are not masked."""
+    smoothing, axis = options["label_smoothing"], options["axis"]
+    if not smoothing:
+        return _listed(function(x, wanted, **options))
+    even = ~hidden / np.maximum(1, np.sum(~hidden, axis, keepdims=True))
+    options = {**options, "label_smoothing": 0.0}
+    if wanted.ndim == x.ndim:
+        return _listed(function(x, (1 - smoothing) * wanted + smoothing * even, **options))
+    results = _listed(function(x, wanted, **options))
+    counted = wanted != options["ignore_index"]
+    options |= {name: False for name in ("return_lse", "return_argmax") if name in options}
+    options |= {"ignore_index": -1} | ({"out": None} if "out" in options else {})
+    for i, spread in enumerate(_listed(function(x, even.astype(x.dtype), **options))):
+        part = np.where(counted if i == 0 else np.expand_dims(counted, axis), spread, spread.dtype.type(0))
+        if i == 0:
+            results[0] = (1 - smoothing) * results[0] + smoothing * part
+        else:
+            results[i][...] = (1 - smoothing) * results[i] + smoothing * part
+    return results
+
+
+def _listed(results: Any) -> list[Any]:
+    return list(results) if isinstance(results, tuple) else [results]
+
+
+def _finished_gradient(grad: Any, slope: Any, scale: Any, out: Any) -> Any:
+    """A gradient times what it still lacks, in ``out`` if there is one."""
+    factor = scale if slope is None else slope * scale
+    with np.errstate(all="ignore"):
+        finished = (grad * factor).astype(grad.dtype)
+    if out is None:
+        return finished
+    np.copyto(np.ma.getdata(out), finished, casting="no")
+    return np.ma.getdata(out)
+
+
+def _unmasked_linear_loss(function: Callable[..., Any], hidden: Any, weight: Any, target: Any, **arguments: Any) -> Any:
+    """The loss with zeros for what is masked in the layer, and without rows whose label, or whole input, is masked."""
+    operands = {"hidden": hidden, "weight": weight, **arguments}
+    for name in ("hidden", "weight", "bias", "class_weight"):
+        if isinstance(operands.get(name), np.ma.MaskedArray):
+            operands[name] = np.ma.filled(operands[name], 0)
+    labels, off = np.ma.getdata(target), np.ma.getmaskarray(target)
+    rows = np.ma.getmaskarray(hidden).all(-1) if np.ndim(hidden) and np.shape(hidden)[-1] else np.zeros((), bool)
+    if labels.dtype.kind in "iu" and labels.shape == np.shape(hidden)[:-1]:
+        off = off | rows
+        labels = _labels_that_count(np.ma.asarray(target), off, arguments["ignore_index"]) if off.any() else labels
+    results = _listed(function(target=labels, **operands))
+    if arguments["reduction"] == "none":
+        results[0] = masked(results[0], off, None)
+    given = {"hidden": hidden, "weight": weight, **arguments}
+    for i, name in enumerate(_learnt(function, given), 1):
+        if isinstance(given[name], np.ma.MaskedArray):
+            results[i] = np.ma.array(results[i], mask=np.ma.getmaskarray(given[name]))
+    return tuple(results) if len(results) > 1 else results[0]
+
+
+def _lazy_loss(function: Callable[..., Any], layout: Layout, operands: Options, options: Options) -> Any:
+    """The loss of dask arrays: that of each row by blocks, and its mean or sum as dask reduces."""
+    reduction = options["reduction"]
+    if reduction not in SUMMARIES:
+        return lazily(function, layout, operands, options)
+    layout = layout._replace(results=("...", *layout.results[1:]))
+    loss, *rest = _listed(lazily(function, layout, operands, {**options, "reduction": "none"}))
+    labels = operands["target"] if layout.operands["target"] == "..." else None
+    total, scale = _lazily_summed(loss, labels, operands.get("weight"), options)
+    if rest:
+        rest[0] = (rest[0] * scale).astype(rest[0].dtype)
+    return (total, *rest) if rest else total
+
+
+def _lazily_summed(loss: Any, labels: Any, class_weight: Any, options: Options) -> tuple[Any, Any]:
+    """The mean or sum of the rows' losses, and what gradients are multiplied by."""
+    total = loss.sum(dtype=np.float64)
+    if options["reduction"] == "sum":
+        return total.map_blocks(_narrowed, loss.dtype, dtype=loss.dtype), 1.0
+    operands = {"loss": loss, "target": labels, "weight": class_weight if labels is not None else None}
+    operands = {name: x for name, x in operands.items() if x is not None}
+    layout = Layout({"loss": "...", "target": "...", "weight": "c"}, ("...",))
+    index = {"ignore_index": options["ignore_index"]}
+    weight = lazily(_row_weights, layout, operands, index).sum(dtype=np.float64)
+    mean = total.map_blocks(_mean, weight, options["empty"], dtype=np.float64)
+    scale = weight.map_blocks(_reciprocal, dtype=np.float64)
+    return mean.map_blocks(_narrowed, loss.dtype, dtype=loss.dtype), scale
+
+
+def _reciprocal(weight: Any) -> Any:
+    return 1 / weight if weight else np.float64(1.0)
+
+
+def _lazy_linear_loss(function: Callable[..., Any], layout: Layout, operands: Options, options: Options) -> Any:
+    """The loss of dask arrays; the gradients of what all rows share are summed over the blocks of rows."""
+    labels, class_weight = operands["target"], operands.get("class_weight")
+    summary = options["reduction"] in SUMMARIES
+    rows = {**options, "reduction": "none" if summary else options["reduction"]}
+    if len(layout.results) == 1:
+        loss = lazily(function, layout._replace(results=("...",)), operands, rows)
+        return _lazily_summed(loss, labels, class_weight, options)[0] if summary else loss
+    loss, *gradients = _lazy_gradients(function, operands, rows)
+    if summary:
+        loss, scale = _lazily_summed(loss, as_lazy(labels), class_weight, options)
+        gradients = [(gradient * scale).astype(gradient.dtype) for gradient in gradients]
+    return loss, *gradients
+
+
+def _lazy_gradients(function: Callable[..., Any], operands: Options, options: Options) -> list[Any]:
+    """The rows' losses, and the gradients of their sum."""
+    dask, array = import_module("dask"), import_module("dask.array")
+    hidden, target = as_lazy(operands["hidden"]), as_lazy(operands["target"])
+    shape, features = target.shape, hidden.shape[-1]
+    if hidden.numblocks[-1] > 1:
+        raise ValueError("hidden consists of multiple chunks along its axis of features: rechunk it to one")
+    shared = {name: x for name, x in operands.items() if name not in ("hidden", "target")}
+    nothing = {name: np.zeros(x.shape, x.dtype) if is_lazy(x) else x for name, x in shared.items()}
+    empty = np.zeros((0, features), hidden.dtype), np.zeros((0,), target.dtype)
+    sample = function(hidden=empty[0], target=empty[1], **nothing, **options)
+    if hidden.ndim != 2:
+        hidden, target = hidden.reshape(-1, features), target.reshape(-1)
+    hidden = hidden if is_lazy(operands["hidden"]) else hidden.rechunk({0: target.chunks[0]})
+    target = target.rechunk({0: hidden.chunks[0]})
+    once = [x.rechunk(-1).to_delayed(optimize_graph=False).item() if is_lazy(x) else x for x in shared.values()]
+    block = dask.delayed(partial(call, function, ("hidden", "target", *shared), options), nout=len(sample), pure=True)
+    blocks = [
+        block(*pair, *once)
+        for pair in zip(*(x.to_delayed(optimize_graph=False).ravel() for x in (hidden, target)), strict=True)
+    ]
+    found = []
+    for i, result in enumerate(sample):
+        each = hidden.chunks[0] if i < 2 else [None] * len(blocks)
+        parts = [
+            array.from_delayed(part[i], result.shape if n is None else (n, *result.shape[1:]), result.dtype)
+            for n, part in zip(each, blocks, strict=True)
+        ]
+        if i < 2:
+            whole = array.concatenate(parts)
+            found.append(whole if len(shape) == 1 else whole.reshape(*shape, *result.shape[1:]))
+        else:
+            found.append(array.stack(parts).sum(axis=0, dtype=np.float64).astype(result.dtype))
+    return found
