@@ -11,7 +11,6 @@ import numpy as np
 
 from fastact.engine import records, workers
 from fastact.engine.exceptions import CALLBACK, LOOP, CompilationError, raise_again, raise_in_caller
-from fastact.engine.snapshot import snapshot
 from fastact.engine.uninterrupted import uninterrupted
 from fastact.scalar import scalar
 
@@ -100,11 +99,13 @@ def _failure(kernel: Any, elements: list[Any]) -> BaseException:
 def _compiled(kernel: Any, name: str, dtype: str) -> int:
     """Compile a kernel, or take it from the cache, and return the address of its inner loop."""
     from fastact.engine import cache as disk
-    from fastact.engine.fingerprint import fingerprint
 
     salt: bytes | None = b""
     try:
         if kernel.users:
+            from fastact.engine.fingerprint import fingerprint
+            from fastact.engine.snapshot import snapshot
+
             formula, functions = snapshot(kernel.formula)
             list(map(scalar, functions))
             kernel, salt = replace(kernel, formula=formula), fingerprint(formula)
