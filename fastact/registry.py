@@ -25,7 +25,7 @@ from fastact.scalar import scalar
 PUBLIC_MODULE = "fastact"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Op:
     """The record of one elementwise operation."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from fastact.engine.ufunc import Kernel, Loop
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RowwiseKernel:
     """A kernel of whole rows over one of elements."""
 

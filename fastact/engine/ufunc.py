@@ -32,7 +32,7 @@ class Loop(NamedTuple):
     """The kind of an integer operand, which the kernel reads as it is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Kernel:
     """What an elementwise inner loop computes.
 

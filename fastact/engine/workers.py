@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import signal
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -82,6 +81,8 @@ def _made(address: int) -> bool:
 
     Python knows nothing of it: it takes no signals, and the interpreter does not wait for it at its exit.
     """
+    import signal
+
     system = ctypes.CDLL(None)
     thread, attributes = ctypes.c_ulong(), (ctypes.c_char * ATTRIBUTE_BYTES)()
     every = ctypes.create_string_buffer(b"\xff" * SIGNAL_SET_BYTES, SIGNAL_SET_BYTES)
