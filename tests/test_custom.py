@@ -387,3 +387,35 @@ print(mine.f(np.float32(3)), "numba" in sys.modules)
         seen = [python(use, FASTACT_CACHE_DIR=tmp_path / "cache", PYTHONDONTWRITEBYTECODE="1") for _ in range(2)]
         assert [line.split()[0] for line in seen] == [f"{factor * 3.0}"] * 2
         assert seen[1].split()[1] == "False", "the second process loads what the first compiled"
+
+
+def test_nothing_is_left_of_what_was_raised(python):
+    """Asynchronous exceptions make the interpreter look for them at every call; it must not go on doing so, nor hang in a profiler."""
+    code = """
+import cProfile, sys
+import numpy as np, fastact as fa
+
+def root(x):
+    if x < 0:
+        raise ValueError("negative")
+    return x**0.5
+
+op = fa.elementwise(root)
+x = np.arange(-30_000, 30_000)
+for profiled in (False, True, True):
+    profile = cProfile.Profile()
+    if profiled:
+        profile.enable()
+    for _ in range(3):
+        try:
+            op(x)
+        except ValueError as error:
+            assert str(error) == "negative" and type(error) is ValueError
+        else:
+            raise SystemExit("nothing was raised")
+        assert op(np.float64(4)) == 2 and fa.silu(0.0) == 0
+    profile.disable()
+print("right")
+"""
+    assert python(code) == "right"
+    assert python(code, FASTACT_CACHE_DIR="off") == "right"

@@ -3,26 +3,35 @@
 ctypes swallows an exception that leaves a callback, and NumPy does not ask a float loop for one. So the exception is left for the
 interpreter as an asynchronous one of the caller's thread, which it raises as soon as the ufunc has returned. But NumPy may call the
 loop again before that, for the next piece of an array that it converts, or of a strided one. The interpreter would raise the
-exception as soon as the callback begins, and ctypes would swallow it. So it is withdrawn before: ctypes makes the callback's first
-argument, whose type is ours, and no part of that is Python code. The callback then leaves the exception once more.
+exception as soon as the callback begins, and ctypes would swallow it. So it is caught before: ctypes makes the callback's first
+argument, whose type is ours, and that runs a function of which ``getattr`` forgives the exception. The callback then leaves it once
+more.
 """
 
 import ctypes
-import itertools
+import sys
 import threading
+from functools import partial
+from typing import Any
 
 _left: dict[int, BaseException] = {}
-"""What has been left for each thread, by ``threading.get_ident()``, until the interpreter takes it."""
+"""What has been left for each thread, by ``threading.get_ident()``, until the interpreter has raised it in the caller."""
 
 _set_async_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
-_set_async_exception.argtypes, _set_async_exception.restype = [ctypes.c_ulong, ctypes.py_object], None
-_withdraw = ctypes.PYFUNCTYPE(None, ctypes.c_ulong, ctypes.c_void_p)(("PyThreadState_SetAsyncExc", ctypes.pythonapi))
+_set_async_exception.argtypes, _set_async_exception.restype = [ctypes.c_ulong, ctypes.py_object], ctypes.c_int
+
+
+class _Conductor:
+    """What the lightning strikes: an exception that waits is raised when its function begins, as an ``AttributeError``."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
 
 
 class _Entered(ctypes.c_void_p):
-    """A pointer that withdraws its thread's exception when it is made: each step of the iterator does."""
+    """A pointer; when one is made, no exception waits in this thread any more."""
 
-    __init__ = map(_withdraw, iter(threading.get_ident, None), itertools.repeat(None)).__next__
+    __init__: Any = staticmethod(partial(getattr, _Conductor(), "struck", None))
 
 
 LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
@@ -45,11 +54,13 @@ def raise_in_caller(error: BaseException) -> None:
     _left[thread] = error
 
     def taken(_: type) -> BaseException:
+        if sys._getframe(1).f_code is _Conductor.__getattr__.__code__:
+            return AttributeError()
         _left.pop(thread, None)
         return error
 
-    # The interpreter is given a class, and raises what a call of it returns.
-    carrier = type(type(error).__name__, (BaseException,), {"__new__": taken})
+    # The interpreter is given a class, and raises what a call of it returns; some versions call it when somebody looks.
+    carrier = type(type(error).__name__, (AttributeError,), {"__new__": taken})
     (_,) = map(_set_async_exception, (thread,), (carrier,))
 
 
