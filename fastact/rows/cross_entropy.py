@@ -395,7 +395,7 @@ def cross_entropy_with_grad(
         extras.append(among_all(narrowed(results[..., LSE], dtype), rows, shape)[()])
     if return_argmax:
         extras.append(among_all(results[..., ARGMAX].astype(np.intp), rows, shape)[()])
-    whole = np.moveaxis(grad, -1, request.axis) if out is None else out
+    whole = out if out is not None else grad if request.axis == -1 else np.moveaxis(grad, -1, request.axis)
     return loss, whole, *extras
 
 
