@@ -318,9 +318,9 @@ def _grad_x_p_q(grad: Any, x: Any, p: Any, q: Any, out: Any = None, **ufunc_argu
 
 
 def _grad_a_b(grad: Any, a: Any, b: Any, /, *outs: Any, **ufunc_arguments: Any) -> Any:
-    if not (type(grad) is type(a) is type(b) is np.ndarray) and any(
-        is_tensor(x) or holds_lazy(x) for x in (grad, a, b)
-    ):
+    if type(grad) is type(a) is type(b) is np.ndarray and not (outs or ufunc_arguments):
+        return ufunc(grad, a, b)
+    if any(is_tensor(x) or holds_lazy(x) for x in (grad, a, b)):
         options = {**ufunc_arguments, "out": outs} if outs else ufunc_arguments
         return elementwise(ufunc, {"grad": grad, "a": a, "b": b}, options)
     return ufunc(grad, a, b, *outs, **ufunc_arguments)
