@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         for benchmark in benchmarks:
             found = points(chrome, address, benchmark)
             if found and all(painted for _, painted in found):
-                print(f"{benchmark}: {len(found)} points")
+                print(f"{benchmark}: {len(found)} point{'s' * (len(found) > 1)}")
             else:
                 print(f"{benchmark} shows no point, or fewer than it has", file=sys.stderr)
                 failed = True
