@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test test-matrix lint demo smoke dashboard bench-commits clean
+.PHONY: test test-matrix lint demo smoke dashboard dashboard-check bench-commits clean
 
 # A virtual environment with the package and all that the tests need; made anew when pyproject.toml changes.
 $(VENV)/ready: pyproject.toml
@@ -57,7 +57,12 @@ dashboard: .asv/machine
 	$(BIN)/asv run --quick --bench "$(BENCH)" --skip-existing HASHFILE:.asv/commits $(OR_SOME_FAILED)
 	$(BIN)/asv publish
 	$(BIN)/python tools/offline_dashboard.py .asv/html
-	@echo "To open the dashboard: $(BIN)/asv preview --browser"
+	@echo "To open the dashboard: .asv/html/index.html in a browser, or $(BIN)/asv preview --browser"
+
+# The same in small, as CI runs it: one commit, the benchmarks of imports, and all graphs opened in a headless browser.
+dashboard-check:
+	$(MAKE) dashboard COMMITS=1 BENCH=Import
+	$(BIN)/python tools/open_dashboard.py .asv/html
 
 # Two commits, measured with care: make bench-commits A=main B=HEAD
 A ?= HEAD~1

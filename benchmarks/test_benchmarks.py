@@ -3,10 +3,14 @@
 A group holds the contenders of one case. The test proper: whoever takes part computes the same.
 """
 
+import contextlib
 import itertools
+import json
 import os
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ import numpy as np
 from benchmarks import bench_elementwise, bench_memory, bench_programs, bench_rows
 from benchmarks.harness import accuracy, case, cases, idioms, measure, peers, rowidioms, rows, targets
 
+ROOT = Path(__file__).resolve().parent.parent
 SMALL, LARGE = 1_000, 1_000_000
 LARGE_LAYER = 100_000
 """The matrix product of a linear layer takes longer than all the rest."""
@@ -243,13 +248,14 @@ for unwanted in ("rich", "pytest"):
 """
 
 
-def _beside_an_older_fastact(tmp_path: Path, code: str) -> str:
+def _beside_an_older_fastact(tmp_path: Path, code: str, *arguments: str) -> str:
     """What code prints that finds this checkout's benchmarks and another fastact."""
     (tmp_path / "fastact").mkdir()
     (tmp_path / "fastact" / "__init__.py").write_text(OLDER)
-    (tmp_path / "benchmarks").symlink_to(Path(__file__).resolve().parent, target_is_directory=True)
+    (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks", target_is_directory=True)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -263,15 +269,47 @@ def test_asv_benchmarks_beside_an_older_fastact(tmp_path: Path) -> None:
 
 IMPORT_ALL = """
 import pkgutil, sys
-sys.modules |= dict.fromkeys(("rich", "pytest"))  # asv's environments lack them: importing one fails
+known = {*sys.stdlib_module_names, "benchmarks", "fastact", "benchmarks_of_this_checkout", *sys.argv[1:]}
+class Environment:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] not in known:
+            raise ModuleNotFoundError(f"asv's environments lack {name}", name=name)
+sys.meta_path.insert(0, Environment)
 import benchmarks
 for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks."):
     __import__(module.name)
     print(module.name)
+for unknown in ("rich", "pytest"):
+    try:
+        __import__(unknown)
+    except ModuleNotFoundError as error:
+        print(error)
 """
+
+
+def _modules_of_asvs_environment() -> set[str]:
+    """What can be imported there: the packages that ``asv.conf.json`` asks for, those that they need, and asv's own runner."""
+    matrix = json.loads((ROOT / "asv.conf.json").read_text(encoding="utf-8"))["matrix"]["req"]
+    packages: set[str] = set()
+    unseen = [*matrix, "asv_runner"]
+    while unseen:
+        package = re.sub("[-_.]+", "-", unseen.pop().lower())
+        if package not in packages:
+            packages.add(package)
+            with contextlib.suppress(metadata.PackageNotFoundError):  # such as hatchling, where nothing is built
+                needed = metadata.requires(package) or ()
+                unseen += [re.split(r"[^\w.-]", one)[0] for one in needed if "extra ==" not in one]
+    return {
+        module
+        for module, owners in metadata.packages_distributions().items()
+        if packages & {re.sub("[-_.]+", "-", owner.lower()) for owner in owners}
+    }
 
 
 def test_asv_imports_every_module_beside_an_older_fastact(tmp_path: Path) -> None:
     """It looks for benchmarks in all of them, scripts included, and one that fails ends the whole run."""
-    done = _beside_an_older_fastact(tmp_path, IMPORT_ALL)
-    assert "benchmarks.threads" in done.split()
+    known = _modules_of_asvs_environment()
+    assert {"numpy", "numba", "llvmlite", "scipy"} <= known
+    done = _beside_an_older_fastact(tmp_path, IMPORT_ALL, *known).splitlines()
+    assert "benchmarks.threads" in done
+    assert done[-2:] == ["asv's environments lack rich", "asv's environments lack pytest"]

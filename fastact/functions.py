@@ -24,6 +24,8 @@ class Function:
     """Where it is defined."""
     examples: Callable[[Any], Sequence[tuple[Any, ...]]]
     """For a dtype, arguments of calls that together run everything that there is to compile."""
+    ulp: float = 0.0
+    """The promised largest error in float32 and float64, in units in the last place; 0 for what only chooses."""
 
 
 def _ones(dtype: Any, *shape: int) -> Any:
@@ -36,8 +38,10 @@ def _channels(dtype: Any, pieces: int) -> list[Any]:
 
 
 FUNCTIONS = {
-    "glu": Function("fastact.gates", lambda t: [(_ones(t, 2),), (_ones(t, 2, 2),)]),
-    "glu_backward": Function("fastact.gates", lambda t: [(_ones(t, 1), _ones(t, 2)), (_ones(t, 2, 1), _ones(t, 2, 2))]),
+    "glu": Function("fastact.gates", lambda t: [(_ones(t, 2),), (_ones(t, 2, 2),)], ulp=3.0),
+    "glu_backward": Function(
+        "fastact.gates", lambda t: [(_ones(t, 1), _ones(t, 2)), (_ones(t, 2, 1), _ones(t, 2, 2))], ulp=4.0
+    ),
     "maxout": Function("fastact.maxouts", lambda t: [(x, k) for k in PIECES for x in _channels(t, k)]),
     "maxout_with_index": Function("fastact.maxouts", lambda t: [(x, k) for k in PIECES for x in _channels(t, k)]),
     "maxout_backward": Function(

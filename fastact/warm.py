@@ -1,5 +1,6 @@
 """Compiling everything ahead of time, and saying what fastact found on this machine."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -100,24 +101,26 @@ def config() -> dict[str, Any]:
     from importlib.metadata import version
 
     import fastact
-    from fastact.engine import cache, compiler
+    from fastact.engine import cache, target
 
-    _, processor, features = compiler.cpu()
+    triple, processor, _ = uninterrupted(target.cpu)
     return {
         "fastact": fastact.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "numba": version("numba"),
         "llvmlite": version("llvmlite"),
-        "processor": f"{platform.machine()} {processor}",
-        "vector width": f"{vector_bits(features)} bits",
+        "processor": f"{triple.partition('-')[0]} {processor}",
+        "vector width": vector_width(target.vector_type()),
         "threads": threads.explanation(),
         "cache directory": cache.directory() or "none",
         "cached": f"{cache.usage()}; {cache.usage(all_versions=True)} with those of other versions",
     }
 
 
-def vector_bits(features: str) -> int:
-    """The width of the vectors that kernels use, from LLVM's feature string."""
-    enabled = set(features.split(","))
-    return 512 if "+avx512f" in enabled else 256 if "+avx" in enabled else 128
+def vector_width(vector: str) -> str:
+    """The width of vectors of LLVM's type ``vector`` of float32."""
+    if not vector:
+        return "none: kernels compute one element at a time"
+    bits = 32 * int(re.findall(r"\d+", vector)[0])
+    return f"scalable, a multiple of {bits} bits" if "vscale" in vector else f"{bits} bits"

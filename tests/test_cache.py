@@ -252,16 +252,39 @@ def test_numbas_settings_are_part_of_the_key(python, tmp_path):
     """One run with ``NUMBA_OPT=0`` must not leave every later process with its slow kernels."""
     show = "from fastact.engine import cache; print(cache.digest())"
     usual = python(show)
-    changed = {
-        "NUMBA_OPT": "0",
-        "NUMBA_CPU_NAME": "haswell",
-        "NUMBA_LOOP_VECTORIZE": "0",
-        "NUMBA_CPU_FEATURES": "+sse2",
-    }
-    assert len({usual, *(python(show, **{name: value}) for name, value in changed.items())}) == 5
+    changed = [
+        ("NUMBA_OPT", "0"),
+        ("NUMBA_CPU_NAME", "haswell"),
+        ("NUMBA_LOOP_VECTORIZE", "0"),
+        ("NUMBA_CPU_FEATURES", "+sse2"),
+        ("NUMBA_CPU_FEATURES", ""),
+    ]
+    assert len({usual, *(python(show, **{name: value}) for name, value in changed)}) == 6
     assert python(show, NUMBA_NUM_THREADS="1") == usual
     (tmp_path / ".numba_config.yaml").write_text("opt: 0")
     assert python(f"import os; os.chdir({str(tmp_path)!r}); {show}") != usual
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"NUMBA_CPU_NAME": "generic"}, {"NUMBA_CPU_FEATURES": "+sse2"}, {"NUMBA_ENABLE_AVX": "0"}],
+    ids=lambda settings: next(iter(settings), "none"),
+)
+def test_code_is_made_for_the_processor_that_numba_chooses(settings, python):
+    """LLVM's passes are Numba's, instructions are chosen by fastact: they must agree."""
+    code = """
+from fastact.engine import target
+chosen = target.cpu()
+from numba.core import registry
+print(chosen == tuple(map(str, registry.cpu_target.target_context.codegen().magic_tuple())))
+"""
+    assert python(code, **settings) == "True"
+
+
+def test_numbas_file_of_settings_chooses_the_processor(python, tmp_path):
+    (tmp_path / ".numba_config.yaml").write_text("cpu_name: generic")
+    code = f"import os; os.chdir({str(tmp_path)!r}); from fastact.engine import target; print(target.cpu()[1:])"
+    assert python(code) == "('generic', '')"
 
 
 def test_the_sources_in_a_zip_file_are_part_of_the_key(python, tmp_path):

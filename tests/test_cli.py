@@ -130,6 +130,24 @@ class TestInfo:
         assert lines["numpy"] == np.__version__
         assert lines["cached"].startswith(str(cache.usage()))
 
+    @pytest.mark.parametrize(
+        ("architecture", "processor", "width"),
+        [
+            ("x86_64", "skylake-avx512", "512 bits"),
+            ("x86_64", "haswell", "256 bits"),
+            ("x86_64", "nehalem", "128 bits"),
+            ("aarch64", "neoverse-n1", "128 bits"),
+            ("aarch64", "neoverse-v1", "scalable, a multiple of 128 bits"),
+            ("riscv64", "generic-rv64", "none: kernels compute one element at a time"),
+        ],
+    )
+    def test_says_what_kernels_are_compiled_for(self, architecture, processor, width):
+        """The processor that Numba's settings name, and the vectors that LLVM makes for it."""
+        other = "import llvmlite.binding as llvm; llvm.initialize_all_targets(); llvm.initialize_all_asmprinters()\n"
+        other += f"llvm.get_process_triple = lambda: '{architecture}-unknown-linux-gnu'"
+        done = child("info", code=other, NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES="")
+        assert f"processor        {architecture} {processor}\nvector width     {width}\n" in done.stdout, done.stderr
+
     def test_says_why_so_many_threads(self):
         assert "threads          1 (FASTACT_NUM_THREADS=1)\n" in child("info", FASTACT_NUM_THREADS=1).stdout
 

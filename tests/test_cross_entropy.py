@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact.rows import reference
+from fastact.rows import ROW_OPS, reference
 
 OPTIONS = [
     {
@@ -61,12 +61,39 @@ def test_every_combination(options, same_bits):
         expected, expected_grad = reference.cross_entropy_with_grad(logits, target, **arguments)
         largest = reference.largest_terms(logits, target, **arguments)
         # tanh leaves a capped logit with half a unit in its last place, which the exponential turns into so many.
-        allowed = 4 + (arguments["softcap"] or 0)
-        assert np.all(abs(loss - expected) <= 4 * np.spacing(np.float32(abs(expected))))
+        promised = ROW_OPS["cross_entropy_with_grad"].ulp
+        allowed = promised + (arguments["softcap"] or 0)
+        assert np.all(abs(loss - expected) <= promised * np.spacing(np.float32(abs(expected))))
         assert np.all(abs(grad - expected_grad) <= allowed * np.spacing(largest.astype(np.float32)))
         flipped = target if target.ndim == 1 else np.ascontiguousarray(target.T)
         other = fa.cross_entropy_with_grad(np.ascontiguousarray(logits.T), flipped, axis=0, **arguments)
         same_bits(other, (loss, grad.T))
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 5, 40])
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_errors_are_as_promised(dtype, classes, scale):
+    """Of the loss in its own units, of the gradient in those of its larger term; also where one class is all but certain."""
+    rng = np.random.default_rng(classes)
+    rows = np.arange(20_000 // classes)
+    logits = (scale * rng.normal(size=(rows.size, classes))).astype(dtype)
+    labels = rng.integers(0, classes, rows.size)
+    logits[rows[::2], labels[::2]] += np.dtype(dtype).type(scale)
+    wide = logits.astype(np.longdouble)
+    largest = wide.max(1, keepdims=True)
+    others = np.exp(wide - largest)
+    others[rows, wide.argmax(1)] = 0
+    excess = np.log1p(others.sum(1, keepdims=True))
+    exact = (largest[:, 0] - wide[rows, labels]) + excess[:, 0]
+    share = np.exp(wide - largest - excess)
+    exact_grad, terms = share.copy(), share.copy()
+    exact_grad[rows, labels], terms[rows, labels] = np.expm1(-exact), 1
+    loss, grad = fa.cross_entropy_with_grad(logits, labels, reduction="none")
+    promised = ROW_OPS["cross_entropy_with_grad"]
+    bound = promised.ulp if dtype == "float32" else promised.double_ulp
+    assert np.all(abs(loss - exact) <= bound * np.spacing(exact.astype(dtype)))
+    assert np.all(abs(grad - exact_grad) <= bound * np.spacing(terms.astype(dtype)))
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=label)

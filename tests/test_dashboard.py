@@ -3,7 +3,6 @@
 import base64
 import functools
 import hashlib
-import http.server
 import importlib.util
 import io
 import json
@@ -13,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,39 +19,23 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BENCHMARK = "bench_elementwise.Overhead.track_nanoseconds"
-SECONDS = 60
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1400,900",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no internet, wherever this runs
-)
 
-# Every point of the graph that has a value: its revision, and whether the canvas is painted there.
-POINTS = """
-const plot = $("#main-graph").data("plot");
-if (!plot) return [];
-const canvas = plot.getCanvas(), scale = canvas.width / canvas.clientWidth, offset = plot.getPlotOffset();
-const painted = (series, [x, y]) => canvas.getContext("2d").getImageData(
-    scale * (offset.left + series.xaxis.p2c(x)), scale * (offset.top + series.yaxis.p2c(y)), 1, 1).data[3] > 0;
-return plot.getData().flatMap(series => series.data.filter(point => point[1] !== null)
-    .map(point => [point[0], painted(series, point)]));
-"""
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("offline_dashboard", ROOT / "tools" / "offline_dashboard.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("offline_dashboard")
+
+
+@pytest.fixture(scope="module")
+def opening():
+    return load("open_dashboard")
 
 
 CONTENT = b"what jQuery is"
@@ -84,7 +66,7 @@ def test_page_loads_the_copy(tool, html):
     for expected in (1, 0):  # the second time there is nothing left to do
         assert tool.make_offline(html, fetch) == expected
         page = (html / "index.html").read_text()
-        assert page == JQUERY.format(HASH).replace("https://example.org", "libraries").replace("-3.3.1", "") + REST
+        assert page == '<script src="libraries/jquery.min.js"></script>' + REST
         assert (html / "libraries" / "jquery.min.js").read_bytes() == CONTENT
 
 
@@ -164,37 +146,14 @@ def pages(tmp_path_factory, tool):
     return folder / "html"
 
 
-@pytest.fixture
-def address(pages):
-    """Where the pages are served."""
-    handler = functools.partial(QuietHandler, directory=str(pages))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("no browser: install chromium and chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
+def browser(opening):
+    try:
+        chrome = opening.browser()
+    except opening.NoBrowserError as error:
+        pytest.skip(str(error))
+    with chrome:
+        yield chrome
 
 
 def requests(browser):
@@ -204,17 +163,38 @@ def requests(browser):
     return [url for url in asked if urlsplit(url).scheme in ("http", "https")]  # the browser's own pages are chrome:
 
 
-def test_from_the_grid_to_the_points_of_two_commits(browser, address):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.wait import WebDriverWait
+def test_from_the_grid_to_the_points_of_two_commits(opening, browser, pages):
+    with opening.served(pages) as address:
+        points = opening.points(browser, address, BENCHMARK)
+        assert {painted for _, painted in points} == {True}
+        assert len({revision for revision, _ in points}) == 2
+        asked = requests(browser)
+        assert any(url.endswith("/libraries/jquery.flot.js") for url in asked)
+        assert {urlsplit(url).netloc for url in asked} == {urlsplit(address).netloc}
 
-    wait = WebDriverWait(browser, SECONDS)
-    browser.get(address)
-    links = (By.CSS_SELECTOR, f'a.benchmark-container[href="#{BENCHMARK}"]')
-    wait.until(lambda page: page.find_elements(*links))[0].click()
-    points = wait.until(lambda page: page.execute_script(POINTS))
+
+def test_opened_as_a_file(tool, opening, browser, pages):
+    tool.embed_data(pages)
+    points = opening.points(browser, (pages / "index.html").as_uri(), BENCHMARK)
     assert {painted for _, painted in points} == {True}
     assert len({revision for revision, _ in points}) == 2
-    asked = requests(browser)
-    assert any(url.endswith("/libraries/jquery.flot.js") for url in asked)
-    assert {urlsplit(url).netloc for url in asked} == {urlsplit(address).netloc}
+    assert not requests(browser)
+
+
+def test_every_graph_is_opened(opening, browser, pages, capsys):
+    assert opening.main([str(pages)]) == 0
+    assert capsys.readouterr().out == f"{BENCHMARK}: 6 points\n"
+
+
+def test_a_graph_without_points_is_noticed(opening, browser, pages, tmp_path, capsys, monkeypatch):
+    empty = tmp_path / "html"
+    shutil.copytree(pages, empty)
+    for graph in empty.rglob(f"{BENCHMARK}.json"):
+        graph.write_text("[]")
+    monkeypatch.setattr(opening, "SECONDS", 5)
+    assert opening.main([str(empty)]) == 1
+    assert f"{BENCHMARK} shows no point" in capsys.readouterr().err
+    shutil.rmtree(empty / "graphs" / "summary")
+    with pytest.raises(SystemExit):
+        opening.main([str(empty)])
+    assert "run make dashboard first" in capsys.readouterr().err

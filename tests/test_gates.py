@@ -5,6 +5,7 @@ import pytest
 
 import fastact as fa
 from fastact import reference
+from fastact.functions import FUNCTIONS
 from tests.ulp import ulp_error
 
 GATES = ("swiglu", "geglu", "reglu")
@@ -51,6 +52,17 @@ def test_errors_with_both_operands_at_random(name):
         normal = abs(right / np.maximum(abs(value), 1)) > 1e-36  # the activation is rounded before it is multiplied
         errors = ulp_error(result[normal], right[normal], np.float32, largest[normal])
         assert errors.max() <= bound
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_errors_of_glu_are_as_promised(dtype):
+    gate, value = (a.astype(dtype) for a in operands(100_000))
+    both, wide = np.concatenate([value, gate]), gate.astype(np.longdouble)
+    sigmoid, slope = 1 / (1 + np.exp(-wide)), 1 / (2 + np.exp(wide) + np.exp(-wide))
+    exact = {"glu": value * sigmoid, "glu_backward": np.concatenate([sigmoid, value * slope])}
+    got = {"glu": fa.glu(both), "glu_backward": fa.glu_backward(np.ones_like(gate), both)}
+    for name, right in exact.items():
+        assert np.all(abs(got[name] - right) <= FUNCTIONS[name].ulp * np.spacing(abs(right).astype(dtype)))
 
 
 @pytest.mark.parametrize("name", GATES)

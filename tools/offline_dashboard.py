@@ -1,13 +1,16 @@
-"""Make asv's dashboard work without the internet: ``python tools/offline_dashboard.py .asv/html``, after ``asv publish``.
+"""Make asv's dashboard work without the internet and without a server: ``python tools/offline_dashboard.py .asv/html``.
 
-asv's page loads jQuery, Flot, Bootstrap and others from public servers. This puts copies from npm beside the page and
-lets it load those. A copy must be the very file whose integrity hash the page states; npm has Flot and Stupid Table in another
-form or version only, and those must have the hash that stands below. Without npm the page is left as it is.
+After ``asv publish``, whose page loads jQuery, Flot, Bootstrap and others from public servers. This puts copies from npm beside the
+page and lets it load those. A copy must be the very file whose integrity hash the page states; npm has Flot and Stupid Table in
+another form or version only, and those must have the hash that stands below. Without npm the page goes on loading them from there.
+
+A page that is opened as a file may not read others, so what asv has written as JSON is put into a script for it as well.
 """
 
 import argparse
 import base64
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -80,6 +83,25 @@ LIBRARIES = (
 
 LOADED = re.compile(r'<(?:script|link)\b[^>]*?\b(?:src|href)="(?P<address>(?:https?:)?//[^"]+)"[^>]*>')
 INTEGRITY = re.compile(r'\bintegrity="(?P<hash>[^"]*)"')
+ORIGIN = re.compile(r' (?:integrity|crossorigin)="[^"]*"')
+"""What a copy needs no longer, and what a browser refuses of a file."""
+
+DATA = "data.js"
+HEAD_ENDS = "</head>"
+LOAD_DATA = f"""\
+<script>
+if (location.protocol === "file:") document.write('<script src="{FOLDER}/{DATA}"><\\/script>');
+</script>
+"""
+SERVE_DATA = """\
+const files = %s;
+$.ajaxTransport("+json", options => {
+  const file = files[decodeURIComponent(options.url.split("?")[0])];
+  const answer = done => done(200, "OK", {json: structuredClone(file)});
+  return file && {send: (_, done) => setTimeout(answer, 0, done), abort() {}};
+});
+"""
+"""jQuery asks such a transport before it asks for a file; asv's scripts expect answers when all of them have been read."""
 
 Fetch = Callable[[Collection[str], Path], Mapping[str, Path]]
 
@@ -99,13 +121,14 @@ def main(arguments: list[str] | None = None) -> int:
     html = parser.parse_args(arguments).html
     if not (html / "index.html").is_file():
         parser.error(f"{html} holds no index.html: run asv publish first")
+    embed_data(html)
     try:
         count = make_offline(html)
     except NpmError as error:
         print(f"{error}; the dashboard loads its libraries from the internet")
         return 0
     except PageError as error:
-        print(f"{error}; {html} is left as it is", file=sys.stderr)
+        print(f"{error}; {html} goes on loading its libraries from the internet", file=sys.stderr)
         return 1
     print(f"the dashboard loads nothing from the internet; copied {count} libraries to {html / FOLDER}")
     return 0
@@ -132,14 +155,28 @@ def make_offline(html: Path, fetch: Fetch | None = None) -> int:
                 raise PageError(
                     f"{library.member} of {library.package} is not what the page wants: {integrity or 'no hash'}"
                 )
-            tag = INTEGRITY.sub(f'integrity="{integrity}"', tags[address])
-            page = page.replace(tags[address], tag.replace(address, f"{FOLDER}/{library.name}"))
+            tag = ORIGIN.sub("", tags[address]).replace(address, f"{FOLDER}/{library.name}")
+            page = page.replace(tags[address], tag)
             copies[library.name] = copy
     (html / FOLDER).mkdir(exist_ok=True)
     for name, copy in copies.items():
         (html / FOLDER / name).write_bytes(copy)
     index.write_text(page, encoding="utf-8")
     return len(copies)
+
+
+def embed_data(html: Path) -> None:
+    """Put all that the page reads into a script, which ``index.html`` loads where it is opened as a file."""
+    files = {
+        file.relative_to(html).as_posix(): json.loads(file.read_text(encoding="utf-8"))
+        for file in sorted(html.rglob("*.json"))
+    }
+    (html / FOLDER).mkdir(exist_ok=True)
+    (html / FOLDER / DATA).write_text(SERVE_DATA % json.dumps(files), encoding="utf-8")
+    index = html / "index.html"
+    page = index.read_text(encoding="utf-8")
+    if LOAD_DATA not in page:
+        index.write_text(page.replace(HEAD_ENDS, LOAD_DATA + HEAD_ENDS, 1), encoding="utf-8")
 
 
 def library_for(address: str) -> Library:

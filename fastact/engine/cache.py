@@ -28,8 +28,6 @@ MOST_VERSIONS, MOST_SALTED, MOST_UNFINISHED = 4, 500, 100
 """How many versions are kept, how many kernels of users' own ops in each, and how many files of processes that were killed."""
 MAKE_NO_KERNEL = ("bench", "cli")
 """Folders of this package that call kernels and are part of none: an edit there need not compile everything anew."""
-NUMBA_FILE = ".numba_config.yaml"
-"""Where Numba looks for its settings, in the current folder."""
 HARMLESS_SETTINGS = {"NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
 """Settings of Numba that no kernel depends on."""
 
@@ -181,7 +179,7 @@ def digest() -> str:
     """A hash of all that machine code depends on: this package's sources, the compilers and the processor."""
     from importlib.metadata import version
 
-    from fastact.engine import compiler
+    from fastact.engine import target
 
     own_version = getattr(sys.modules["fastact"], "__version__", "")
     known = (
@@ -189,7 +187,7 @@ def digest() -> str:
         version("numba"),
         version("llvmlite"),
         sys.version_info[:2],
-        compiler.cpu(),
+        target.cpu(),
         _numba_settings(),
     )
     total = hashlib.sha256(repr(known).encode())
@@ -222,6 +220,8 @@ def _sources(folder: Any, within: str = "") -> Iterator[tuple[str, bytes]]:
 
 def _numba_settings() -> list[Any]:
     """What a user has set of Numba, in the environment or in a file, and that may change machine code."""
+    from fastact.engine.target import NUMBA_FILE
+
     names = sorted(name for name in os.environ if name.startswith("NUMBA_") and name not in HARMLESS_SETTINGS)
     settings: list[Any] = [(name, os.environ[name]) for name in names if os.environ[name]]
     with contextlib.suppress(OSError):

@@ -5,10 +5,11 @@ finds its kernels in the cache never imports Numba. Both are called by one threa
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
+
+from fastact.engine import target
 
 SYMBOL = "fastact_loop"
 """The one function that an object file exports."""
@@ -22,7 +23,7 @@ def compile_loop(function: Callable[..., Any]) -> bytes:
 
 
 def optimised_module(function: Callable[..., Any]) -> Any:
-    """Numba's code library for a function of the inner-loop type, optimised for this machine."""
+    """Numba's code library for a function of the inner-loop type, optimised for the processor of ``target.py``."""
     return _optimised(function, None)
 
 
@@ -42,7 +43,7 @@ def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
 
     with global_compiler_lock, jit.enabled():
         jit.register()
-        target = registry.cpu_target
+        numbas = registry.cpu_target
         flags = compiler.Flags()
         flags.no_cpython_wrapper = True
         flags.no_cfunc_wrapper = True
@@ -50,8 +51,8 @@ def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
         flags.error_model = "numpy"
         flags.nrt = False
         compiled = compiler.compile_extra(
-            target.typing_context,
-            jit.context_of(target.target_context),
+            numbas.typing_context,
+            jit.context_of(numbas.target_context),
             function,
             memory.LOOP_SIGNATURE.args,
             types.void,
@@ -81,7 +82,7 @@ def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
 
 def load(object_file: bytes) -> int:
     """Map an object file into the process, for good, and return the address of its ``SYMBOL``."""
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target.machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
     engine.finalize_object()
     address = int(engine.get_function_address(SYMBOL))
@@ -92,26 +93,4 @@ def load(object_file: bytes) -> int:
 def _emit(assembly: str) -> bytes:
     module = llvm.parse_assembly(assembly)
     module.verify()
-    return bytes(_target_machine().emit_object(module))
-
-
-@cache
-def cpu() -> tuple[str, str, str]:
-    """The triple, name and feature string of the processor that code is made for."""
-    features = llvm.get_host_cpu_features().flatten()
-    return llvm.get_process_triple(), llvm.get_host_cpu_name(), features
-
-
-def _target_machine() -> Any:
-    _initialise()
-    triple, name, features = cpu()
-    target = llvm.Target.from_triple(triple)
-    return target.create_target_machine(
-        cpu=name, features=features, opt=3, reloc="default", codemodel="jitdefault", jit=True
-    )
-
-
-@cache
-def _initialise() -> None:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
+    return bytes(target.machine().emit_object(module))

@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 
 from fastact.engine.elementloop import BYTES, POINTERS
 from fastact.engine.intrinsics import I32, I64
+from fastact.engine.target import WIDE_VECTORS
 
 I8 = ir.IntType(8)
 ALIGNMENT = 64
@@ -21,9 +22,6 @@ INTEGERS = types.CPointer(types.intp)
 LOOP_SIGNATURE = types.void(POINTERS, INTEGERS, INTEGERS, types.voidptr)
 """``void loop(char **args, npy_intp *dims, npy_intp *steps, void *data)``, NumPy's inner loop."""
 LOOP_LLVM = ir.FunctionType(ir.VoidType(), [BYTES.as_pointer(), I64.as_pointer(), I64.as_pointer(), BYTES])
-
-WIDE_VECTORS = '"prefer-vector-width"="512"'
-"""Attribute of a function that may use the widest registers: LLVM stops at 256 bits on most Intel cores otherwise."""
 
 
 def allow_wide_vectors(function: Any) -> None:

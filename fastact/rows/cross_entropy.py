@@ -239,9 +239,10 @@ def cross_entropy(
     -----
     .. math:: -\sum_c q_c \log \frac{e^{x_c}}{\sum_j e^{x_j}} + \mathtt{z\_loss} \left(\log \sum_j e^{x_j}\right)^2
 
-    A row's loss is computed in float64 from float32 exponentials, the row's largest kept apart: at most 4 ULP, however small the
-    loss or long the row. A row that holds NaN or +inf, or nothing but -inf, has the loss NaN. Semantics are those of PyTorch's
-    ``torch.nn.functional.cross_entropy``, but for `axis`, and that a class of probability 0 adds 0 if its logit is -inf.
+    A row's loss is computed in float64 from float32 exponentials, the row's largest kept apart: at most 4 ULP (6 in float64),
+    however small the loss or long the row. A row that holds NaN or +inf, or nothing but -inf, has the loss NaN. Semantics are
+    those of PyTorch's ``torch.nn.functional.cross_entropy``, but for `axis`, and that a class of probability 0 adds 0 if its
+    logit is -inf.
 
     Examples
     --------
@@ -354,8 +355,8 @@ def cross_entropy_with_grad(
     -----
     .. math:: \left(\sum_j q_j + 2\,\mathtt{z\_loss}\log\sum_j e^{x_j}\right) p_c - q_c
 
-    Error of the gradient: at most 4 ULP of the larger of its two terms, and 1 more for each unit of `softcap`. At the label it is
-    ``expm1(-loss)``, precise however small the loss.
+    Error of the gradient: at most 4 ULP of the larger of its two terms (6 in float64), and 1 more for each unit of `softcap`.
+    At the label it is ``expm1(-loss)``, precise however small the loss.
 
     References
     ----------

@@ -1,0 +1,151 @@
+"""Every figure of accuracy in a text is that of a record, or of a measurement: pages, docstrings, the help of commands.
+
+That the records' figures hold, other tests show.
+"""
+
+import inspect
+import math
+import re
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+
+import fastact as fa
+from fastact import __main__, scalar, warm
+from fastact.cli import commands
+from fastact.functions import FUNCTIONS
+from fastact.rows import ROW_OPS
+from tests import mpmaths, ulp
+
+ROOT = Path(fa.__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+NUMBER = r"(\d+(?:\.\d+)?)"
+UNITS = rf"{NUMBER} (?:ULP|units? in the last place)"
+BLAS = ("linear_cross_entropy", "linear_cross_entropy_with_grad")
+"""Functions of products whose errors are BLAS's: no figure is stated."""
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+def listed(names):
+    *others, last = [f"`{name}`" for name in names]
+    return f"{', '.join(others)} and {last}"
+
+
+def sentences():
+    """What pages say, with the figures of the records."""
+    single = [op for op in fa.ops.values() if op.arrays == 1]
+    gated = max(op.ulp for op in fa.ops.values() if op.arrays > 1)
+    most = max(op.ulp for op in single)
+    exacter = [op for op in single if op.ulp < most]
+    (least,) = {op.ulp for op in exacter}
+    gradients = max(op.derivative_ulp for op in fa.ops.values())
+    double = max(op.promised_ulp("float64", backward=False) for op in single)
+    rows, double_rows = (max(getattr(op, kind) for op in ROW_OPS.values()) for kind in ("ulp", "double_ulp"))
+    return {
+        "README.md": [
+            f"at most {most:g} units in the last place (ULP) for values, {least:g} for {listed(op.name for op in exacter)}, "
+            f"{gradients:g} for gradients; gated units, which multiply by another array, at most {gated:g}. "
+            f"float64: the same but at most {double:g} for all single-operand values",
+            f"Rows: at most {rows:g} ({double_rows:g} in float64)",
+        ],
+        "design.md": [f"{most:g} units in the last place (ULP) for most values and {gradients:g} for gradients"],
+    }
+
+
+@pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="the pages are not part of an installed package")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages(page):
+    """They hold no other figure of the kind."""
+    text = words(page.read_text(encoding="utf-8"))
+    for sentence in sentences().get(page.name, []):
+        assert sentence in text, f"{page.name} does not say what the records do: {sentence}"
+        text = text.replace(sentence, "")
+    assert not re.findall(UNITS, text)
+    accuracy = re.findall(r"## Accuracy (.*?) ## ", text) if page.name == "README.md" else []
+    assert not re.findall(rf"at most {NUMBER}", "".join(accuracy))
+
+
+def promised(name):
+    """The largest errors that the record of a function promises, in float32 and float64."""
+    if name in ROW_OPS:
+        return ROW_OPS[name].ulp, ROW_OPS[name].double_ulp
+    if name in FUNCTIONS:
+        return FUNCTIONS[name].ulp, FUNCTIONS[name].ulp
+    return tuple(ulp.promised(name, dtype) for dtype in ("float32", "float64"))
+
+
+@pytest.mark.parametrize("name", warm.known_names())
+def test_docstrings(name):
+    doc = words(getattr(fa, name).__doc__)
+    stated = {float(figure) for figure in re.findall(UNITS, doc)}
+    in_double = {float(figure) for figure in re.findall(rf"{NUMBER} in float64", doc)}
+    single, double = promised(name)
+    if name in BLAS or (not single and name in FUNCTIONS):
+        assert not stated | in_double
+    else:
+        assert stated == {single}
+        assert in_double == {double} or (single == double and not in_double)
+
+
+@pytest.mark.parametrize("command", ["", *commands()])
+def test_help_of_commands(command, capsys):
+    """Where it has a figure, this is the place to compare it."""
+    with pytest.raises(SystemExit):
+        __main__.main([*command.split(), "--help"])
+    assert not re.findall(UNITS, words(capsys.readouterr().out))
+
+
+def normal_cdf(x):
+    return mpmath.erfc(-x / mpmath.sqrt(2)) / 2
+
+
+PUBLIC = {"gelu_derivative": "gelu_backward"} | {
+    name: name for name in ("exp", "expm1", "log", "log1p", "erf", "gelu", "tanh", "tanh_shrink")
+}
+"""Formulas that public functions are, or whose error is theirs."""
+PARTS = {
+    "exp_nonpositive": (mpmath.exp, lambda rng, least: -rng.uniform(0, -math.log(2.0**least), 600)),
+    "expm1_nonpositive": (mpmath.expm1, lambda rng, least: -(2.0 ** rng.uniform(-30, 6, 600))),
+    "log_normal": (mpmath.log, lambda rng, least: 2.0 ** rng.uniform(-2, 2, 600)),
+    "log1p_unit": (mpmath.log1p, lambda rng, least: 2.0 ** -rng.exponential(1, 600)),
+    "normal_cdf": (normal_cdf, lambda rng, least: rng.uniform(-math.sqrt(-2 * math.log(2.0**least)), 5, 600)),
+}
+"""Formulas that parts of functions are: what is exact, and inputs, given the exponent of the smallest result."""
+
+
+def figures():
+    """What the docstrings of formulas state, by name and dtype."""
+    for function in scalar.compilable:
+        doc = words(inspect.getdoc(function) or "")
+        # Other sentences say what formulas avoid.
+        if not function.__module__.startswith("fastact.maths") or not (stated := re.findall(f": {UNITS}", doc)):
+            continue
+        name, _, dtype = function.__name__.lstrip("_").partition("_float")
+        (figure,) = stated
+        yield pytest.param(function, name, f"float{dtype or 32}", float(figure), id=function.__name__)
+        for double in re.findall(rf"{NUMBER} in float64", doc):
+            yield pytest.param(function, name, "float64", float(double), id=f"{function.__name__}-float64")
+
+
+@pytest.mark.parametrize(("function", "name", "dtype", "stated"), list(figures()))
+def test_docstrings_of_formulas(function, name, dtype, stated):
+    """No error is larger than stated, other than by rounding."""
+    if name in PUBLIC:
+        largest = ulp.load_accuracy()[PUBLIC[name]][dtype]["max_ulp"]
+    else:
+        exact, inputs = PARTS[name]
+        x = inputs(np.random.default_rng(0), np.finfo(dtype).minexp).astype(dtype)
+        with np.errstate(all="ignore"), mpmath.mp.workdps(60):
+            wanted, got = [exact(mpmath.mpf(float(value))) for value in x], [function(value) for value in x]
+            if dtype == "float32":
+                largest = ulp.ulp_error(got, [float(value) for value in wanted], np.float32).max()
+            else:
+                largest = max(
+                    mpmaths.ulp_error(float(y), value, abs(value)) for y, value in zip(got, wanted, strict=True)
+                )
+    assert 0.3 < largest <= stated + 0.005
