@@ -390,7 +390,7 @@ print(mine.f(np.float32(3)), "numba" in sys.modules)
 
 
 def test_nothing_is_left_of_what_was_raised(python):
-    """Asynchronous exceptions make the interpreter look for them at every call; it must not go on doing so, nor hang in a profiler."""
+    """The interpreter looks for asynchronous exceptions at every call, but not for ever, and no profiler hangs."""
     code = """
 import cProfile, sys
 import numpy as np, fastact as fa

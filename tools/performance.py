@@ -3,6 +3,7 @@
 Every measured cell is on the page, those in which a peer is quicker too.
 """
 
+import inspect
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -163,7 +164,7 @@ def _family(cell: Any) -> str:
     if op in fastact.ops:
         module = fastact.ops[op].forward.__module__
     elif op in rows.op_names():
-        module = getattr(fastact, op).__globals__["__name__"]
+        module = inspect.unwrap(getattr(fastact, op)).__globals__["__name__"]
     else:
         return "Ops of earlier versions"
     name = module.rpartition(".")[2]
