@@ -40,6 +40,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python -m benchmarks.threads --quick
 	$(BIN)/python -m benchmarks.ignored --quick
 	$(BIN)/python tools/fuzz.py --quick
+	$(BIN)/python tools/fuzz_views.py --quick
 	$(BIN)/fastact info
 	$(BIN)/fastact warmup --op gelu
 	$(BIN)/asv machine --yes

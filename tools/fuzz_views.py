@@ -1,0 +1,218 @@
+"""Random calls on views of one buffer, on masked, lazy and repeated operands, and with odd results.
+
+``python tools/fuzz_views.py --minutes 60``. Operands are views of one buffer that overlap each other and, often, the result; some
+repeat one element by a stride of 0. Others are masked arrays or dask arrays, or the result is unaligned, of the other byte order
+or of another dtype. The reference is the same call on copies; of masked arrays, that on what is left of each row. A result
+that cannot be written must raise and leave the array as it was. Each case follows from its number alone, and ``--case`` repeats
+one. ``--quick`` takes 100 cases; ``--write`` keeps the outcome.
+"""
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import fuzz
+import long_runs
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from rich.progress import Progress
+
+import fastact as fa
+
+Array = Any
+QUICK = 100
+SPARE = 64
+"""Elements of a buffer beyond those of the largest operand: so far may views be shifted against each other."""
+
+
+class Buffer:
+    """Memory that all operands of a call are views of."""
+
+    def __init__(self, rng: np.random.Generator, size: int, dtype: str) -> None:
+        self.rng = rng
+        self.memory = fuzz._values(rng, (8 * size + SPARE,), dtype)
+
+    def view(self, shape: tuple[int, ...], *, writeable: bool) -> Array:
+        """A view of a shape, its axes in any order, forwards, backwards or with gaps; one to read may repeat elements."""
+        order, steps = self.rng.permutation(len(shape)), np.zeros(len(shape), int)
+        reach = 1  # at most eight times the size: gaps double the length of three axes at most
+        for k in order:
+            gap = int(self.rng.choice([1, 1, 1, 2]))
+            steps[k] = reach * gap
+            reach += (max(shape[k], 1) - 1) * steps[k]
+        if not writeable and shape and self.rng.random() < 0.3:
+            steps[int(self.rng.integers(len(shape)))] = 0
+        steps *= self.rng.choice([1, 1, 1, -1], len(shape)) if len(shape) else 1
+        lowest = sum(min(0, (n - 1) * int(s)) for n, s in zip(shape, steps, strict=True) if n)
+        highest = sum(max(0, (n - 1) * int(s)) for n, s in zip(shape, steps, strict=True) if n)
+        first = -lowest + int(self.rng.integers(max(1, self.memory.size - highest + lowest)))
+        return as_strided(self.memory[first:], shape, steps * self.memory.itemsize)
+
+
+def _same(got: Array, expected: Array, dtype: Any = None) -> bool:
+    """Whether two results have the same bits, but for which NaN it is, once the expected one has been rounded to a dtype."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    expected = expected.astype(dtype or expected.dtype)
+    return got.shape == expected.shape and bool(np.all((got == expected) | (np.isnan(got) & np.isnan(expected))))
+
+
+def _shared(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
+    """Operands and result are views of one buffer."""
+    name, call, operands = fuzz.KINDS[int(rng.integers(len(fuzz.KINDS)))](rng, dtype)
+    results = call(*operands, None)
+    buffer = Buffer(
+        rng, max(np.size(a) for a in (*operands, *(results if isinstance(results, tuple) else (results,)))), dtype
+    )
+    views = [buffer.view(o.shape, writeable=False) if o.dtype == dtype else o for o in operands]
+    with fa.threads(1):
+        expected = call(*(v.copy() for v in views), None)
+    if isinstance(expected, tuple) or not np.ndim(expected):
+        got = call(*views, None)
+        pairs = zip(*(r if isinstance(r, tuple) else (r,) for r in (got, expected)), strict=True)
+        return name, all(_same(*pair) for pair in pairs)
+    out = buffer.view(expected.shape, writeable=True)
+    return name, call(*views, out) is out and _same(out, expected)
+
+
+def _odd_out(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
+    """The result goes to an array that is not like others, or cannot be written."""
+    name, call, operands = fuzz.KINDS[int(rng.integers(len(fuzz.KINDS)))](rng, dtype)
+    expected = call(*(o.copy() for o in operands), None)
+    if isinstance(expected, tuple) or not np.ndim(expected):
+        return f"{name} without out", True
+    kind = str(rng.choice(["unaligned", "byte order", "wider", "masked", "tuple", "read-only", "shape", "integers"]))
+    shape, place = expected.shape, np.dtype(expected.dtype)
+    fill: Any = 77
+    if kind == "unaligned":
+        out = np.zeros(expected.nbytes + 1, np.uint8)[1:].view(place).reshape(shape)
+    elif kind == "byte order":
+        out = np.zeros(shape, place.newbyteorder())
+    elif kind == "wider":
+        out = np.zeros(shape, np.float64)
+    elif kind == "masked":
+        out = np.ma.zeros(shape, place)
+    elif kind == "shape":
+        out = np.full((*shape, 2), fill, place)
+    elif kind == "integers":
+        out = np.full(shape, fill, np.int64)
+    else:
+        out = np.full(shape, fill, place)
+    out.flags.writeable = kind != "read-only"
+    try:
+        got = call(*operands, (out,) if kind == "tuple" else out)
+    except (TypeError, ValueError):
+        # Of another dtype or byte order only ufuncs take one.
+        allowed = kind in ("read-only", "shape", "integers", "byte order", "wider", "unaligned")
+        return f"{name} {kind}", allowed and bool(np.all(np.isin(out, (0, fill))))
+    if kind in ("read-only", "shape", "integers"):
+        return f"{name} {kind}", not out.size
+    return f"{name} {kind}", (got is out) and _same(np.ma.getdata(out), expected, out.dtype.newbyteorder("="))
+
+
+def _masked(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
+    """What a mask hides counts in no row: each row's result is that of what is left."""
+    name = str(rng.choice(["softmax", "log_softmax", "softmin", "logsumexp"]))
+    function, shape = getattr(fa, name), fuzz._shape(rng, 2, 2)
+    x = np.ma.array(fuzz._values(rng, shape, dtype), mask=rng.random(shape) < rng.choice([0.0, 0.1, 0.9]))
+    if not x.size:
+        return name, function(x).shape == function(x.data).shape
+    axis = int(rng.integers(2))
+    got = function(x, axis=axis)
+    rows, results = (x, got) if axis else (x.T, got.T)
+    for row, result in zip(rows, results, strict=True):
+        if np.ma.getmaskarray(row).all():
+            right = bool(np.ma.getmaskarray(result).all())
+        else:
+            left = np.asarray(result)[()] if np.ndim(result) == 0 else result.compressed()
+            alone = function(row.compressed())
+            right = np.allclose(left, alone, rtol=1e-2 if dtype == "float16" else 1e-5, atol=1e-6, equal_nan=True)
+        if not right:
+            return name, False
+    return name, True
+
+
+def _lazy(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
+    """Dask arrays in any chunks are computed later, and to the same numbers."""
+    import dask.array as da
+
+    name, call, operands = fuzz.KINDS[int(rng.integers(len(fuzz.KINDS)))](rng, dtype)
+    if not all(o.size for o in operands):
+        return name, True
+    expected = call(*(o.copy() for o in operands), None)
+    for chunks in (int(rng.integers(1, 50)), -1):
+        try:
+            got = call(*(da.from_array(o, chunks=chunks) for o in operands), None)
+            break
+        except ValueError as error:  # the axis that a function is over must be one chunk
+            if "Core dimension" not in str(error) or chunks == -1:
+                raise
+    results = [r if isinstance(r, tuple) else (r,) for r in (got, expected)]
+    lazy = all(isinstance(r, da.Array) for r in results[0])
+    tolerance = {"float16": 2e-3, "float32": 1e-6, "float64": 1e-12}[dtype]
+    right = (
+        np.allclose(g.compute(), e, rtol=tolerance, atol=tolerance, equal_nan=True)
+        for g, e in zip(*results, strict=True)
+    )
+    return name, lazy and all(right)
+
+
+MODES: tuple[Callable[[np.random.Generator, str], tuple[str, bool]], ...] = (
+    _shared,
+    _shared,
+    _shared,
+    _odd_out,
+    _masked,
+    _lazy,
+)
+
+
+def case(number: int) -> str:
+    """Run one case; returns what it was. Raises ``AssertionError`` if the results differ."""
+    rng = np.random.default_rng(number)
+    dtype = str(rng.choice(["float16", "float32", "float32", "float64"]))
+    mode = MODES[int(rng.integers(len(MODES)))]
+    with fa.threads(1 + number % 2), np.errstate(all="ignore"):
+        name, right = mode(rng, dtype)
+    assert right, f"case {number}: {name} of {dtype}, {mode.__name__.lstrip('_')}, differs"
+    return f"{name} of {dtype}, {mode.__name__.lstrip('_')}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0, help="the number of the first case")
+    parser.add_argument("--case", type=int, help="one case")
+    parser.add_argument("--keep-going", action="store_true", help="print what differs, and go on")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK} cases")
+    parser.add_argument("--write", action="store_true", help=f"keep the outcome in {long_runs.KEPT.name}")
+    options = parser.parse_args(arguments)
+    if options.case is not None:
+        print(case(options.case))
+        return 0
+    start, number, wrong = time.monotonic(), options.seed, 0
+    last = number + QUICK if options.quick else math.inf
+    with Progress(disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("cases", total=QUICK if options.quick else None)
+        while number < last and time.monotonic() - start < 60 * options.minutes:
+            try:
+                case(number)
+            except Exception as error:
+                if not options.keep_going:
+                    raise
+                wrong += 1
+                print(f"case {number}: {type(error).__name__}: {error}"[:300], flush=True)
+            number += 1
+            progress.update(task, completed=number - options.seed)
+    cases, minutes = number - options.seed, round((time.monotonic() - start) / 60)
+    if options.write and not wrong:
+        long_runs.keep("fuzz_views", cases=cases, first=options.seed, minutes=minutes)
+    print(f"{cases} cases: {f'{wrong} differ' if wrong else 'as on copies'}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
