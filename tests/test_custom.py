@@ -1,9 +1,13 @@
 """``fastact.elementwise``: functions of the user's own as ufuncs."""
 
 import math
+import os
+import re
+import subprocess
 import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -419,3 +423,17 @@ print("right")
 """
     assert python(code) == "right"
     assert python(code, FASTACT_CACHE_DIR="off") == "right"
+
+
+def test_nobody_catches_an_exception(tmp_path):
+    """Its type and message are printed at the end of the program."""
+    for call in ("op(-1.0)", "op(np.arange(-20_000, 5))"):
+        code = (
+            f"import numpy as np, fastact as fa\nfrom tests.test_custom import root\nop = fa.elementwise(root)\n{call}"
+        )
+        path = os.pathsep.join([str(Path(fa.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+        env = dict(os.environ, PYTHONPATH=path, FASTACT_CACHE_DIR=str(tmp_path))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=300)
+        assert done.returncode == 1
+        assert done.stderr.count("Traceback") == 1
+        assert re.search(r"^ValueError: -\d+\.0 is negative$", done.stderr, re.M), done.stderr

@@ -54,7 +54,8 @@ def raise_in_caller(error: BaseException) -> None:
     _left[thread] = error
 
     def taken(_: type) -> BaseException:
-        if sys._getframe(1).f_code is _Conductor.__getattr__.__code__:
+        frame = sys._getframe().f_back  # none where nothing is left but to print the exception
+        if frame is not None and frame.f_code is _Conductor.__getattr__.__code__:
             return AttributeError()
         _left.pop(thread, None)
         return error
