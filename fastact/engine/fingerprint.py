@@ -7,7 +7,7 @@ needed: functions of a notebook have a fingerprint as well.
 
 import hashlib
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class _UnknownError(TypeError):
     """There is a value of which nobody can say what compiled code takes from it."""
 
 
-def fingerprint(function: Callable[..., Any]) -> bytes | None:
+def fingerprint(function: types.FunctionType) -> bytes | None:
     """A digest of all that compiled code takes from a function as it is now; ``None`` if that cannot be told."""
     try:
         return _Walk().digest(function)
@@ -47,8 +47,8 @@ class _Walk:
         self.total = hashlib.sha256(np.__version__.encode())
         self.functions: list[types.FunctionType] = []
 
-    def digest(self, function: Callable[..., Any]) -> bytes:
-        self.add(function)
+    def digest(self, function: types.FunctionType) -> bytes:
+        self._add_function(function)
         return self.total.digest()
 
     def note(self, *parts: object) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from fastact.engine.fingerprint import is_known, names_in
 
 
-def snapshot(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[Callable[..., Any]]]:
+def snapshot(function: types.FunctionType) -> tuple[Callable[..., Any], list[Callable[..., Any]]]:
     """A copy of a function, and all plain functions that it may come to, itself included."""
     copies = _Copies()
-    return copies.of(function, set()), copies.functions
+    copy = copies.of_function(function)
+    return copy, copies.functions
 
 
 class _Copies:
@@ -31,18 +32,17 @@ class _Copies:
         if is_known(value):
             return value
         if isinstance(value, types.FunctionType):
-            copy = self._of_function(value)
-            self.functions.append(copy)
-            return copy
+            return self.of_function(value)
         if isinstance(value, types.ModuleType):
             return self._of_module(value, names)
         if isinstance(getattr(value, "py_func", None), types.FunctionType):
             import numba
 
-            return numba.jit(**value.targetoptions)(self._of_function(value.py_func))
+            return numba.jit(**value.targetoptions)(self.of_function(value.py_func))
         return value
 
-    def _of_function(self, function: types.FunctionType) -> types.FunctionType:
+    def of_function(self, function: types.FunctionType) -> types.FunctionType:
+        """A copy of a function, wherever it is from."""
         names = names_in(function.__code__)
         scope: dict[str, Any] = {
             "__builtins__": function.__globals__.get("__builtins__"),
@@ -52,6 +52,7 @@ class _Copies:
         copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
         copy.__kwdefaults__, copy.__qualname__ = function.__kwdefaults__, function.__qualname__
         self.known[id(function)] = copy
+        self.functions.append(copy)
         scope.update({name: self.of(function.__globals__[name], names) for name in names & function.__globals__.keys()})
         for cell, original in zip(cells, function.__closure__ or (), strict=True):
             cell.cell_contents = self.of(original.cell_contents, names)
