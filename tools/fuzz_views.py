@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import fuzz
@@ -136,7 +137,7 @@ def _masked(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
 
 def _lazy(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
     """Dask arrays in any chunks are computed later, and to the same numbers."""
-    import dask.array as da
+    da: Any = import_module("dask.array")
 
     name, call, operands = fuzz.KINDS[int(rng.integers(len(fuzz.KINDS)))](rng, dtype)
     if not all(o.size for o in operands):

@@ -5,13 +5,12 @@ function, the second after a global has changed, must not share what the first h
 """
 
 import types
-from collections.abc import Callable
 from typing import Any
 
 from fastact.engine.fingerprint import is_known, names_in
 
 
-def snapshot(function: types.FunctionType) -> tuple[Callable[..., Any], list[Callable[..., Any]]]:
+def snapshot(function: Any) -> tuple[types.FunctionType, list[types.FunctionType]]:
     """A copy of a function, and all plain functions that it may come to, itself included."""
     copies = _Copies()
     copy = copies.of_function(function)
@@ -23,7 +22,7 @@ class _Copies:
 
     def __init__(self) -> None:
         self.known: dict[int, Any] = {}
-        self.functions: list[Callable[..., Any]] = []
+        self.functions: list[types.FunctionType] = []
 
     def of(self, value: Any, names: set[str]) -> Any:
         """A copy of a function or of a module, in which only what bears one of the names counts; other values as they are."""
