@@ -4,7 +4,7 @@
 repeat one element by a stride of 0. Others are masked arrays or dask arrays, or the result is unaligned, of the other byte order
 or of another dtype. The reference is the same call on copies; of masked arrays, that on what is left of each row. A result
 that cannot be written must raise and leave the array as it was. Each case follows from its number alone, and ``--case`` repeats
-one. ``--quick`` takes 100 cases; ``--write`` keeps the outcome.
+one. ``--quick`` takes 30 cases; ``--write`` keeps the outcome.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from rich.progress import Progress
 import fastact as fa
 
 Array = Any
-QUICK = 100
+QUICK = 30
 SPARE = 64
 """Elements of a buffer beyond those of the largest operand: so far may views be shifted against each other."""
 
