@@ -300,3 +300,10 @@ def test_the_sources_in_a_zip_file_are_part_of_the_key(python, tmp_path):
         assert place.startswith(str(archive))
         digests.add(digest)
     assert len(digests) == 2
+
+
+def test_kernels_are_compiled_where_numba_is_told_not_to(python):
+    """``NUMBA_DISABLE_JIT`` is for who debugs functions of their own, which stay as they are."""
+    code = USE + "import numba; f = lambda x: x; assert numba.njit(f) is f"
+    code += "; assert fa.elementwise(lambda x: 2 * x)(1.5) == 3 and fa.softmax([0.0, 0.0]).sum() == 1"
+    assert python(code, NUMBA_DISABLE_JIT="1", FASTACT_CACHE_DIR="off") == "compiled"
