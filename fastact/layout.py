@@ -22,6 +22,12 @@ class Layout(NamedTuple):
     """The operands that results belong to, where their axes do not say it."""
 
 
+def broadcast_axes(full: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes along which something of a shape has been broadcast to a full one."""
+    added = len(full) - len(shape)
+    return (*range(added), *(added + i for i, n in enumerate(shape) if n == 1 and full[added + i] != 1))
+
+
 def core_axes(axes: str, ndim: int, axis: Any) -> tuple[int, ...]:
     """Which axes of an array are not those of its rows, counted from the front."""
     letters = axes.removeprefix(ROWS)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.layout import ROWS, Layout, core_axes
+from fastact.layout import ROWS, Layout, broadcast_axes, core_axes
 
 
 def is_lazy(x: Any) -> bool:
@@ -90,8 +90,7 @@ def refuse_out(options: Mapping[str, Any]) -> None:
 
 def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     """The sum over those axes along which something of the shape has been broadcast."""
-    added = x.ndim - len(shape)
-    axes = (*range(added), *(added + i for i, n in enumerate(shape) if n == 1 and x.shape[added + i] != 1))
+    axes = broadcast_axes(x.shape, shape)
     return x.sum(axis=axes, keepdims=True, dtype=np.float64).reshape(shape).astype(x.dtype) if axes else x
 
 

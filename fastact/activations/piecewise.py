@@ -9,7 +9,7 @@ import numpy as np
 
 from fastact.activations.common import INF, number, require, unless_nan
 from fastact.containers import is_foreign, is_tensor, masked, within
-from fastact.layout import Layout
+from fastact.layout import Layout, broadcast_axes
 from fastact.lazy import refuse_out, sum_to
 from fastact.registry import Op, elementwise, register
 from fastact.scalar import scalar
@@ -174,9 +174,7 @@ def _pair(out: Any, shapes: tuple[Any, Any]) -> tuple[Any, Any]:
 
 def _sum_to(grad: Any, shape: tuple[int, ...], out: Any, dtype: Any = None) -> Any:
     """Sum a gradient over the axes along which its operand was broadcast, in that or its own dtype, and into ``out`` if given."""
-    added = grad.ndim - len(shape)
-    stretched = [added + i for i, n in enumerate(shape) if n == 1 and grad.shape[added + i] != 1]
-    axes = (*range(added), *stretched)
+    axes = broadcast_axes(grad.shape, shape)
     if not axes:
         return grad if out is not None or dtype is None else grad.astype(dtype)
     if isinstance(grad, np.ma.MaskedArray):  # which leaves masked elements out

@@ -30,13 +30,15 @@ class FirstCall:
         self.kernel, self.name, self.dtype, self.record = kernel, name, dtype, record
         self.install: Callable[[int], object] = lambda address: None
         self.loop: Any = None
-        self.callbacks = CALLBACK(self.compile_then_run), CALLBACK(self.explain_failure)
-        record[records.ON_FAILURE] = address_of(self.callbacks[1])
+        self.callback = CALLBACK(self.compile_then_run)
+        if kernel.users:
+            self.explanation = CALLBACK(self.explain_failure)
+            record[records.ON_FAILURE] = address_of(self.explanation)
 
     @property
     def address(self) -> int:
         """Where the loop begins."""
-        return address_of(self.callbacks[0])
+        return address_of(self.callback)
 
     def compile_then_run(self, args: Any, dims: int, steps: int, data: int) -> None:
         """Compute; NumPy goes on calling this until its call ends, and who remembers the address for longer."""

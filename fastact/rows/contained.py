@@ -15,6 +15,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from fastact.containers import is_container, masked, within, without_masked
 from fastact.layout import Layout
 from fastact.lazy import as_lazy, call, is_lazy, lazily
+from fastact.rows.requests import narrowed
 
 Options = Mapping[str, Any]
 SUMMARIES = ("mean", "sum")
@@ -83,11 +84,6 @@ def _mean(total: Any, weight: Any, empty: float) -> Any:
         return np.where(weight == 0, np.where(total == 0, empty, total * np.inf), np.divide(total, weight))[()]
 
 
-def _narrowed(values: Any, dtype: Any) -> Any:
-    with np.errstate(all="ignore"):
-        return values.astype(dtype, copy=False)
-
-
 def _unmasked_loss(
     function: Callable[..., Any], logits: Any, target: Any, weight: Any = None, out: Any = None, **options: Any
 ) -> Any:
@@ -126,7 +122,7 @@ def _unmasked_loss(
     if reduction == "none":
         loss = masked(loss.data[()], off, None)
     else:
-        loss = _narrowed(_mean(total, weight, empty) if reduction == "mean" else total, loss.dtype)
+        loss = narrowed(_mean(total, weight, empty) if reduction == "mean" else total, loss.dtype)
     return (loss, *rest) if rest else loss
 
 
@@ -241,7 +237,7 @@ def _lazily_summed(loss: Any, labels: Any, class_weight: Any, options: Options) 
     """The mean or sum of the rows' losses, and what gradients are multiplied by."""
     total = loss.sum(dtype=np.float64)
     if options["reduction"] == "sum":
-        return total.map_blocks(_narrowed, loss.dtype, dtype=loss.dtype), 1.0
+        return total.map_blocks(narrowed, loss.dtype, dtype=loss.dtype), 1.0
     operands = {"loss": loss, "target": labels, "weight": class_weight if labels is not None else None}
     operands = {name: x for name, x in operands.items() if x is not None}
     layout = Layout({"loss": "...", "target": "...", "weight": "c"}, ("...",))
@@ -249,7 +245,7 @@ def _lazily_summed(loss: Any, labels: Any, class_weight: Any, options: Options) 
     weight = lazily(_row_weights, layout, operands, index).sum(dtype=np.float64)
     mean = total.map_blocks(_mean, weight, options["empty"], dtype=np.float64)
     scale = weight.map_blocks(_reciprocal, dtype=np.float64)
-    return mean.map_blocks(_narrowed, loss.dtype, dtype=loss.dtype), scale
+    return mean.map_blocks(narrowed, loss.dtype, dtype=loss.dtype), scale
 
 
 def _reciprocal(weight: Any) -> Any:
