@@ -9,11 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from fastact.engine import lanes, memory
+from fastact.engine import lanes, memory, transposition
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.loops import gather, scatter, taken_by_team
-from fastact.engine.memory import advance, allocate, as_address, clear_fp_flags, own_function_with_wide_vectors, release
+from fastact.engine.memory import (
+    advance,
+    allocate,
+    as_address,
+    clear_fp_flags,
+    copy_bytes,
+    own_function_with_wide_vectors,
+    release,
+)
 from fastact.engine.rows import CHUNK, LANES, larger, write_one
 from fastact.engine.templates import clone
 from fastact.maths.logsumexp import add_exponential, joined, level, reach
@@ -22,7 +30,7 @@ from fastact.simd import Scalar, maximum, widen
 
 STEP = 32
 """A block is a multiple of so many columns wide."""
-MOST_STEPS, TILE_BYTES = 4, 384 * 1024
+MOST_STEPS, TILE_BYTES = 8, 384 * 1024
 """Blocks are as wide as lets one chunk fit into a tile of so many bytes. Memory is read and written in pieces of a block's width,
 so these should be long, the more where a power of two lies between them; but the tile must stay in the second-level cache."""
 SMALL_BYTES = 8192
@@ -32,6 +40,12 @@ SMALL_BYTES = 8192
 SIZE, COMPUTED_SIZE, TWO = 4, 4, False
 TILE_ROWS = TILE_BYTES // (STEP * COMPUTED_SIZE)
 ZERO = np.float32(0)
+are_short_rows: Any = None
+transposed_width: Any = None
+as_columns: Any = None
+as_rows: Any = None
+operand_tile: Any = None
+second_tile: Any = None
 prepare: Any = None
 finish: Any = None
 formula: Any = None
@@ -48,6 +62,7 @@ zero_step: Any = None
 zero_wide_step: Any = None
 fill_step: Any = None
 find_larger: Any = None
+find_largest: Any = None
 copy_larger: Any = None
 find_level: Any = None
 add_exponentials: Any = None
@@ -57,6 +72,8 @@ add_chunks: Any = None
 first_states: Any = None
 join_states: Any = None
 finish_rows: Any = None
+finish_near: Any = None
+NEAR = False
 write_elements: Any = None
 
 BEST, BASE, SHIFT, FLOOR, TIED, M, TIES, REST, TOTAL, STATE_ROWS = 0, 1, 2, 3, 4, 5, 6, 7, 9, 11
@@ -71,6 +88,12 @@ CONSTANTS = 6
 def copy_one(x: Scalar, best: Scalar, cap: Scalar) -> tuple[Scalar, Scalar]:
     """Keep an element, and the larger of it and the column's best."""
     return maximum(best, prepare(x, cap)), x
+
+
+def largest_one(a: Scalar, b: Scalar, c: Scalar, d: Scalar, best: Scalar, cap: Scalar) -> Scalar:
+    """The largest of four elements and the column's best."""
+    low, high = maximum(prepare(a, cap), prepare(b, cap)), maximum(prepare(c, cap), prepare(d, cap))
+    return maximum(best, maximum(low, high))
 
 
 def level_one(m: Scalar, best: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
@@ -154,14 +177,15 @@ def lowest_row(row: Any, block: Any) -> None:
         lowest_step(advance(row, i * COMPUTED_SIZE))
 
 
-def block_of(c: Any) -> Any:
-    """How many columns make a block if there are ``c`` classes."""
-    return STEP * max(1, min(MOST_STEPS, TILE_ROWS // max(1, c)))
+def block_of(c: Any, short: Any) -> Any:
+    """How many columns make a block if there are ``c`` classes, or how many short rows."""
+    most = STEP * max(1, min(MOST_STEPS, TILE_ROWS // max(1, c)))
+    return min(most, transposed_width(c)) if short else most
 
 
 def new_tile(c: Any, small: Any) -> Any:
     """Memory for a chunk of a block if there are ``c`` classes: ``small`` if that is enough."""
-    size = min(c, CHUNK) * block_of(c) * COMPUTED_SIZE
+    size = min(c, CHUNK) * block_of(c, False) * COMPUTED_SIZE
     return small if size <= SMALL_BYTES else allocate(size)
 
 
@@ -191,6 +215,15 @@ def tree_of_lanes(sums: Any, used: Any, block: Any) -> None:
         half = half // 2
 
 
+def larger_of_columns(x: Any, core_step: Any, block: Any, count: Any, best: Any, cap: Any) -> Any:
+    """Find the largest of rows that are whole blocks, four at a time; how many of them have been looked at."""
+    for k in range(3, count, 4):
+        place = advance(x, (k - 3) * core_step)
+        second, third, fourth = advance(place, core_step), advance(place, 2 * core_step), advance(place, 3 * core_step)
+        find_largest((place, second, third, fourth, best), block, (cap,))
+    return count // 4 * 4
+
+
 def exponential_states(
     x: Any, step: Any, core_step: Any, width: Any, block: Any, c: Any, tile: Any, state: Any, cap: Any
 ) -> None:
@@ -215,9 +248,12 @@ def exponential_states(
     for start in range(0, c, CHUNK):
         count = min(CHUNK, c - start)
         lowest_row(best, block)
-        for k in range(count):
+        first = 0
+        if as_address(x) == as_address(tile):  # and c elements fit
+            first = larger_of_columns(x, core_step, block, count, best, cap)
+        for k in range(first, count):
             place, row = advance(x, (start + k) * core_step), stored_row(tile, k, block)
-            if step == SIZE and width == block:
+            if step == SIZE and width == block and as_address(place) != as_address(row):
                 copy_larger((place, best, row), block, (cap,))
             else:
                 find_larger((block_row(place, step, width, block, row), best), block, (cap,))
@@ -230,7 +266,9 @@ def exponential_states(
             lane = row_of(sums, k % LANES, block)
             add_exponentials((stored_row(tile, k, block), best, base, shift, floor, lane, tied), block, (cap,))
         tree_of_lanes(sums, used, block)
-        if start == 0:
+        if NEAR and c <= CHUNK:
+            copy_bytes(rest, sums, block * COMPUTED_SIZE)
+        elif start == 0:
             first_states((best, tied, sums, m, ties, rest), block, ())
         else:
             join_states((best, tied, sums, m, ties, rest), block, ())
@@ -246,6 +284,8 @@ def copied_columns(
     zero_row(row_of(state, M, block), block)
     zero_row(row_of(state, TIES, block), block)
     zero_wide_row(row_of(state, REST, block), block)
+    if as_address(x) == as_address(tile):
+        return
     for k in range(min(c, CHUNK)):
         place, row = advance(x, k * core_step), stored_row(tile, k, block)
         if step == SIZE and width == block:
@@ -343,10 +383,40 @@ def write_columns(
             scatter(y_place, y_step, results, width)
 
 
-def finish_map(state: Any, constants: Any, block: Any) -> None:
+def finish_map(state: Any, constants: Any, block: Any, c: Any) -> None:
     """The constants of a block of columns."""
     own_function_with_wide_vectors()
-    finish_rows((*sums_of(state, block), *constant_rows(constants, block)), block, ())
+    if NEAR and c <= CHUNK:
+        near = row_of(state, BEST, block), row_of(state, TIED, block), row_of(state, REST, block)
+        finish_near((*near, *constant_rows(constants, block)), block, (ZERO,))
+    else:
+        finish_rows((*sums_of(state, block), *constant_rows(constants, block)), block, ())
+
+
+def map_block(
+    a: Any,
+    a_step: Any,
+    a_core: Any,
+    b: Any,
+    b_step: Any,
+    b_core: Any,
+    y: Any,
+    y_step: Any,
+    y_core: Any,
+    width: Any,
+    block: Any,
+    c: Any,
+    tile: Any,
+    state: Any,
+    constants: Any,
+) -> None:
+    """The results of a block of columns."""
+    column_states(a, a_step, a_core, width, block, c, tile, state, ZERO)
+    column_sums(a, a_step, a_core, b, b_step, b_core, width, block, c, tile, state, constants, ZERO)
+    finish_map(state, constants, block, c)
+    write_columns(
+        a, a_step, a_core, b, b_step, b_core, y, y_step, y_core, width, block, c, tile, constants, ZERO
+    )
 
 
 def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -357,36 +427,28 @@ def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     state, constants = state_tile(), constant_tile()
     last = 1 + TWO
     core = last + 1
-    widest = block_of(c)
+    a_step, b_step, y_step = steps[0], steps[last - 1], steps[last]
+    a_core, b_core, y_core = steps[core], steps[core + last - 1], steps[core + last]
+    short = are_short_rows(a_step, a_core, c)
+    widest = block_of(c, short)
     small = small_tile()
     tile = new_tile(c, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
         block = (width + STEP - 1) // STEP * STEP
-        a, b = advance(args[0], first * steps[0]), advance(args[last - 1], first * steps[last - 1])
-        y = advance(args[last], first * steps[last])
-        a_core, b_core, y_core = steps[core], steps[core + last - 1], steps[core + last]
+        a, b = advance(args[0], first * a_step), advance(args[last - 1], first * b_step)
+        y = advance(args[last], first * y_step)
         zero_wide_row(row_of(state, TOTAL, block), block)
-        column_states(a, steps[0], a_core, width, block, c, tile, state, ZERO)
-        column_sums(a, steps[0], a_core, b, steps[last - 1], b_core, width, block, c, tile, state, constants, ZERO)
-        finish_map(state, constants, block)
-        write_columns(
-            a,
-            steps[0],
-            a_core,
-            b,
-            steps[last - 1],
-            b_core,
-            y,
-            steps[last],
-            y_core,
-            width,
-            block,
-            c,
-            tile,
-            constants,
-            ZERO,
-        )
+        if short:
+            given, more = operand_tile(), second_tile()
+            as_columns(given, a, a_step, a_core, width, block, c)
+            if TWO:
+                as_columns(more, b, b_step, b_core, width, block, c)
+            core = block * SIZE
+            map_block(given, SIZE, core, more, SIZE, core, given, SIZE, core, block, block, c, given, state, constants)
+            as_rows(y, y_step, y_core, given, width, block, c)
+        else:
+            map_block(a, a_step, a_core, b, b_step, b_core, y, y_step, y_core, width, block, c, tile, state, constants)
     free_tile(tile, small)
     clear_fp_flags()
 
@@ -403,14 +465,21 @@ def reduce_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     if taken_by_team(n * c, args, dims, steps, record):
         return
     state, results = state_tile(), row_tile()
-    widest = block_of(c)
+    short = are_short_rows(steps[0], steps[2], c)
+    widest = block_of(c, short)
     small = small_tile()
     tile = new_tile(c, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
         block = (width + STEP - 1) // STEP * STEP
+        x = advance(args[0], first * steps[0])
         zero_wide_row(row_of(state, TOTAL, block), block)
-        column_states(advance(args[0], first * steps[0]), steps[0], steps[2], width, block, c, tile, state, ZERO)
+        if short:
+            given = operand_tile()
+            as_columns(given, x, steps[0], steps[2], width, block, c)
+            column_states(given, SIZE, block * SIZE, block, block, c, given, state, ZERO)
+        else:
+            column_states(x, steps[0], steps[2], width, block, c, tile, state, ZERO)
         finish_reduction(state, results, block)
         scatter(advance(args[1], first * steps[1]), steps[1], results, width)
     free_tile(tile, small)
@@ -426,6 +495,7 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "SIZE": size,
         "COMPUTED_SIZE": computed_size,
         "TWO": kernel.row_operands > 1,
+        "NEAR": kernel.near,
         "TILE_ROWS": TILE_BYTES // (STEP * computed_size),
         "ZERO": np.dtype(compute).type(0),
         "prepare": kernel.prepare,
@@ -443,10 +513,14 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "zero_step": lanes.fill(compute, 0.0, STEP),
         "zero_wide_step": lanes.fill("float64", 0.0, STEP),
     }
+    for helper in (gather, scatter):
+        scope[helper.__name__] = internal(clone(helper, scope))
+    scope = transposition.scope_of(dtype, scope)
     one, wide = [compute], ["float64"]
     results = one * CONSTANTS if kernel.formula else [dtype]
     for name, template, reads, writes, updates in (
         ("find_larger", larger, [dtype, compute], one, 1),
+        ("find_largest", largest_one, [*[dtype] * 4, compute], one, 1),
         ("copy_larger", copy_one, [dtype, compute], [compute, dtype], 1),
         ("find_level", level_one, one * 2, one * 4, 1),
         ("add_exponentials", add_one, [dtype, *one * 6], one * 2, 2),
@@ -456,13 +530,12 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         ("first_states", first_one, one * 3, one * 2 + wide, 0),
         ("join_states", join_one, one * 5 + wide, one * 2 + wide, 3),
         ("finish_rows", kernel.finish, one * 2 + wide * 2, results, 0),
+        ("finish_near", kernel.finish, one * 3, results, 0),
         ("write_elements", write_one, [dtype, dtype, *one * CONSTANTS], [dtype], 0),
     ):
         formula = template if template is kernel.finish else scalar(clone(template, scope))
         scope[name] = ElementLoop(formula, reads, writes, updates=updates).over_pointers()
     small = (
-        gather,
-        scatter,
         row_of,
         stored_row,
         sums_of,
@@ -473,6 +546,7 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         block_of,
         new_tile,
         free_tile,
+        larger_of_columns,
         block_row,
     )
     for helper in (*small, tree_of_lanes, write_columns, finish_map, finish_reduction):
@@ -483,6 +557,7 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
     }
     for name, chosen in passes.items():
         scope[name] = internal(clone(chosen, scope))
+    scope["map_block"] = internal(clone(map_block, scope))
     return scope
 
 

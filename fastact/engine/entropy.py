@@ -333,7 +333,7 @@ def entropy_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     n, c = dims[0], dims[1]
     if taken_by_team(n * c, args, dims, steps, record):
         return
-    widest = block_of(c)
+    widest = block_of(c, False)
     small = small_tile()
     tile = new_tile(c, small)
     for first in range(0, n, widest):

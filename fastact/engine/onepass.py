@@ -20,7 +20,7 @@ from fastact.engine.jit import internal
 from fastact.engine.memory import advance, copy_bytes, own_function_with_wide_vectors
 from fastact.engine.rows import AHEAD, CHUNK, LANES
 from fastact.engine.templates import clone
-from fastact.maths.logsumexp import HUGE, exp_at, level, reach
+from fastact.maths.logsumexp import HUGE, exp_at, level, reach, split
 from fastact.scalar import scalar
 from fastact.simd import Scalar, absolute, maximum, select, widen
 
@@ -57,6 +57,7 @@ add_widened: Any = None
 total_of_sums: Any = None
 load_number: Any = None
 find_larger: Any = None
+larger_of_columns: Any = None
 find_level: Any = None
 keep_first: Any = None
 keep_exponentials: Any = None
@@ -65,10 +66,11 @@ add_rows: Any = None
 add_wide_rows: Any = None
 add_chunks: Any = None
 copy_row: Any = None
-widen_row: Any = None
+split_total: Any = None
+scale_rows: Any = None
 finish_rows: Any = None
 
-GUESS, BASE, SHIFT, FLOOR, BEST, CHOSEN, CHANGED, TIES, TOTAL, NO_TERMS, STATE_ROWS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12
+GUESS, BASE, SHIFT, FLOOR, BEST, CHOSEN, CHANGED, HIGH, LOW, TIES, TOTAL, NO_TERMS, STATE_ROWS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14
 """Rows of a block's state; TOTAL and NO_TERMS are of float64 and may take two."""
 
 
@@ -107,11 +109,6 @@ def add_two(a: Scalar, b: Scalar) -> Scalar:
 def copy_one(a: Scalar) -> Scalar:
     """A lane without a partner."""
     return a
-
-
-def widen_one(a: Scalar) -> Scalar:
-    """A lane as float64."""
-    return widen(a)
 
 
 def level_one(guess: Scalar) -> tuple[Scalar, Scalar, Scalar]:
@@ -184,7 +181,10 @@ def column_guesses(x: Any, step: Any, core_step: Any, width: Any, block: Any, c:
     own_function_with_wide_vectors()
     guess, tile = row_of(state, GUESS, block), row_tile()
     lowest_row(guess, block)
-    for k in range(min(c, LANES)):
+    count, seen = min(c, LANES), 0
+    if step == SIZE and width == block:
+        seen = larger_of_columns(x, core_step, block, count, guess, ZERO)
+    for k in range(seen, count):
         find_larger((block_row(advance(x, k * core_step), step, width, block, tile), guess), block, (ZERO,))
 
 
@@ -198,6 +198,7 @@ def column_exponentials(
     base, shift, floor = row_of(state, BASE, block), row_of(state, SHIFT, block), row_of(state, FLOOR, block)
     find_level((guess, base, shift, floor), block, ())
     copy_bytes(best, row_of(state, GUESS, block), block * COMPUTED_SIZE)
+    high, low = row_of(state, HIGH, block), row_of(state, LOW, block)
     zero_wide_row(total, block)
     for start in range(0, c, LANES):
         used, first = min(LANES, c - start), start % CHUNK
@@ -210,7 +211,8 @@ def column_exponentials(
                 keep_exponentials((place, base, shift, floor, best, row_of(kept_rows, k, block)), block, ())
         if c <= LANES:
             add_tree(kept_rows, sums, used, 1, block)
-            widen_row((sums, total), block, ())
+            copy_bytes(high, sums, block * COMPUTED_SIZE)
+            zero_row(low, block)
         else:
             add_tree(kept_rows, sums, used, SUMS, block)
             if first == 0:
@@ -220,6 +222,8 @@ def column_exponentials(
             if first + LANES == CHUNK or start + LANES >= c:
                 add_wide_tree(wide, block)
                 add_wide_rows((wide, total), block, ())
+    if c > LANES:
+        split_total((best, total, high, low), block, ())
 
 
 def wide_row(tile: Any, k: Any, block: Any) -> Any:
@@ -279,8 +283,14 @@ def column_constants(chosen: Any, state: Any, constants: Any, block: Any) -> Non
     ties, no_terms = row_of(state, TIES, block), row_of(state, NO_TERMS, block)
     zero_row(ties, block)
     zero_wide_row(no_terms, block)
-    total = row_of(state, TOTAL, block)
-    finish_rows((chosen, ties, total, no_terms, *constant_rows(constants, block)), block, ())
+    finish_rows((chosen, ties, row_of(state, TOTAL, block), no_terms, *constant_rows(constants, block)), block, ())
+
+
+def column_scales(chosen: Any, state: Any, constants: Any, block: Any) -> None:
+    """What the exponentials of a block of columns are multiplied with."""
+    own_function_with_wide_vectors()
+    sums = row_of(state, HIGH, block), row_of(state, LOW, block)
+    scale_rows((chosen, *sums, constants, row_of(constants, 1, block)), block, ())
 
 
 def rows_scope(kernel: Any, dtype: str) -> dict[str, Any]:
@@ -323,11 +333,13 @@ def columns_scope(kernel: Any, dtype: str) -> dict[str, Any]:
         ("add_rows", add_two, one * 2, one, 0),
         ("add_wide_rows", add_two, wide * 2, wide, 1),
         ("copy_row", copy_one, one, one, 0),
-        ("widen_row", widen_one, one, wide, 0),
+        ("split_total", split, one + wide, one * 2, 0),
+        ("scale_rows", kernel.scale, one * 3, one * 2, 0),
         ("settle", settle_one, one * 2, one * 2, 0),
     ):
-        scope[name] = ElementLoop(scalar(clone(template, scope)), reads, writes, updates=updates).over_pointers()
-    helpers = (wide_row, add_wide_tree, add_tree, column_guesses, column_exponentials, any_changed, column_constants)
+        formula = template if template in (split, kernel.scale) else scalar(clone(template, scope))
+        scope[name] = ElementLoop(formula, reads, writes, updates=updates).over_pointers()
+    helpers = (wide_row, add_wide_tree, add_tree, column_guesses, column_exponentials, any_changed, column_constants, column_scales)
     for helper in helpers:
         scope[helper.__name__] = internal(clone(helper, scope))
     return scope

@@ -43,8 +43,11 @@ class RowKernel:
         What is done to each element of the first operand before anything else, given also a parameter, the cap.
     padding : float
         What `prepare` makes -inf of.
-    share : callable, optional
-        For a result that follows from an element's exponential: a compilable function of that and the constants.
+    share, scale : callable, optional
+        For a result that follows from an element's exponential: a compilable function of that and two constants, and one that
+        returns these, given the maximum and the sum of the exponentials as two numbers of the row's precision.
+    near : bool
+        Whether `finish` is as precise from a state in the row's own precision, as that of a row of one chunk is.
     cost : float
         Nanoseconds per float32 element on one thread, roughly: decides when threads pay.
     """
@@ -58,6 +61,8 @@ class RowKernel:
     prepare: Callable[..., Any] = unchanged
     padding: float = -math.inf
     share: Callable[..., Any] | None = None
+    scale: Callable[..., Any] | None = None
+    near: bool = False
     cost: float = 0.4
 
     outputs, ndims = 1, 2
@@ -133,6 +138,7 @@ class EntropyKernel:
 
     inputs, ndims = 6, 4
     exponentials = True
+    near = False
     users = False
 
     @property

@@ -38,7 +38,7 @@ from fastact.simd import Scalar, maximum, widen
 LANES, CHUNK = 64, 1024
 AHEAD = 2048
 """How many bytes ahead of those in hand memory is asked for, where a pass moves more of it than it computes."""
-LEAST_COLUMNS, LEAST_ROW = 8, 16
+LEAST_COLUMNS, LEAST_ROW = 8, 129
 """So many rows side by side make a block of columns worth it, and rows shorter than so many elements make bad vectors."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.

@@ -25,13 +25,14 @@ from fastact.engine.onepass import CHOSEN, GUESS, settled
 from fastact.engine.rowkernel import SEGMENT
 from fastact.engine.rows import CHUNK, LANES
 from fastact.engine.templates import clone
-from fastact.maths.logsumexp import level, reach
+from fastact.maths.logsumexp import level, reach, split
 from fastact.simd import widen
 
 # What specialise_rows() and specialise_columns() fill in for each clone; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE = 4, 4
 ZERO = np.float32(0)
 finish: Any = None
+scale: Any = None
 row_state: Any = None
 write_row: Any = None
 write_columns: Any = None
@@ -40,16 +41,20 @@ row_exponentials: Any = None
 column_guesses: Any = None
 column_exponentials: Any = None
 column_constants: Any = None
+column_scales: Any = None
 any_changed: Any = None
 computed_elsewhere: Any = None
 gather: Any = None
 scatter: Any = None
+are_short_rows: Any = None
+as_columns: Any = None
+as_rows: Any = None
+operand_tile: Any = None
 block_of: Any = None
 new_tile: Any = None
 free_tile: Any = None
 small_tile: Any = None
 row_of: Any = None
-constant_rows: Any = None
 chunk_tile: Any = None
 tail_tile: Any = None
 lane_space: Any = None
@@ -78,7 +83,7 @@ def share_short_row(x: Any, step: Any, y: Any, y_step: Any, c: Any) -> None:
     base, n = level(m)
     shift, floor = reach(n)
     keep_exponentials((tail, best, kept), LANES, (base, shift, floor))
-    constants = finish(m, ZERO, widen(sum_of_lanes(kept)), widen(ZERO))
+    constants = scale(m, sum_of_lanes(kept), ZERO)
     write_shares((kept, result), LANES, constants)
     scatter(y, y_step, result, c)
 
@@ -112,11 +117,11 @@ def share_row(x: Any, step: Any, y: Any, y_step: Any, c: Any) -> None:
     chosen = settled(m, guess)
     if chosen != guess:
         m, total = row_exponentials(x, step, c, kept, pitch, chosen, y, y_step)
-    constants = finish(chosen, ZERO, total, widen(ZERO))
     if c <= CHUNK or pitch > 0:
-        write_kept(kept, y, y_step, c, constants)
+        high, low = split(chosen, total)
+        write_kept(kept, y, y_step, c, scale(chosen, high, low))
     else:
-        write_row(x, step, x, step, y, y_step, c, constants, ZERO)
+        write_row(x, step, x, step, y, y_step, c, finish(chosen, ZERO, total, widen(ZERO)), ZERO)
 
 
 def share_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -142,15 +147,44 @@ def write_kept_columns(
     """The results of a block of columns from their exponentials."""
     own_function_with_wide_vectors()
     results = row_tile()
-    known = constant_rows(constants, block)
+    scale, scale_rest = constants, row_of(constants, 1, block)
     direct = y_step == SIZE and width == block
     for k in range(c):
         e, place = row_of(kept, k, block), advance(y, k * y_core)
         if direct:
-            write_shares((e, *known, place), block, ())
+            write_shares((e, scale, scale_rest, place), block, ())
         else:
-            write_shares((e, *known, results), block, ())
+            write_shares((e, scale, scale_rest, results), block, ())
             scatter(place, y_step, results, width)
+
+
+def share_block(
+    x: Any,
+    x_step: Any,
+    x_core: Any,
+    y: Any,
+    y_step: Any,
+    y_core: Any,
+    width: Any,
+    block: Any,
+    c: Any,
+    kept: Any,
+    state: Any,
+    constants: Any,
+) -> None:
+    """The results of a block of columns."""
+    column_guesses(x, x_step, x_core, width, block, c, state)
+    chosen = row_of(state, GUESS, block)
+    column_exponentials(x, x_step, x_core, width, block, c, kept, chosen, state)
+    if c > LANES and any_changed(state, block):
+        chosen = row_of(state, CHOSEN, block)
+        column_exponentials(x, x_step, x_core, width, block, c, kept, chosen, state)
+    if c <= CHUNK:
+        column_scales(chosen, state, constants, block)
+        write_kept_columns(kept, y, y_step, y_core, width, block, c, constants)
+    else:
+        column_constants(chosen, state, constants, block)
+        write_columns(x, x_step, x_core, x, x_step, x_core, y, y_step, y_core, width, block, c, kept, constants, ZERO)
 
 
 def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -160,26 +194,21 @@ def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
         return
     state, constants = guess_tile(), constant_tile()
     x_step, y_step, x_core, y_core = steps[0], steps[1], steps[2], steps[3]
-    widest = block_of(c)
+    short = are_short_rows(x_step, x_core, c)
+    widest = block_of(c, short)
     small = small_tile()
     kept = new_tile(c, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
         block = (width + STEP - 1) // STEP * STEP
         x, y = advance(args[0], first * x_step), advance(args[1], first * y_step)
-        column_guesses(x, x_step, x_core, width, block, c, state)
-        chosen = row_of(state, GUESS, block)
-        column_exponentials(x, x_step, x_core, width, block, c, kept, chosen, state)
-        if c > LANES and any_changed(state, block):
-            chosen = row_of(state, CHOSEN, block)
-            column_exponentials(x, x_step, x_core, width, block, c, kept, chosen, state)
-        column_constants(chosen, state, constants, block)
-        if c <= CHUNK:
-            write_kept_columns(kept, y, y_step, y_core, width, block, c, constants)
+        if short:
+            tile = operand_tile()
+            as_columns(tile, x, x_step, x_core, width, block, c)
+            share_block(tile, SIZE, block * SIZE, tile, SIZE, block * SIZE, block, block, c, kept, state, constants)
+            as_rows(y, y_step, y_core, tile, width, block, c)
         else:
-            write_columns(
-                x, x_step, x_core, x, x_step, x_core, y, y_step, y_core, width, block, c, kept, constants, ZERO
-            )
+            share_block(x, x_step, x_core, y, y_step, y_core, width, block, c, kept, state, constants)
     free_tile(kept, small)
     clear_fp_flags()
 
@@ -188,6 +217,7 @@ def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
     """Clone ``share_rows``, and what it calls, for one op and dtype."""
     scope = onepass.rows_scope(kernel, dtype)
     compute = "float64" if dtype == "float64" else "float32"
+    scope["scale"] = kernel.scale
     scope["write_shares"] = ElementLoop(kernel.share, [compute], [dtype]).over_pointers()
     for helper in (share_short_row, write_kept, share_row):
         scope[helper.__name__] = internal(clone(helper, scope))
@@ -198,6 +228,7 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     """Clone ``share_columns``, and what it calls, for one op and dtype."""
     scope = onepass.columns_scope(kernel, dtype)
     compute = "float64" if dtype == "float64" else "float32"
-    scope["write_shares"] = ElementLoop(kernel.share, [compute] * 7, [dtype]).over_pointers()
-    scope["write_kept_columns"] = internal(clone(write_kept_columns, scope))
+    scope["write_shares"] = ElementLoop(kernel.share, [compute] * 3, [dtype]).over_pointers()
+    for helper in (write_kept_columns, share_block):
+        scope[helper.__name__] = internal(clone(helper, scope))
     return clone(share_columns, scope)

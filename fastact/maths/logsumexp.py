@@ -9,8 +9,8 @@ The state of a row is ``(m, ties, rest)``: the maximum so far, how many elements
 all the others in float64. That the maximum is left out of the sum keeps the logarithm precise where one class dominates.
 """
 
-from fastact.maths.exp import _EXP_FLOAT64, _SCALED_EXP_FLOAT32, _SCALED_EXP_FLOAT64, exp
-from fastact.maths.log import log1p
+from fastact.maths.exp import _EXP_FLOAT64, _SCALED_EXP_FLOAT32, _SCALED_EXP_FLOAT64, EXPM1_NONPOSITIVE, exp
+from fastact.maths.log import log1p, log1p_nonnegative_float32
 from fastact.scalar import ByPrecision, scalar
 from fastact.simd import (
     Scalar,
@@ -155,11 +155,39 @@ def total(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
 
 
 @scalar
+def split(m: Scalar, total: Scalar) -> tuple[Scalar, Scalar]:
+    """A sum in float64 as two floats of the type of ``m``."""
+    T = type(m)
+    high = T(total)
+    return high, T(total - widen(high))
+
+
+@scalar
 def log_excess(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
     """``logsumexp(row) - m`` in float64, precise however small; NaN where the row's maximum is infinite."""
     T = type(m)
     excess = log1p(rest / top(m) + widen(ties - T(1.0)))
     return select(absolute(m) < T(INFINITY), excess, widen(NAN))
+
+
+@scalar
+def _near_excess_float32(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
+    """``log_excess`` of a sum ``rest`` that is rounded to the row's precision, and in that: 1.8 ULP beside what is in the sum."""
+    T = type(m)
+    base, n = level(m)
+    # exp(level - m) - 1: divides the sum by what an element that equals the maximum would add.
+    r = fma(n, T(-1.9046542121259336e-09), fma(n, T(0.6931471824645996), base - m))
+    e = fma(r * r, EXPM1_NONPOSITIVE(r), r)
+    return select(absolute(m) < T(INFINITY), log1p_nonnegative_float32(fma(rest, e, rest) + (ties - T(1.0))), T(NAN))
+
+
+@scalar
+def _near_excess_float64(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
+    """``log_excess``."""
+    return log_excess(m, ties, rest)
+
+
+near_excess = ByPrecision(float32=_near_excess_float32, float64=_near_excess_float64)
 
 
 @scalar
@@ -170,10 +198,7 @@ def logsumexp(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
 
 
 @scalar
-def reciprocal(total: Scalar, like: Scalar) -> tuple[Scalar, Scalar]:
-    """``1 / total`` as a float of the type of ``like`` and a rest: rounding it would cost every element of the row 1 ULP."""
-    T = type(like)
-    one = widen(T(1.0))
-    inverse = one / total
-    nearest = T(inverse)
-    return nearest, T((inverse - widen(nearest)) + fma(-inverse, total, one) * inverse)
+def reciprocal(high: Scalar, low: Scalar) -> tuple[Scalar, Scalar]:
+    """``1 / (high + low)`` as a float and a rest: rounding it would cost every element of the row 1 ULP."""
+    inverse = type(high)(1.0) / high
+    return inverse, fma(-inverse, low, fma(-inverse, high, type(high)(1.0))) * inverse

@@ -20,9 +20,27 @@ def along(ufunc: Any, operands: tuple[Any, ...], axis: int, out: Any, arguments:
     x = operands[0]
     if type(x) is np.ndarray and x.size >= LONG and not arguments and _is_long(operands, axis, out):
         return _in_parts(KERNELS[ufunc], operands, axis, out)
+    if out is None and not arguments and KERNELS[ufunc].kind == "map":
+        out = _like(operands, axis)
     if axis == -1:
         return ufunc(*operands, out=out, **arguments)
     return ufunc(*operands, out=out, axis=axis, **arguments)
+
+
+def _like(operands: tuple[Any, ...], axis: int) -> Any:
+    """An array for results that lie in memory as the operands do, as an elementwise expression's would.
+
+    NumPy would have the elements of a row side by side, whatever the axis, so that rows that lie side by side were written apart.
+    ``None`` leaves it to NumPy.
+    """
+    x = operands[0]
+    if (
+        all(type(a) is np.ndarray and a.dtype == x.dtype and a.shape == x.shape for a in operands)
+        and x.dtype.char in "efd"
+        and not (axis == -1 and x.flags.c_contiguous)
+    ):
+        return np.empty_like(x, x.dtype.newbyteorder("="))
+    return None
 
 
 def _is_long(operands: tuple[Any, ...], axis: int, out: Any) -> bool:

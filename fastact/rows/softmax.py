@@ -10,7 +10,7 @@ import numpy as np
 
 from fastact.engine.rowkernel import RowKernel
 from fastact.maths.exp import exp
-from fastact.maths.logsumexp import exp_at, level, log_excess, reach, reciprocal, total
+from fastact.maths.logsumexp import exp_at, level, near_excess, reach, reciprocal, split, total
 from fastact.maths.logsumexp import logsumexp as _logsumexp
 from fastact.rows.axes import Axis
 from fastact.rows.calls import over_rows
@@ -18,23 +18,28 @@ from fastact.rows.docs import documented
 from fastact.rows.long import LONG
 from fastact.rows.record import RowOp, register_row_op, row_ufunc
 from fastact.scalar import scalar
-from fastact.simd import Scalar, fma
+from fastact.simd import Scalar, absolute, fma, select
 
-INFINITY = float("inf")
+INFINITY, NAN = float("inf"), float("nan")
+
+
+@scalar
+def _softmax_scale(m: Scalar, high: Scalar, low: Scalar) -> tuple[Scalar, Scalar]:
+    T = type(m)
+    return reciprocal(select(absolute(m) < T(INFINITY), high, T(NAN)), low)
 
 
 @scalar
 def _softmax_constants(m: Scalar, ties: Scalar, rest: Scalar, _: Scalar) -> tuple[Scalar, ...]:
     base, n = level(m)
     shift, floor = reach(n)
-    scale, scale_rest = reciprocal(total(m, ties, rest), m)
+    high, low = split(m, total(m, ties, rest))
+    scale, scale_rest = reciprocal(high, low)
     return base, shift, floor, scale, scale_rest, m
 
 
 @scalar
-def _softmax_share(
-    e: Scalar, base: Scalar, shift: Scalar, floor: Scalar, scale: Scalar, scale_rest: Scalar, m: Scalar
-) -> Scalar:
+def _softmax_share(e: Scalar, scale: Scalar, scale_rest: Scalar) -> Scalar:
     return fma(e, scale, e * scale_rest)
 
 
@@ -50,7 +55,7 @@ def _softmax_element(
     m: Scalar,
     cap: Scalar,
 ) -> Scalar:
-    return _softmax_share(exp_at(x, base, shift, floor), base, shift, floor, scale, scale_rest, m)
+    return _softmax_share(exp_at(x, base, shift, floor), scale, scale_rest)
 
 
 @documented
@@ -88,12 +93,12 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     >>> fa.softmax([1.0, 2.0, 3.0]).round(4)
     array([0.09  , 0.2447, 0.6652])
     """
-    if axis == -1 and type(x) is np.ndarray and x.ndim and x.size < LONG and not ufunc_arguments:
+    if axis == -1 and type(x) is np.ndarray and x.ndim and x.flags.c_contiguous and x.size < LONG and not ufunc_arguments:
         return _softmax(x, out=out)  # for ten classes another call would cost a third more
     return over_rows(_softmax, (x,), axis, out, ufunc_arguments)
 
 
-_softmax = row_ufunc(RowKernel("softmax", _softmax_constants, _softmax_element, share=_softmax_share), softmax)
+_softmax = row_ufunc(RowKernel("softmax", _softmax_constants, _softmax_element, share=_softmax_share, scale=_softmax_scale), softmax)
 
 
 def _reference_softmax(x: Any, axis: Axis = -1) -> Any:
@@ -149,6 +154,7 @@ _softmin = row_ufunc(
         prepare=_negative,
         padding=INFINITY,
         share=_softmax_share,
+        scale=_softmax_scale,
     ),
     softmin,
 )
@@ -157,8 +163,7 @@ register_row_op(RowOp(softmin, lambda x, axis=-1: _reference_softmax(np.negative
 
 @scalar
 def _log_softmax_constants(m: Scalar, ties: Scalar, rest: Scalar, _: Scalar) -> tuple[Scalar, ...]:
-    T = type(m)
-    return m, T(log_excess(m, ties, rest)), m, m, m, m
+    return m, near_excess(m, ties, type(m)(rest)), m, m, m, m
 
 
 @scalar
@@ -200,12 +205,12 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
     >>> float(fa.log_softmax(np.float32([20, 0, 0]))[0])
     -4.1223073843355e-09
     """
-    if axis == -1 and type(x) is np.ndarray and x.ndim and x.size < LONG and not ufunc_arguments:
+    if axis == -1 and type(x) is np.ndarray and x.ndim and x.flags.c_contiguous and x.size < LONG and not ufunc_arguments:
         return _log_softmax(x, out=out)  # for ten classes another call would cost a third more
     return over_rows(_log_softmax, (x,), axis, out, ufunc_arguments)
 
 
-_log_softmax = row_ufunc(RowKernel("log_softmax", _log_softmax_constants, _log_softmax_element), log_softmax)
+_log_softmax = row_ufunc(RowKernel("log_softmax", _log_softmax_constants, _log_softmax_element, near=True), log_softmax)
 
 
 def _reference_log_softmax(x: Any, axis: Axis = -1) -> Any:
