@@ -188,6 +188,11 @@ stored_row: Any = None
 block_row: Any = None
 zero_row: Any = None
 zero_wide_row: Any = None
+are_short_rows: Any = None
+as_columns: Any = None
+as_rows: Any = None
+operand_tile: Any = None
+second_tile: Any = None
 block_of: Any = None
 new_tile: Any = None
 free_tile: Any = None
@@ -213,8 +218,10 @@ def last_one(x: Scalar, m: Scalar, rest: Scalar, index: Scalar, k: Scalar, cap: 
     return select(hit, k, index)
 
 
-def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, tile: Any) -> None:
-    """The losses of a block of columns, and their gradients; ``tile`` is memory for a chunk of them."""
+def entropy_block(
+    args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, short: Any, kept: Any
+) -> None:
+    """The losses of a block of columns, or of short rows as such, and their gradients; ``kept`` is memory for a chunk of them."""
     own_function_with_wide_vectors()
     state, constants, results, row = state_tile(), constant_tile(), result_tile(), row_tile()
     x, dense = advance(args[X], first * steps[X]), advance(args[DENSE], first * steps[DENSE])
@@ -232,33 +239,39 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
     if HAS_LABEL:
         labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
         weights, weights_step = advance(args[WEIGHTS], first * steps[WEIGHTS]), steps[WEIGHTS]
-        x_step, dense_step = steps[X], steps[DENSE]
         x_row, d_row = row_of(constants, X_LABEL, block), row_of(constants, D_LABEL, block)
         w_row = row_of(results, WEIGHTS_AT_LABELS, block)
         for j in range(width):
             label = load_label(advance(labels, j * labels_step), kind)
             if label >= 0 and label < c:
                 place = j * COMPUTED_SIZE
-                store_value(advance(x_row, place), prepare(load_x(advance(x, j * x_step + label * x_core)), cap))
+                store_value(advance(x_row, place), prepare(load_x(advance(x, j * steps[X] + label * x_core)), cap))
                 weight = load_wide(advance(weights, j * weights_step + label * w_core))
                 store_wide(advance(w_row, j * 8), weight)
                 if HAS_DENSE:
-                    store_value(advance(d_row, place), load_x(advance(dense, j * dense_step + label * d_core)))
-    column_states(x, steps[X], x_core, width, block, c, tile, state, cap)
+                    store_value(advance(d_row, place), load_x(advance(dense, j * steps[DENSE] + label * d_core)))
+    x_step, d_step, tile, wide = steps[X], steps[DENSE], kept, width
+    if short:
+        tile, wide = operand_tile(), block
+        as_columns(tile, x, x_step, x_core, width, block, c)
+        x, x_step, x_core = tile, SIZE, block * SIZE
+        if HAS_DENSE:
+            more = second_tile()
+            as_columns(more, dense, d_step, d_core, width, block, c)
+            dense, d_step, d_core = more, SIZE, block * SIZE
+    column_states(x, x_step, x_core, wide, block, c, tile, state, cap)
     m, ties, rest = row_of(state, M, block), row_of(state, TIES, block), row_of(state, REST, block)
     known = constant_rows(constants, block)
     if HAS_DENSE:
         start_constants((m, ties, rest, *known[:4]), block, (slope, offset))
-        column_sums(x, steps[X], x_core, dense, steps[DENSE], d_core, width, block, c, tile, state, constants, cap)
+        column_sums(x, x_step, x_core, dense, d_step, d_core, wide, block, c, tile, state, constants, cap)
         if HAS_GRAD:
-            column_dense_sums(
-                x, steps[X], x_core, dense, steps[DENSE], d_core, width, block, c, tile, results, constants, cap
-            )
+            column_dense_sums(x, x_step, x_core, dense, d_step, d_core, wide, block, c, tile, results, constants, cap)
     if option(args, steps, WANT_ARGMAX) != 0:
         for k in range(c - 1, -1, -1):
             place = stored_row(tile, k, block)
             if c > CHUNK:
-                place = block_row(advance(x, k * x_core), steps[X], width, block, row)
+                place = block_row(advance(x, k * x_core), x_step, wide, block, row)
             find_last((place, m, rest, row_of(constants, INDEX, block)), block, (T(k), cap))
     finish_rows(
         (
@@ -288,9 +301,14 @@ def entropy_block(args: Any, steps: Any, record: Any, first: Any, width: Any, bl
     )
     if HAS_GRAD:
         y, y_step, y_core = advance(args[GRAD], first * steps[GRAD]), steps[GRAD], steps[CORE + 5]
-        write_columns(
-            x, steps[X], x_core, dense, steps[DENSE], d_core, y, y_step, y_core, width, block, c, tile, constants, cap
-        )
+        if short:
+            core = block * SIZE
+            write_columns(x, x_step, x_core, dense, d_step, d_core, x, SIZE, core, wide, block, c, tile, constants, cap)
+            as_rows(y, y_step, y_core, x, width, block, c)
+        else:
+            write_columns(
+                x, x_step, x_core, dense, d_step, d_core, y, y_step, y_core, wide, block, c, tile, constants, cap
+            )
     put_block(args, steps, record, first, width, block, c, constants, results)
 
 
@@ -333,12 +351,13 @@ def entropy_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     n, c = dims[0], dims[1]
     if taken_by_team(n * c, args, dims, steps, record):
         return
-    widest = block_of(c, False)
+    short = are_short_rows(steps[X], steps[CORE], c)
+    widest = block_of(c, short)
     small = small_tile()
     tile = new_tile(c, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
-        entropy_block(args, steps, record, first, width, (width + STEP - 1) // STEP * STEP, c, tile)
+        entropy_block(args, steps, record, first, width, (width + STEP - 1) // STEP * STEP, c, short, tile)
     free_tile(tile, small)
     clear_fp_flags()
 
