@@ -15,7 +15,7 @@ from fastact.rows import long, reference
 from fastact.rows.contained import are_contained, loss_of_containers
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
-from fastact.rows.requests import REDUCTIONS, Request, check_labels, checked, gradient_scale, loss_dtype, narrowed
+from fastact.rows.requests import REDUCTIONS, Request, check_labels, checked, gradient_scale, loss_dtype, narrowed, rounded
 from fastact.scalar import scalar
 from fastact.simd import Scalar
 
@@ -191,7 +191,7 @@ def reduced(reduction: str, results: Any, dtype: Any, empty: float, weighted: bo
         total = float(np.add.reduce(losses))
     if reduction == "mean":
         total = empty if weight == total == 0 else total / weight if weight else total * math.inf
-    return narrowed(np.float64(total), dtype)
+    return rounded(total, dtype)
 
 
 @documented

@@ -194,14 +194,20 @@ def _checked_weight(weight: Any, classes: int) -> Any:
     return weight.astype(np.float64, copy=False)
 
 
+@lru_cache(maxsize=16)
+def _unsigned(dtype: Any) -> Any:
+    return np.dtype(dtype.str.replace("i", "u"))
+
+
 def check_labels(request: Request) -> int:
     """Raise ``IndexError`` for the first label that is neither a class nor ignored; how many rows are ignored."""
     target, classes, ignored = request.target, request.classes, request.ignore_index
     if not request.label:
         return 0
-    beyond = target.view(target.dtype.str.replace("i", "u")) >= classes  # as negative labels are, read so
-    count = int(np.count_nonzero(target == ignored))
-    if np.count_nonzero(beyond) > (0 if 0 <= ignored < classes else count):
+    beyond = target.view(_unsigned(target.dtype)) >= classes  # as negative labels are, read so
+    found, is_class = np.count_nonzero(beyond), 0 <= ignored < classes
+    count = int(np.count_nonzero(target == ignored)) if found or is_class else 0
+    if found > (0 if is_class else count):
         position = tuple(int(i) for i in np.argwhere(beyond & (target != ignored))[0])
         where = position[0] if len(position) == 1 else position
         raise IndexError(
@@ -236,6 +242,18 @@ def loss_dtype(dtype: Any, default: Any) -> Any:
     if found is None or found.char not in "efd":
         raise TypeError(f"dtype must be float16, float32, float64 or None, got {dtype!r}")
     return found
+
+
+_NORMAL = {kind: (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in "efd"}
+"""The smallest and the largest normal number of each dtype, by its character."""
+
+
+def rounded(value: float, dtype: Any) -> Any:
+    """A number as a scalar of a dtype, without a warning: what is too large for it is infinite."""
+    tiny, largest = _NORMAL[dtype.char]
+    if tiny <= value <= largest:  # as a loss is; to switch off warnings takes longer than the rest of a call for one row
+        return dtype.type(value)
+    return narrowed(np.float64(value), dtype)
 
 
 def narrowed(values: Any, dtype: Any) -> Any:
