@@ -87,6 +87,20 @@ def test_every_short_length_at_every_alignment(name, dtype, same_bits):
         same_bits(first, tuple(e[:1] for e in expected), f"one row of {length} elements")
 
 
+@pytest.mark.parametrize("name", [name for name, call in ROW_CALLS.items() if call.outs])
+def test_many_short_rows_are_what_a_few_are(name, dtype, same_bits):
+    """Few rows are computed one by one, more are transposed: in squares of several sides, in blocks that they rarely fill."""
+    call, rng = ROW_CALLS[name], np.random.default_rng(0)
+    for length in (*range(1, 36), 47, 63, 64, 65, 66, 100, 127, 128, 129):
+        count = (8, 31, 32, 33, 45, 131, 260)[length % 7]
+        operands = call.operands(rng, (count, length), 1, dtype)
+        few = [called(call, [o[first : first + 7] for o in operands], 1) for first in range(0, count, 7)]
+        expected = tuple(np.concatenate(parts) for parts in zip(*few, strict=True))
+        same_bits(called(call, operands, 1), expected, f"{count} rows of {length} elements")
+        side_by_side = [np.asfortranarray(o) for o in operands]
+        same_bits(called(call, side_by_side, 1), expected, f"{count} rows of {length} elements side by side")
+
+
 @pytest.mark.parametrize("name", [name for name, call in ROW_CALLS.items() if call.outs == 1])
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
