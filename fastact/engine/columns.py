@@ -414,9 +414,7 @@ def map_block(
     column_states(a, a_step, a_core, width, block, c, tile, state, ZERO)
     column_sums(a, a_step, a_core, b, b_step, b_core, width, block, c, tile, state, constants, ZERO)
     finish_map(state, constants, block, c)
-    write_columns(
-        a, a_step, a_core, b, b_step, b_core, y, y_step, y_core, width, block, c, tile, constants, ZERO
-    )
+    write_columns(a, a_step, a_core, b, b_step, b_core, y, y_step, y_core, width, block, c, tile, constants, ZERO)
 
 
 def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -513,8 +511,8 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "zero_step": lanes.fill(compute, 0.0, STEP),
         "zero_wide_step": lanes.fill("float64", 0.0, STEP),
     }
-    for helper in (gather, scatter):
-        scope[helper.__name__] = internal(clone(helper, scope))
+    for copy in (gather, scatter):
+        scope[copy.__name__] = internal(clone(copy, scope))
     scope = transposition.scope_of(dtype, scope)
     one, wide = [compute], ["float64"]
     results = one * CONSTANTS if kernel.formula else [dtype]

@@ -70,7 +70,8 @@ split_total: Any = None
 scale_rows: Any = None
 finish_rows: Any = None
 
-GUESS, BASE, SHIFT, FLOOR, BEST, CHOSEN, CHANGED, HIGH, LOW, TIES, TOTAL, NO_TERMS, STATE_ROWS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14
+GUESS, BASE, SHIFT, FLOOR, BEST, CHOSEN, CHANGED, HIGH, LOW, TIES = range(10)
+TOTAL, NO_TERMS, STATE_ROWS = 10, 12, 14
 """Rows of a block's state; TOTAL and NO_TERMS are of float64 and may take two."""
 
 
@@ -339,7 +340,16 @@ def columns_scope(kernel: Any, dtype: str) -> dict[str, Any]:
     ):
         formula = template if template in (split, kernel.scale) else scalar(clone(template, scope))
         scope[name] = ElementLoop(formula, reads, writes, updates=updates).over_pointers()
-    helpers = (wide_row, add_wide_tree, add_tree, column_guesses, column_exponentials, any_changed, column_constants, column_scales)
+    helpers = (
+        wide_row,
+        add_wide_tree,
+        add_tree,
+        column_guesses,
+        column_exponentials,
+        any_changed,
+        column_constants,
+        column_scales,
+    )
     for helper in helpers:
         scope[helper.__name__] = internal(clone(helper, scope))
     return scope

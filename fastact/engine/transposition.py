@@ -10,7 +10,6 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastact.engine.elementloop import BYTES
 from fastact.engine.intrinsics import I32, I64
 from fastact.engine.jit import internal
 from fastact.engine.loops import gather, scatter

@@ -15,7 +15,16 @@ from fastact.rows import long, reference
 from fastact.rows.contained import are_contained, loss_of_containers
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
-from fastact.rows.requests import REDUCTIONS, Request, check_labels, checked, gradient_scale, loss_dtype, narrowed, rounded
+from fastact.rows.requests import (
+    REDUCTIONS,
+    Request,
+    check_labels,
+    checked,
+    gradient_scale,
+    loss_dtype,
+    narrowed,
+    rounded,
+)
 from fastact.scalar import scalar
 from fastact.simd import Scalar
 

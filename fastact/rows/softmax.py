@@ -93,12 +93,21 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     >>> fa.softmax([1.0, 2.0, 3.0]).round(4)
     array([0.09  , 0.2447, 0.6652])
     """
-    if axis == -1 and type(x) is np.ndarray and x.ndim and x.flags.c_contiguous and x.size < LONG and not ufunc_arguments:
+    if (
+        axis == -1
+        and type(x) is np.ndarray
+        and x.ndim
+        and x.flags.c_contiguous
+        and x.size < LONG
+        and not ufunc_arguments
+    ):
         return _softmax(x, out=out)  # for ten classes another call would cost a third more
     return over_rows(_softmax, (x,), axis, out, ufunc_arguments)
 
 
-_softmax = row_ufunc(RowKernel("softmax", _softmax_constants, _softmax_element, share=_softmax_share, scale=_softmax_scale), softmax)
+_softmax = row_ufunc(
+    RowKernel("softmax", _softmax_constants, _softmax_element, share=_softmax_share, scale=_softmax_scale), softmax
+)
 
 
 def _reference_softmax(x: Any, axis: Axis = -1) -> Any:
@@ -205,7 +214,14 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
     >>> float(fa.log_softmax(np.float32([20, 0, 0]))[0])
     -4.1223073843355e-09
     """
-    if axis == -1 and type(x) is np.ndarray and x.ndim and x.flags.c_contiguous and x.size < LONG and not ufunc_arguments:
+    if (
+        axis == -1
+        and type(x) is np.ndarray
+        and x.ndim
+        and x.flags.c_contiguous
+        and x.size < LONG
+        and not ufunc_arguments
+    ):
         return _log_softmax(x, out=out)  # for ten classes another call would cost a third more
     return over_rows(_log_softmax, (x,), axis, out, ufunc_arguments)
 
