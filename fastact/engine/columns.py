@@ -532,7 +532,7 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         ("write_elements", write_one, [dtype, dtype, *one * CONSTANTS], [dtype], 0),
     ):
         formula = template if template is kernel.finish else scalar(clone(template, scope))
-        scope[name] = ElementLoop(formula, reads, writes, updates=updates).over_pointers()
+        scope[name] = ElementLoop(formula, reads, writes, updates=updates, multiple=STEP).over_pointers()
     small = (
         row_of,
         stored_row,

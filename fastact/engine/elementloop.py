@@ -53,6 +53,8 @@ class ElementLoop:
         be said, or the compiler might keep its first value in a register through the loop around this one.
     times_gradient : bool
         The first operand is a gradient, which the formula does not see: it multiplies each result.
+    multiple : int
+        Numbers of elements are multiples of this power of two: said to the compiler, it spares the loops for a remainder.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class ElementLoop:
         *,
         updates: int = 0,
         times_gradient: bool = False,
+        multiple: int = 1,
     ) -> None:
         self.formula = formula
         self.reads, self.writes = tuple(reads), tuple(writes)
         self.updates = updates
         self.times_gradient = times_gradient
+        self.multiple = multiple
 
     def over_operands(self) -> Any:
         """Numba's name for the loop as a function of ``char **operands`` and ``n``."""
@@ -114,6 +118,7 @@ class ElementLoop:
         self, context: Any, builder: Any, formula: Any, signature: Any, pointers: Any, n: Any, scalars: Any
     ) -> None:
         operands = _Operands(builder, pointers, self.reads + self.writes[self.updates :])
+        n = builder.and_(n, I64(-self.multiple))
         written = range(len(self.reads) - self.updates, len(operands.base))
         entry = builder.block
         body, done = builder.append_basic_block("elements"), builder.append_basic_block("done")

@@ -417,10 +417,10 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
         ("start_constants", excess_one, one * 2 + wide, one * 4, 0),
         ("find_last", last_one, [dtype, compute, "float64", compute], one, 1),
     ):
-        loop = ElementLoop(scalar(clone(template, scope)), reads, writes, updates=updates)
+        loop = ElementLoop(scalar(clone(template, scope)), reads, writes, updates=updates, multiple=STEP)
         scope[name] = loop.over_pointers()
     reads, writes = one * 2 + wide * 3 + one + wide + one, wide * 2 + one * 7
-    scope["finish_rows"] = ElementLoop(kernel.finish, reads, writes).over_pointers()
+    scope["finish_rows"] = ElementLoop(kernel.finish, reads, writes, multiple=STEP).over_pointers()
     if kernel.dense and kernel.grad:
         weights = columns.scope_of(kernel.of_weights(), dtype)
         scope["column_dense_sums"] = weights["column_sums"]

@@ -339,7 +339,7 @@ def columns_scope(kernel: Any, dtype: str) -> dict[str, Any]:
         ("settle", settle_one, one * 2, one * 2, 0),
     ):
         formula = template if template in (split, kernel.scale) else scalar(clone(template, scope))
-        scope[name] = ElementLoop(formula, reads, writes, updates=updates).over_pointers()
+        scope[name] = ElementLoop(formula, reads, writes, updates=updates, multiple=STEP).over_pointers()
     helpers = (
         wide_row,
         add_wide_tree,

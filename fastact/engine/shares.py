@@ -228,7 +228,7 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     """Clone ``share_columns``, and what it calls, for one op and dtype."""
     scope = onepass.columns_scope(kernel, dtype)
     compute = "float64" if dtype == "float64" else "float32"
-    scope["write_shares"] = ElementLoop(kernel.share, [compute] * 3, [dtype]).over_pointers()
+    scope["write_shares"] = ElementLoop(kernel.share, [compute] * 3, [dtype], multiple=STEP).over_pointers()
     for helper in (write_kept_columns, share_block):
         scope[helper.__name__] = internal(clone(helper, scope))
     return clone(share_columns, scope)
