@@ -359,3 +359,39 @@ print(statuses)
 """
     for _ in range(6):
         assert python(code, flags=["-W", "ignore"]) == "[0, 0, 0]"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_fork_that_waits_for_the_import_of_logging(python):
+    """The hooks of ``logging`` are registered between the first and the last of this fork's own, and complain of nothing."""
+    code = """
+import os, sys, threading, time, fastact
+from fastact.engine import uninterrupted
+assert "logging" not in sys.modules
+sys.stderr = sys.stdout
+sys.unraisablehook = lambda unraisable: print(unraisable.exc_value)
+held = threading.Event()
+def import_it():
+    with uninterrupted._lock:
+        held.set()
+        time.sleep(0.5)
+        uninterrupted._guard_forks_before_logging()
+thread = threading.Thread(target=import_it)
+thread.start()
+held.wait()
+child = os.fork()
+if child == 0:
+    import logging
+    with logging._lock:
+        os._exit(0)
+print(os.waitpid(child, 0)[1])
+thread.join()
+import logging
+def take():
+    print(logging._lock.acquire(timeout=30))
+    logging._lock.release()
+other = threading.Thread(target=take)
+other.start()
+other.join()
+"""
+    assert python(code, flags=["-W", "ignore"]) == "0\nTrue"

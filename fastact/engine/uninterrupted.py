@@ -114,8 +114,13 @@ def _guard_forks_before_logging() -> None:
 
 
 def _wait() -> None:
+    known = "logging" in sys.modules
     _lock.acquire(timeout=LONGEST)
     _imports.acquire(timeout=LONGEST)
+    if not known and "logging" in sys.modules:
+        # Its hook after the fork, registered meanwhile, will release what its hook before the fork came too late to acquire.
+        with contextlib.suppress(AttributeError):
+            sys.modules["logging"]._lock.acquire()
 
 
 def _release() -> None:
