@@ -61,6 +61,7 @@ def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
         )
         context = compiled.target_context
         library = context.codegen().create_library(SYMBOL)
+        library.whole = True
         module = library.create_ir_module(SYMBOL)
         entry = ir.Function(module, memory.LOOP_LLVM, SYMBOL)
         memory.allow_wide_vectors(entry)

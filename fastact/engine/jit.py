@@ -21,10 +21,24 @@ from fastact import scalar
 from fastact.engine import intrinsics
 
 
+class KernelLibrary(AOTCodeLibrary):  # type: ignore[misc]
+    """Code of a kernel or a part of one: optimised as a whole, not once more at every level of calls."""
+
+    whole = False
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        if self.whole:
+            passes, builder = self._codegen._module_pass_manager()
+            passes.run(self._final_module, builder)
+
+
 class KernelCodegen(JITCPUCodegen):  # type: ignore[misc]
     """Numba's optimiser for this machine without the machine code: a kernel leaves as an object file, its parts as IR."""
 
-    _library_class = AOTCodeLibrary
+    _library_class = KernelLibrary
 
     def _add_module(self, module: Any) -> None:
         """Numba would compile it together with the next function that it is asked for."""
