@@ -187,7 +187,7 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
         _require_shape("out", out, shape)
         result = out
     if not np.can_cast(which.dtype, np.int32):
-        which = np.where((which >= 0) & (which < pieces), which, -1)
+        which = np.where((which >= 0) & (which < pieces), which.astype(np.int32), np.int32(-1))
     grad, which = np.broadcast_to(grad, which.shape), which.astype(np.int32, copy=False)
     operands, rows = _arranged((result, grad, which), position, pieces)
     _ufunc(min(pieces, MOST_PIECES + 1), True, True, rows)(*operands[1:], operands[0])

@@ -30,14 +30,16 @@ from fastact.simd import Scalar, maximum, widen
 
 STEP = 32
 """A block is a multiple of so many columns wide."""
-MOST_STEPS, TILE_BYTES = 8, 384 * 1024
-"""Blocks are as wide as lets one chunk fit into a tile of so many bytes. Memory is read and written in pieces of a block's width,
-so these should be long, the more where a power of two lies between them; but the tile must stay in the second-level cache."""
+ROW_BYTES, TILE_BYTES = 1024, 384 * 1024
+"""Bytes of the widest block's rows, and of the tile that a chunk of a block must fit into. Memory is read and written in pieces of
+a block's width, so these should be long, the more where a power of two lies between them; but the tile must stay in the
+second-level cache, and what is kept of each lane on a small stack."""
 SMALL_BYTES = 8192
 """A tile of so many bytes is on the stack, where it costs nothing."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE, TWO = 4, 4, False
+MOST = ROW_BYTES // COMPUTED_SIZE
 TILE_ROWS = TILE_BYTES // (STEP * COMPUTED_SIZE)
 ZERO = np.float32(0)
 are_short_rows: Any = None
@@ -179,7 +181,7 @@ def lowest_row(row: Any, block: Any) -> None:
 
 def block_of(c: Any, short: Any) -> Any:
     """How many columns make a block if there are ``c`` classes, or how many short rows."""
-    most = STEP * max(1, min(MOST_STEPS, TILE_ROWS // max(1, c)))
+    most = STEP * max(1, min(MOST // STEP, TILE_ROWS // max(1, c)))
     return min(most, transposed_width(c)) if short else most
 
 
@@ -488,12 +490,13 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
     """The globals of a kernel's clones for one dtype: formulas and memory."""
     compute = "float64" if dtype == "float64" else "float32"
     size, computed_size = np.dtype(dtype).itemsize, np.dtype(compute).itemsize
-    most = MOST_STEPS * STEP
+    most = ROW_BYTES // computed_size
     scope: dict[str, Any] = {
         "SIZE": size,
         "COMPUTED_SIZE": computed_size,
         "TWO": kernel.row_operands > 1,
         "NEAR": kernel.near,
+        "MOST": most,
         "TILE_ROWS": TILE_BYTES // (STEP * computed_size),
         "ZERO": np.dtype(compute).type(0),
         "prepare": kernel.prepare,

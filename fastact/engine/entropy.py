@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import columns, lanes, memory, rows
-from fastact.engine.columns import CONSTANTS, MOST_STEPS, REST, STATE_ROWS, STEP, TIES, TOTAL, M
+from fastact.engine.columns import CONSTANTS, REST, ROW_BYTES, STATE_ROWS, STEP, TIES, TOTAL, M
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.loops import taken_by_team
@@ -409,9 +409,8 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     """Clone the kernel of columns, and what it calls, for one dtype."""
     compute = "float64" if dtype == "float64" else "float32"
     scope = scope_of(kernel, dtype, columns.scope_of(kernel, dtype))
-    row = MOST_STEPS * STEP * scope["COMPUTED_SIZE"]
-    scope["constant_tile"] = memory.stack_space(MORE_CONSTANTS * row)
-    scope["result_tile"] = memory.stack_space(STATE_ROWS * row)
+    scope["constant_tile"] = memory.stack_space(MORE_CONSTANTS * ROW_BYTES)
+    scope["result_tile"] = memory.stack_space(STATE_ROWS * ROW_BYTES)
     one, wide = [compute], ["float64"]
     for name, template, reads, writes, updates in (
         ("start_constants", excess_one, one * 2 + wide, one * 4, 0),

@@ -31,8 +31,7 @@ class KernelLibrary(AOTCodeLibrary):  # type: ignore[misc]
 
     def _optimize_final_module(self) -> None:
         if self.whole:
-            passes, builder = self._codegen._module_pass_manager()
-            passes.run(self._final_module, builder)
+            super()._optimize_final_module()
 
 
 class KernelCodegen(JITCPUCodegen):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import columns, lanes, memory, rows
-from fastact.engine.columns import MOST_STEPS, STEP
+from fastact.engine.columns import ROW_BYTES, STEP
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.memory import advance, copy_bytes, own_function_with_wide_vectors
@@ -319,7 +319,7 @@ def columns_scope(kernel: Any, dtype: str) -> dict[str, Any]:
     """The globals of a kernel's clones for one dtype, on top of those of ``columns.py``."""
     scope = columns.scope_of(kernel, dtype)
     compute = "float64" if dtype == "float64" else "float32"
-    most = MOST_STEPS * STEP
+    most = ROW_BYTES // np.dtype(compute).itemsize
     one, wide = [compute], ["float64"]
     scope |= {
         "load_number": lanes.load(compute),
