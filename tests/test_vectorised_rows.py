@@ -3,21 +3,37 @@
 import pytest
 
 from . import machinecode
-from .machinecode import MEMORY_AND_FLAGS
+from .machinecode import MEMORY_AND_FLAGS, THIS
 from .test_vectorised import PROCESSORS, processor_called
+
+KERNELS = {
+    THIS: ("softmax", "logsumexp", "softmax_backward", "cross_entropy.smoothed.gradient.capped"),
+    "haswell": ("softmax", "cross_entropy.gradient"),
+    "neoverse-n1": ("logsumexp",),
+    "neoverse-v1": ("softmax_backward",),
+}
+"""Which are compiled: for each of the other processors some. They are made of the same passes."""
+
+
+def both_layouts(kernels):
+    return [f"{kernel}{layout}" for kernel in kernels for layout in ("", ".columns")]
 
 
 @pytest.fixture(scope="module")
 def code():
-    return machinecode.finish({name: machinecode.start("rows", name) for name in PROCESSORS})
+    return machinecode.finish(
+        {name: machinecode.start("rows", name, *both_layouts(KERNELS[name])) for name in PROCESSORS}
+    )
 
 
 @pytest.fixture(scope="module")
 def scalar_code():
-    """The same of two kernels, while LLVM does not vectorise loops."""
-    kernels = ("softmax", "softmax.columns")
+    """The same of a kernel, while LLVM does not vectorise loops."""
     return machinecode.finish(
-        {name: machinecode.start("rows", name, *kernels, NUMBA_LOOP_VECTORIZE="0") for name in PROCESSORS}
+        {
+            name: machinecode.start("rows", name, *both_layouts(["softmax"]), NUMBA_LOOP_VECTORIZE="0")
+            for name in PROCESSORS
+        }
     )
 
 
