@@ -218,6 +218,8 @@ def test_rows_that_are_not_finite(rows):
         loss, grad = fa.cross_entropy_with_grad(logits, np.zeros(rows, int), reduction="none")
         assert np.isnan(loss).all()
         assert np.isnan(grad).all()
+        weightless = fa.cross_entropy(logits, np.zeros(rows, int), weight=[0, 1, 1], reduction="none")
+        assert np.isnan(weightless).all()
     logits = np.tile(np.float32([-np.inf, 0, 0]), (rows, 1))
     assert np.isinf(fa.cross_entropy(logits, np.zeros(rows, int)))
     assert np.allclose(fa.cross_entropy(logits, np.ones(rows, int)), np.log(2))
