@@ -251,8 +251,13 @@ def in_small_pieces(ufunc, operands):
     return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
 
 
+def large_operands(case, dtype):
+    """Values that come again after no number of elements that a chunk has."""
+    return [np.resize(a, THREADED) for a in case.operands(30_011, dtype)]
+
+
 def test_large_arrays_on_threads(case, dtype, threads, same_bits):
-    operands = case.operands(THREADED, dtype)
+    operands = large_operands(case, dtype)
     expected = in_small_pieces(case.ufunc, operands)
     for n in (1, 2, 3):
         with threads(n):
@@ -261,7 +266,7 @@ def test_large_arrays_on_threads(case, dtype, threads, same_bits):
 
 def test_large_arrays_of_any_layout_on_threads(representatives, dtype, threads, same_bits):
     for case in representatives:
-        operands = case.operands(THREADED, dtype)
+        operands = large_operands(case, dtype)
         expected = in_small_pieces(case.ufunc, operands)
         head = [o[:1] for o in operands]
         for n in (1, 2):

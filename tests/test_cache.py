@@ -30,8 +30,21 @@ def folder(tmp_path):
     return tmp_path / "kernels"
 
 
-def test_compiled_once_then_loaded_without_numba(python, folder):
+@pytest.fixture(scope="module")
+def compiled(python, tmp_path_factory):
+    """A folder that one process has compiled into."""
+    folder = tmp_path_factory.mktemp("compiled") / "kernels"
     assert python(USE, FASTACT_CACHE_DIR=folder) == "compiled"
+    return folder
+
+
+@pytest.fixture
+def filled(compiled, folder):
+    return shutil.copytree(compiled, folder)
+
+
+def test_compiled_once_then_loaded_without_numba(python, filled):
+    folder = filled
     (kept,) = kernels(folder)
     before = kept.stat().st_mtime_ns
     assert python(USE, FASTACT_CACHE_DIR=folder) == "loaded"
@@ -75,16 +88,16 @@ def test_damaged_files_are_built_anew(folder, monkeypatch):
     assert len(list(folder.rglob("kernel*.o"))) == 3, "another salt is another file"
 
 
-def test_a_damaged_kernel_is_compiled_anew(python, folder):
-    python(USE, FASTACT_CACHE_DIR=folder)
+def test_a_damaged_kernel_is_compiled_anew(python, filled):
+    folder = filled
     (kept,) = kernels(folder)
     kept.write_bytes(damages(kept.read_bytes())["one bit flipped"])
     assert python(USE, FASTACT_CACHE_DIR=folder) == "compiled"
     assert python(USE, FASTACT_CACHE_DIR=folder) == "loaded"
 
 
-def test_a_folder_in_place_of_a_file_costs_only_the_cache(python, folder):
-    python(USE, FASTACT_CACHE_DIR=folder)
+def test_a_folder_in_place_of_a_file_costs_only_the_cache(python, filled):
+    folder = filled
     (kept,) = kernels(folder)
     kept.unlink()
     kept.mkdir()
@@ -96,9 +109,16 @@ def test_any_edit_of_a_kernels_sources_compiles_anew(python, folder, tmp_path):
     shutil.copytree(Path(fa.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
     path = os.pathsep.join([str(copy.parent), os.environ.get("PYTHONPATH", "")])
 
-    def digest():
-        code = "import fastact; from fastact.engine import cache; print(fastact.__file__, cache.digest())"
-        where, found = run(code).split()
+    def digests(sources):
+        """Those of a process that edits the sources, one after the other: as it starts, and with each edit."""
+        code = f"import fastact; from fastact.engine import cache; sources = {[str(source) for source in sources]}\n"
+        code += "print(fastact.__file__, cache.digest())\n"
+        code += "for source in sources:\n"
+        code += "    with open(source, 'a') as file: file.write('\\n# edited\\n')\n"
+        code += "    cache.digest.cache_clear()\n    print(cache.digest())\n"
+        code += "    with open(source) as file: text = file.read()\n"
+        code += "    with open(source, 'w') as file: file.write(text.removesuffix('\\n# edited\\n'))\n"
+        where, *found = run(code).split()
         assert where.startswith(str(copy)), "the copy must be what is imported"
         return found
 
@@ -110,19 +130,14 @@ def test_any_edit_of_a_kernels_sources_compiles_anew(python, folder, tmp_path):
 
     assert run(USE) == "compiled"
     assert run(USE) == "loaded"
-    seen = {digest()}
     callers = {folder: sorted((copy / folder).rglob("*.py")) for folder in cache.MAKE_NO_KERNEL}
     assert all(callers.values()), "a folder that makes no kernel is gone"
     sources = sorted(set(copy.rglob("*.py")).difference(*callers.values()))
-    for source in sources:
-        text = source.read_text()
-        source.write_text(text + "\n# edited\n")
-        seen.add(digest())
-        source.write_text(text)
-    assert len(seen) == 1 + len(sources), "an edit of some source left the digest as it was"
+    usual, *found = digests(sources)
+    assert len({usual, *found}) == 1 + len(sources), "an edit of some source left the digest as it was"
     for source in (files[-1] for files in callers.values()):
         source.write_text(source.read_text() + "\n# edited\n")
-    assert digest() in seen, "an edit that no kernel is made from changed the digest"
+    assert digests([]) == [usual], "an edit that no kernel is made from changed the digest"
     assert run(USE) == "loaded", "the sources are as they were"
     edited = copy / "maths" / "exp.py"
     edited.write_text(edited.read_text() + "\n# edited\n")
@@ -133,8 +148,9 @@ def test_any_edit_of_a_kernels_sources_compiles_anew(python, folder, tmp_path):
 def test_off_writes_nothing(python, tmp_path):
     places = {name: tmp_path / name for name in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "TMPDIR")}
     places["TMPDIR"].mkdir()
-    for off in ("off", "OFF"):
-        assert python(USE, FASTACT_CACHE_DIR=off, **places) == "compiled"
+    show = "from fastact.engine import cache; print(cache.directory())"
+    assert python(show, FASTACT_CACHE_DIR="off", **places) == "None"
+    assert python(USE, FASTACT_CACHE_DIR="OFF", **places) == "compiled"
     assert not [f for place in places.values() for f in place.rglob("*") if f.is_file()]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
+from tests.combinations import covering
 from tests.everycall import CALLS, EVERY_CALL, PUBLIC, ids
 
 X = np.linspace(-2, 2, 60, dtype=np.float32).reshape(6, 10)
@@ -363,10 +364,10 @@ MASKED_LOSSES = {
 }
 
 
-@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
-@pytest.mark.parametrize("axis", [0, -1])
-@pytest.mark.parametrize("dense", [False, True])
-@pytest.mark.parametrize("options", MASKED_LOSSES)
+LOSSES = {"options": MASKED_LOSSES, "dense": [False, True], "axis": [0, -1], "reduction": ["none", "sum", "mean"]}
+
+
+@pytest.mark.parametrize(tuple(LOSSES), [tuple(row.values()) for row in covering(3, LOSSES)], ids=str)
 def test_masked_losses_are_those_of_what_is_left(options, dense, axis, reduction):
     """Row by row, as if masked classes were not there; no row with a masked label counts."""
     options = dict(MASKED_LOSSES[options])

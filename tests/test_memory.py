@@ -21,11 +21,11 @@ calls({count})
 print(resident() - before)
 """
 
-CALLS = {
-    "gelu": ("fa.gelu(one, result)", 1_000_000),
-    "gelu, fresh": ("fa.gelu(one)", 300_000),
-    "elu with a parameter": ("fa.elu(one, 0.5, out=result)", 200_000),
-    "softmax": ("fa.softmax(x, out=out)", 300_000),
+CALLS = {  # and how often: of so many a few bytes each are seen
+    "gelu": ("fa.gelu(one, result)", 100_000),
+    "gelu, fresh": ("fa.gelu(one)", 100_000),
+    "elu with a parameter": ("fa.elu(one, 0.5, out=result)", 100_000),
+    "softmax": ("fa.softmax(x, out=out)", 100_000),
     "softmax, another axis": ("fa.softmax(x, axis=0)", 100_000),
     "cross_entropy": ("fa.cross_entropy(x, labels)", 100_000),
     "cross_entropy_with_grad": ("fa.cross_entropy_with_grad(x, labels, out=out)", 50_000),
@@ -82,7 +82,7 @@ print(interrupted)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this platform")
-@pytest.mark.parametrize("seconds", [0.001, 0.03, 0.1, 0.3, 0.5, 0.8, 1.1])
+@pytest.mark.parametrize("seconds", [0.001, 0.1, 0.5, 1.1])
 def test_an_interrupted_first_call(seconds, python):
     """Ctrl-C arrives while Numba is imported, or compiles."""
     out = python(

@@ -5,6 +5,7 @@ import pytest
 
 import fastact as fa
 from fastact.rows import ROW_OPS
+from tests.conftest import DTYPES
 
 FAMILY = [row_op for row_op in ROW_OPS.values() if "softmax" in row_op.name or row_op.name in ("softmin", "logsumexp")]
 SHAPES = [(3, 1000), (2, 5), (4, 64), (5, 3000), (40, 10), (70, 1100), (300, 15), (3, 33, 9), (9, 8, 21, 2)]
@@ -48,8 +49,20 @@ def row_op(request):
     return request.param
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def by_pairs(kinds):
+    """Of kind, shape and dtype any two take all their values together, and each dtype its turn with both."""
+    return pytest.mark.parametrize(
+        ("kind", "shape", "dtype"),
+        [
+            (kind, shape, DTYPES[(i + j) % len(DTYPES)])
+            for i, kind in enumerate(kinds)
+            for j, shape in enumerate(SHAPES)
+        ],
+        ids=str,
+    )
+
+
+@by_pairs(KINDS)
 def test_values(row_op, kind, shape, dtype):
     for axis in range(-1, len(shape) - 1):
         arrays = operands(row_op, kind, shape, dtype)
@@ -66,8 +79,7 @@ def test_values(row_op, kind, shape, dtype):
         )
 
 
-@pytest.mark.parametrize("kind", ["random", "late"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@by_pairs(["random", "late", "random"])
 def test_bits_do_not_depend_on_the_layout(row_op, kind, shape, dtype, same_bits, threads):
     for axis in range(len(shape)):
         arrays = operands(row_op, kind, shape, dtype)
@@ -223,7 +235,7 @@ def test_empty(dtype):
 
 def test_the_error_does_not_grow_with_the_row(threads):
     rng = np.random.default_rng(0)
-    for x in (rng.normal(size=10**7).astype(np.float32), np.full(10**7, 0.1, np.float32)):
+    for x in (rng.normal(size=3 * 10**6).astype(np.float32), np.full(3 * 10**6, 0.1, np.float32)):
         exact = np.log(np.sum(np.exp(x.astype(np.float64))))
         results = []
         for n in (1, 2):
@@ -236,7 +248,7 @@ def test_the_error_does_not_grow_with_the_row(threads):
 
 
 def test_a_long_row_is_split_over_threads(row_op, dtype, same_bits, threads):
-    arrays = operands(row_op, "random", (700_001,), dtype)
+    arrays = operands(row_op, "random", (530_001,), dtype)
     with threads(1):
         expected = row_op.function(*arrays)
     with threads(3):

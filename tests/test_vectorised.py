@@ -16,22 +16,36 @@ SINGLE = {"f16", "f32", "f64"}
 """What follows the name of a fused operation on one number."""
 
 
+def chosen(name):
+    """Every kernel in one dtype for this processor, and in the other one for one of the others.
+
+    Whether a formula is vectorised hardly depends on the processor, and whether a processor's code is wide not on the formula:
+    to compile all kernels for each would take as many times as long.
+    """
+    share = PROCESSORS.index(name) - 1
+    return [
+        f"{kernel}.{DTYPES[(i + k) % 2 == (name == THIS)]}"
+        for i, op in enumerate(fa.ops.values())
+        for k, kernel in enumerate((op.name, f"{op.name}_backward")[: 1 + (op.derivative is not None)])
+        if name == THIS or i % len(OTHERS) == share
+    ]
+
+
 @pytest.fixture(scope="module")
 def code():
-    """What the kernels' code holds, by processor; on AArch64, which takes as long, in float32."""
-    names = {
-        name: [f"{kernel}.float32" for kernel in fa.registry.public_names()] if name.startswith("neoverse") else ()
-        for name in PROCESSORS
-    }
-    return machinecode.finish({name: machinecode.start("ops", name, *names[name]) for name in PROCESSORS})
+    """What the kernels' code holds, by processor."""
+    return machinecode.finish({name: machinecode.start("ops", name, *chosen(name)) for name in PROCESSORS})
 
 
 @pytest.fixture(scope="module")
 def scalar_code():
-    """The same of two kernels, while LLVM does not vectorise loops."""
+    """The same of a kernel, while LLVM does not vectorise loops."""
     kernels = ("gelu.float32", "gelu_backward.float64")
     return machinecode.finish(
-        {name: machinecode.start("ops", name, *kernels, NUMBA_LOOP_VECTORIZE="0") for name in PROCESSORS}
+        {
+            name: machinecode.start("ops", name, kernels[i % 2], NUMBA_LOOP_VECTORIZE="0")
+            for i, name in enumerate(PROCESSORS)
+        }
     )
 
 
@@ -72,9 +86,13 @@ def processor_called(name):
 
 
 def test_every_kernel_is_covered(code):
+    """In each dtype somewhere, and on this processor in one."""
+    every = {f"{kernel}.{dtype}" for kernel in fa.registry.public_names() for dtype in DTYPES}
+    assert {kernel.rpartition(".")[0] for kernel in code[THIS]} == {*fa.registry.public_names()}
+    assert {kernel for report in code.values() for kernel in report} == every
     for name, report in code.items():
-        dtypes = DTYPES[:1] if name.startswith("neoverse") else DTYPES
-        assert set(report) == {f"{kernel}.{dtype}" for kernel in fa.registry.public_names() for dtype in dtypes}
+        assert set(report) == {*chosen(name)}
+        assert {kernel.rpartition(".")[2] for kernel in report} == {*DTYPES}, name
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -92,7 +110,7 @@ def test_a_scalar_loop_is_seen(scalar_code, name, check):
 
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_polynomials_are_fused(code, name):
-    assert sum(bool(facts["fused"]) for facts in code[name].values()) > 20
+    assert sum(bool(facts["fused"]) for facts in code[name].values()) > len(code[name]) / 3
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
