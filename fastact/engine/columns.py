@@ -46,8 +46,6 @@ are_short_rows: Any = None
 transposed_width: Any = None
 as_columns: Any = None
 as_rows: Any = None
-operand_tile: Any = None
-second_tile: Any = None
 prepare: Any = None
 finish: Any = None
 formula: Any = None
@@ -185,9 +183,19 @@ def block_of(c: Any, short: Any) -> Any:
     return min(most, transposed_width(c)) if short else most
 
 
-def new_tile(c: Any, small: Any) -> Any:
-    """Memory for a chunk of a block if there are ``c`` classes: ``small`` if that is enough."""
-    size = min(c, CHUNK) * block_of(c, False) * COMPUTED_SIZE
+def tile_bytes(c: Any, short: Any) -> Any:
+    """Bytes of a chunk of a block."""
+    return min(c, CHUNK) * block_of(c, short) * COMPUTED_SIZE
+
+
+def second_tile(tile: Any, c: Any) -> Any:
+    """The second of the tiles that blocks of short rows have."""
+    return advance(tile, tile_bytes(c, True))
+
+
+def new_tile(c: Any, short: Any, small: Any) -> Any:
+    """Memory for a chunk of a block, twice for short rows: ``small`` if that is enough."""
+    size = tile_bytes(c, short) * (2 if short else 1)
     return small if size <= SMALL_BYTES else allocate(size)
 
 
@@ -432,7 +440,7 @@ def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     short = are_short_rows(a_step, a_core, c)
     widest = block_of(c, short)
     small = small_tile()
-    tile = new_tile(c, small)
+    tile = new_tile(c, short, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
         block = (width + STEP - 1) // STEP * STEP
@@ -440,13 +448,13 @@ def map_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
         y = advance(args[last], first * y_step)
         zero_wide_row(row_of(state, TOTAL, block), block)
         if short:
-            given, more = operand_tile(), second_tile()
-            as_columns(given, a, a_step, a_core, width, block, c)
+            more = second_tile(tile, c)
+            as_columns(tile, a, a_step, a_core, width, block, c)
             if TWO:
                 as_columns(more, b, b_step, b_core, width, block, c)
             core = block * SIZE
-            map_block(given, SIZE, core, more, SIZE, core, given, SIZE, core, block, block, c, given, state, constants)
-            as_rows(y, y_step, y_core, given, width, block, c)
+            map_block(tile, SIZE, core, more, SIZE, core, tile, SIZE, core, block, block, c, tile, state, constants)
+            as_rows(y, y_step, y_core, tile, width, block, c)
         else:
             map_block(a, a_step, a_core, b, b_step, b_core, y, y_step, y_core, width, block, c, tile, state, constants)
     free_tile(tile, small)
@@ -468,16 +476,15 @@ def reduce_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     short = are_short_rows(steps[0], steps[2], c)
     widest = block_of(c, short)
     small = small_tile()
-    tile = new_tile(c, small)
+    tile = new_tile(c, short, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
         block = (width + STEP - 1) // STEP * STEP
         x = advance(args[0], first * steps[0])
         zero_wide_row(row_of(state, TOTAL, block), block)
         if short:
-            given = operand_tile()
-            as_columns(given, x, steps[0], steps[2], width, block, c)
-            column_states(given, SIZE, block * SIZE, block, block, c, given, state, ZERO)
+            as_columns(tile, x, steps[0], steps[2], width, block, c)
+            column_states(tile, SIZE, block * SIZE, block, block, c, tile, state, ZERO)
         else:
             column_states(x, steps[0], steps[2], width, block, c, tile, state, ZERO)
         finish_reduction(state, results, block)
@@ -545,6 +552,8 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         zero_wide_row,
         lowest_row,
         block_of,
+        tile_bytes,
+        second_tile,
         new_tile,
         free_tile,
         larger_of_columns,

@@ -191,7 +191,6 @@ zero_wide_row: Any = None
 are_short_rows: Any = None
 as_columns: Any = None
 as_rows: Any = None
-operand_tile: Any = None
 second_tile: Any = None
 block_of: Any = None
 new_tile: Any = None
@@ -252,11 +251,11 @@ def entropy_block(
                     store_value(advance(d_row, place), load_x(advance(dense, j * steps[DENSE] + label * d_core)))
     x_step, d_step, tile, wide = steps[X], steps[DENSE], kept, width
     if short:
-        tile, wide = operand_tile(), block
+        wide = block
         as_columns(tile, x, x_step, x_core, width, block, c)
         x, x_step, x_core = tile, SIZE, block * SIZE
         if HAS_DENSE:
-            more = second_tile()
+            more = second_tile(tile, c)
             as_columns(more, dense, d_step, d_core, width, block, c)
             dense, d_step, d_core = more, SIZE, block * SIZE
     column_states(x, x_step, x_core, wide, block, c, tile, state, cap)
@@ -354,7 +353,7 @@ def entropy_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     short = are_short_rows(steps[X], steps[CORE], c)
     widest = block_of(c, short)
     small = small_tile()
-    tile = new_tile(c, small)
+    tile = new_tile(c, short, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
         entropy_block(args, steps, record, first, width, (width + STEP - 1) // STEP * STEP, c, short, tile)

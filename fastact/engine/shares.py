@@ -49,7 +49,7 @@ scatter: Any = None
 are_short_rows: Any = None
 as_columns: Any = None
 as_rows: Any = None
-operand_tile: Any = None
+second_tile: Any = None
 block_of: Any = None
 new_tile: Any = None
 free_tile: Any = None
@@ -197,13 +197,13 @@ def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     short = are_short_rows(x_step, x_core, c)
     widest = block_of(c, short)
     small = small_tile()
-    kept = new_tile(c, small)
+    kept = new_tile(c, short, small)
     for first in range(0, n, widest):
         width = min(widest, n - first)
         block = (width + STEP - 1) // STEP * STEP
         x, y = advance(args[0], first * x_step), advance(args[1], first * y_step)
         if short:
-            tile = operand_tile()
+            tile = second_tile(kept, c)
             as_columns(tile, x, x_step, x_core, width, block, c)
             share_block(tile, SIZE, block * SIZE, tile, SIZE, block * SIZE, block, block, c, kept, state, constants)
             as_rows(y, y_step, y_core, tile, width, block, c)

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 from fastact.engine.intrinsics import I32, I64
 from fastact.engine.jit import internal
 from fastact.engine.loops import gather, scatter
-from fastact.engine.memory import advance, own_function_with_wide_vectors, stack_space
+from fastact.engine.memory import advance, own_function_with_wide_vectors
 from fastact.engine.templates import clone
 
 LONGEST = 128
@@ -136,14 +136,11 @@ def as_rows(y: Any, step: Any, core_step: Any, tile: Any, width: Any, block: Any
 def scope_of(dtype: str, common: dict[str, Any]) -> dict[str, Any]:
     """The globals of the functions above for one dtype, on top of those that they share with ``columns.py``."""
     size = np.dtype(dtype).itemsize
-    most = max(LONGEST * STEP, TILE_BYTES // common["COMPUTED_SIZE"])
     scope = common | {
         "LARGE": size < 8,
         "small_square": square(size, 4),
         "middle_square": square(size, 8),
         "large_square": square(size, 16),
-        "operand_tile": stack_space(most * size),
-        "second_tile": stack_space(most * size),
     }
     scope["transpose"] = internal(clone(in_squares, scope))
     for helper in (are_short_rows, transposed_width, as_columns, as_rows):
