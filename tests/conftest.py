@@ -104,8 +104,9 @@ def pytest_generate_tests(metafunc):
         "dtype": DTYPES,
     }
     marked = {name for mark in metafunc.definition.iter_markers("parametrize") for name in names(mark)}
-    for name in tables.keys() & set(metafunc.fixturenames) - marked:
-        metafunc.parametrize(name, tables[name], ids=[getattr(row, "name", row) for row in tables[name]])
+    for name, rows in tables.items():
+        if name in metafunc.fixturenames and name not in marked:
+            metafunc.parametrize(name, rows, ids=[getattr(row, "name", row) for row in rows])
 
 
 @pytest.fixture(scope="session")
