@@ -112,6 +112,7 @@ PARTS = {
     "exp_nonpositive": (mpmath.exp, lambda rng, least: -rng.uniform(0, -math.log(2.0**least), 600)),
     "expm1_nonpositive": (mpmath.expm1, lambda rng, least: -(2.0 ** rng.uniform(-30, 6, 600))),
     "log_normal": (mpmath.log, lambda rng, least: 2.0 ** rng.uniform(-2, 2, 600)),
+    "log1p_nonnegative": (mpmath.log1p, lambda rng, least: 2.0 ** rng.uniform(-30, 30, 600)),
     "log1p_unit": (mpmath.log1p, lambda rng, least: 2.0 ** -rng.exponential(1, 600)),
     "normal_cdf": (normal_cdf, lambda rng, least: rng.uniform(-math.sqrt(-2 * math.log(2.0**least)), 5, 600)),
 }

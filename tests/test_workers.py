@@ -9,7 +9,7 @@ import pytest
 import fastact as fa
 
 TOOLS = """
-import os, sys, threading, time, numpy as np, fastact as fa
+import contextlib, os, sys, threading, time, numpy as np, fastact as fa
 from concurrent.futures import ThreadPoolExecutor
 from fastact.engine import records
 x = np.linspace(-4, 4, 400_001, dtype="f4")
@@ -276,7 +276,8 @@ fa.set_num_threads(3)
 assert shared_out()
 def tell(processors, tasks):
     for task in tasks:
-        os.sched_setaffinity(int(task), processors)
+        with contextlib.suppress(ProcessLookupError):  # a thread that has ended meanwhile, such as one that loaded a kernel
+            os.sched_setaffinity(int(task), processors)
 def masks():
     return [os.sched_getaffinity(int(task)) for task in workers()]
 def call_often():

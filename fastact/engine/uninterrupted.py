@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from functools import cache
 from types import FrameType
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ LOST_AFTER = 0.1
 
 _lock = threading.RLock()
 _imports = threading.RLock()
+_guarded_before_logging = False
 _holder = 0
 """The thread that works, by ``threading.get_ident()``."""
 
@@ -106,21 +106,22 @@ def _guard_forks() -> None:
         os.register_at_fork(before=_wait, after_in_parent=_release, after_in_child=_renew)
 
 
-@cache
 def _guard_forks_before_logging() -> None:
-    import logging  # noqa: F401
+    global _guarded_before_logging
+    if not _guarded_before_logging:
+        import logging  # noqa: F401
 
-    _guard_forks()
+        _guard_forks()
+        _guarded_before_logging = True
 
 
 def _wait() -> None:
-    known = "logging" in sys.modules
+    before = _guarded_before_logging
     _lock.acquire(timeout=LONGEST)
     _imports.acquire(timeout=LONGEST)
-    if not known and "logging" in sys.modules:
+    if _guarded_before_logging and not before:
         # Its hook after the fork, registered meanwhile, will release what its hook before the fork came too late to acquire.
-        with contextlib.suppress(AttributeError):
-            sys.modules["logging"]._lock.acquire()
+        sys.modules["logging"]._lock.acquire()
 
 
 def _release() -> None:

@@ -172,7 +172,7 @@ def log_excess(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
 
 @scalar
 def _near_excess_float32(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
-    """``log_excess`` of a sum ``rest`` that is rounded to the row's precision, and in that: 1.8 ULP beside what is in the sum."""
+    """``log_excess`` of a sum ``rest`` in the row's own precision: three roundings more than the sum's."""
     T = type(m)
     base, n = level(m)
     # exp(level - m) - 1: divides the sum by what an element that equals the maximum would add.
