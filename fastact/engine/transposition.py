@@ -12,6 +12,7 @@ from numba.extending import intrinsic
 
 from fastact.engine.intrinsics import I32, I64
 from fastact.engine.jit import internal
+from fastact.engine.lanes import prefetch, prefetch_for_writing
 from fastact.engine.loops import gather, scatter
 from fastact.engine.memory import advance, own_function_with_wide_vectors
 from fastact.engine.templates import clone
@@ -76,10 +77,13 @@ def _mask(indices: list[int]) -> Any:
     return ir.Constant(ir.VectorType(I32, len(indices)), indices)
 
 
-def in_squares(target: Any, target_row: Any, source: Any, source_row: Any, rows: Any, columns: Any) -> None:
+def in_squares(
+    target: Any, target_row: Any, source: Any, source_row: Any, rows: Any, columns: Any, to_read: Any, to_write: Any
+) -> None:
     """Write ``columns`` rows of ``rows`` elements each, given as many the other way round; at least SMALLEST of both.
 
-    Of the squares that fit the largest are taken; where they do not go into a length, the last two overlap.
+    Of the squares that fit the largest are taken; where they do not go into a length, the last two overlap. Memory is asked for
+    what lies so many bytes ahead, to be read or written with the next block, unless that is 0.
     """
     own_function_with_wide_vectors()
     shorter = min(rows, columns)
@@ -94,6 +98,12 @@ def in_squares(target: Any, target_row: Any, source: Any, source_row: Any, rows:
             column = min(k, columns - side)
             place = advance(target, column * target_row + first * SIZE)
             given = advance(source, first * source_row + column * SIZE)
+            if to_read != 0:
+                for j in range(side):
+                    prefetch(advance(given, j * source_row + to_read))
+            if to_write != 0:
+                for j in range(side):
+                    prefetch_for_writing(advance(place, j * target_row + to_write))
             if LARGE and side == 16:
                 large_square(place, target_row, given, source_row)
             elif side == 8:
@@ -118,7 +128,7 @@ def as_columns(tile: Any, x: Any, step: Any, core_step: Any, width: Any, block: 
         for k in range(c):
             fill_step(advance(tile, ((k + 1) * block - STEP) * SIZE))
     if core_step == SIZE and min(width, c) >= SMALLEST:
-        transpose(tile, block * SIZE, x, step, width, c)
+        transpose(tile, block * SIZE, x, step, width, c, block * step, 0)
     else:
         for k in range(c):
             gather(advance(tile, k * block * SIZE), advance(x, k * core_step), step, width)
@@ -127,7 +137,7 @@ def as_columns(tile: Any, x: Any, step: Any, core_step: Any, width: Any, block: 
 def as_rows(y: Any, step: Any, core_step: Any, tile: Any, width: Any, block: Any, c: Any) -> None:
     """Copy such a tile to the rows that it stands for."""
     if core_step == SIZE and min(width, c) >= SMALLEST:
-        transpose(y, step, tile, block * SIZE, c, width)
+        transpose(y, step, tile, block * SIZE, c, width, 0, block * step)
     else:
         for k in range(c):
             scatter(advance(y, k * core_step), step, advance(tile, k * block * SIZE), width)
