@@ -11,7 +11,7 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -q -n auto --dist loadfile --durations 10
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --durations 10
 
 # On every Python found, and with the lowest versions declared; not part of CI.
 test-matrix:
