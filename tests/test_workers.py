@@ -32,8 +32,11 @@ def shared_out(n=None, balance=10_000_000):
 def workers():
     return sorted(task for task in os.listdir("/proc/self/task") if name_of(task) == "fastact")
 def name_of(task):
-    with open(f"/proc/self/task/{task}/comm") as file:
-        return file.read().strip()
+    try:
+        with open(f"/proc/self/task/{task}/comm") as file:
+            return file.read().strip()
+    except (FileNotFoundError, ProcessLookupError):  # it ended after it was listed
+        return ""
 def status(task):
     with open(f"/proc/self/task/{task}/status") as file:
         return dict(line.split(":", 1) for line in file)

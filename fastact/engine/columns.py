@@ -4,7 +4,7 @@ This is how a softmax over the first axis of an array runs, and one over a last 
 order of ``rows.py``, lane by lane, so that both give the same bits. What is one number for a row is a row of a tile here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ SMALL_BYTES = 8192
 """A tile of so many bytes is on the stack, where it costs nothing."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
-SIZE, COMPUTED_SIZE, TWO = 4, 4, False
+SIZE, COMPUTED_SIZE, TWO, NEAR = 4, 4, False, False
 MOST = ROW_BYTES // COMPUTED_SIZE
 TILE_ROWS = TILE_BYTES // (STEP * COMPUTED_SIZE)
 ZERO = np.float32(0)
@@ -73,7 +73,6 @@ first_states: Any = None
 join_states: Any = None
 finish_rows: Any = None
 finish_near: Any = None
-NEAR = False
 write_elements: Any = None
 
 BEST, BASE, SHIFT, FLOOR, TIED, M, TIES, REST, TOTAL, STATE_ROWS = 0, 1, 2, 3, 4, 5, 6, 7, 9, 11
@@ -258,12 +257,12 @@ def exponential_states(
     for start in range(0, c, CHUNK):
         count = min(CHUNK, c - start)
         lowest_row(best, block)
-        first = 0
-        if as_address(x) == as_address(tile):  # and c elements fit
-            first = larger_of_columns(x, core_step, block, count, best, cap)
-        for k in range(first, count):
+        seen = 0
+        if as_address(x) == as_address(tile):  # short rows need no copy
+            seen = larger_of_columns(x, core_step, block, count, best, cap)
+        for k in range(seen, count):
             place, row = advance(x, (start + k) * core_step), stored_row(tile, k, block)
-            if step == SIZE and width == block and as_address(place) != as_address(row):
+            if step == SIZE and width == block:
                 copy_larger((place, best, row), block, (cap,))
             else:
                 find_larger((block_row(place, step, width, block, row), best), block, (cap,))
@@ -493,12 +492,30 @@ def reduce_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     clear_fp_flags()
 
 
+def add_passes(scope: dict[str, Any], passes: Iterable[tuple[Any, ...]], whole: tuple[Any, ...] = ()) -> None:
+    """Add loops over a block's rows to the globals of clones.
+
+    Parameters
+    ----------
+    scope : dict
+        The globals, which the formulas are cloned with.
+    passes : iterable of tuple
+        For each loop its name, its formula, and the `reads`, `writes` and `updates` of ``ElementLoop``.
+    whole : tuple of callable
+        Formulas that need none of the globals and are taken as they are.
+    """
+    for name, template, reads, writes, updates in passes:
+        formula = template if template in whole else scalar(clone(template, scope))
+        scope[name] = ElementLoop(formula, reads, writes, updates=updates, multiple=STEP).over_pointers()
+
+
 def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
     """The globals of a kernel's clones for one dtype: formulas and memory."""
     compute = "float64" if dtype == "float64" else "float32"
     size, computed_size = np.dtype(dtype).itemsize, np.dtype(compute).itemsize
     most = ROW_BYTES // computed_size
     scope: dict[str, Any] = {
+        "STEP": STEP,
         "SIZE": size,
         "COMPUTED_SIZE": computed_size,
         "TWO": kernel.row_operands > 1,
@@ -526,7 +543,7 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
     scope = transposition.scope_of(dtype, scope)
     one, wide = [compute], ["float64"]
     results = one * CONSTANTS if kernel.formula else [dtype]
-    for name, template, reads, writes, updates in (
+    passes_over_blocks = (
         ("find_larger", larger, [dtype, compute], one, 1),
         ("find_largest", largest_one, [*[dtype] * 4, compute], one, 1),
         ("copy_larger", copy_one, [dtype, compute], [compute, dtype], 1),
@@ -540,9 +557,8 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         ("finish_rows", kernel.finish, one * 2 + wide * 2, results, 0),
         ("finish_near", kernel.finish, one * 3, results, 0),
         ("write_elements", write_one, [dtype, dtype, *one * CONSTANTS], [dtype], 0),
-    ):
-        formula = template if template is kernel.finish else scalar(clone(template, scope))
-        scope[name] = ElementLoop(formula, reads, writes, updates=updates, multiple=STEP).over_pointers()
+    )
+    add_passes(scope, passes_over_blocks, (kernel.finish,))
     small = (
         row_of,
         stored_row,

@@ -300,14 +300,12 @@ def entropy_block(
     )
     if HAS_GRAD:
         y, y_step, y_core = advance(args[GRAD], first * steps[GRAD]), steps[GRAD], steps[CORE + 5]
+        place, step, core = y, y_step, y_core
         if short:
-            core = block * SIZE
-            write_columns(x, x_step, x_core, dense, d_step, d_core, x, SIZE, core, wide, block, c, tile, constants, cap)
-            as_rows(y, y_step, y_core, x, width, block, c)
-        else:
-            write_columns(
-                x, x_step, x_core, dense, d_step, d_core, y, y_step, y_core, wide, block, c, tile, constants, cap
-            )
+            place, step, core = tile, SIZE, block * SIZE
+        write_columns(x, x_step, x_core, dense, d_step, d_core, place, step, core, wide, block, c, tile, constants, cap)
+        if short:
+            as_rows(y, y_step, y_core, tile, width, block, c)
     put_block(args, steps, record, first, width, block, c, constants, results)
 
 
@@ -411,14 +409,12 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     scope["constant_tile"] = memory.stack_space(MORE_CONSTANTS * ROW_BYTES)
     scope["result_tile"] = memory.stack_space(STATE_ROWS * ROW_BYTES)
     one, wide = [compute], ["float64"]
-    for name, template, reads, writes, updates in (
+    passes = (
         ("start_constants", excess_one, one * 2 + wide, one * 4, 0),
         ("find_last", last_one, [dtype, compute, "float64", compute], one, 1),
-    ):
-        loop = ElementLoop(scalar(clone(template, scope)), reads, writes, updates=updates, multiple=STEP)
-        scope[name] = loop.over_pointers()
-    reads, writes = one * 2 + wide * 3 + one + wide + one, wide * 2 + one * 7
-    scope["finish_rows"] = ElementLoop(kernel.finish, reads, writes, multiple=STEP).over_pointers()
+        ("finish_rows", kernel.finish, one * 2 + wide * 3 + one + wide + one, wide * 2 + one * 7, 0),
+    )
+    columns.add_passes(scope, passes, (kernel.finish,))
     if kernel.dense and kernel.grad:
         weights = columns.scope_of(kernel.of_weights(), dtype)
         scope["column_dense_sums"] = weights["column_sums"]

@@ -91,9 +91,9 @@ def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
 
 
 def vector_loop(pointers: Any, n: Any) -> None:
-    """Compute ``n`` contiguous elements, a multiple of ``BLOCK``: the compiler need not make a loop for a remainder."""
+    """Compute ``n`` contiguous elements, a multiple of ``BLOCK``."""
     own_function_with_wide_vectors()
-    element_loop(pointers, n // BLOCK * BLOCK)
+    element_loop(pointers, n)
 
 
 def tiled(args: Any, first: Any, n: Any, steps: Any) -> None:
@@ -158,7 +158,7 @@ def specialise(
         "BLOCK": block,
         "REDUCIBLE": (inputs, outputs) == (2, 1),  # as NumPy defines ``reduce`` and ``accumulate``
         "element_loop": ElementLoop(
-            formula, [dtype] * inputs, [dtype] * outputs, times_gradient=times_gradient
+            formula, [dtype] * inputs, [dtype] * outputs, times_gradient=times_gradient, multiple=block
         ).over_operands(),
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),

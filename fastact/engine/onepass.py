@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import columns, lanes, memory, rows
-from fastact.engine.columns import ROW_BYTES, STEP
+from fastact.engine.columns import ROW_BYTES
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.jit import internal
 from fastact.engine.memory import advance, copy_bytes, own_function_with_wide_vectors
@@ -327,7 +327,7 @@ def columns_scope(kernel: Any, dtype: str) -> dict[str, Any]:
         "guess_tile": memory.stack_space(STATE_ROWS * most * np.dtype(compute).itemsize),
     }
     scope["keep_along"] = scalar(clone(keep_along, scope))
-    for name, template, reads, writes, updates in (
+    passes = (
         ("find_level", level_one, one, one * 3, 0),
         ("keep_first", keep_first_across, [dtype, *one * 3], one, 0),
         ("keep_exponentials", keep_across, [dtype, *one * 4], one * 2, 1),
@@ -337,9 +337,8 @@ def columns_scope(kernel: Any, dtype: str) -> dict[str, Any]:
         ("split_total", split, one + wide, one * 2, 0),
         ("scale_rows", kernel.scale, one * 3, one * 2, 0),
         ("settle", settle_one, one * 2, one * 2, 0),
-    ):
-        formula = template if template in (split, kernel.scale) else scalar(clone(template, scope))
-        scope[name] = ElementLoop(formula, reads, writes, updates=updates, multiple=STEP).over_pointers()
+    )
+    columns.add_passes(scope, passes, (split, kernel.scale))
     helpers = (
         wide_row,
         add_wide_tree,

@@ -31,6 +31,7 @@ from fastact.engine.memory import (
 from fastact.engine.records import COLUMNS
 from fastact.engine.rowkernel import SEGMENT
 from fastact.engine.templates import clone
+from fastact.engine.transposition import LONGEST
 from fastact.maths.logsumexp import add_exponential, joined, level, merged, reach
 from fastact.scalar import scalar
 from fastact.simd import Scalar, maximum, widen
@@ -38,8 +39,8 @@ from fastact.simd import Scalar, maximum, widen
 LANES, CHUNK = 64, 1024
 AHEAD = 2048
 """How many bytes ahead of those in hand memory is asked for, where a pass moves more of it than it computes."""
-LEAST_COLUMNS, LEAST_ROW = 8, 129
-"""So many rows side by side make a block of columns worth it, and rows shorter than so many elements make bad vectors."""
+LEAST_COLUMNS = 8
+"""So many rows, side by side or transposed, make a block of columns worth it."""
 
 # What specialise() fills in for each clone; the values here serve the reader and the type checker.
 SIZE, TWO = 4, False
@@ -242,7 +243,7 @@ def write_row(a: Any, a_step: Any, b: Any, b_step: Any, y: Any, y_step: Any, c: 
 
 def beside(step: Any, n: Any, c: Any) -> Any:
     """Whether rows are better computed side by side: they lie so, or are short, and there are enough of them."""
-    return n >= LEAST_COLUMNS and c <= SEGMENT and (step == SIZE or c < LEAST_ROW)
+    return n >= LEAST_COLUMNS and c <= SEGMENT and (step == SIZE or c <= LONGEST)
 
 
 def computed_elsewhere(args: Any, dims: Any, steps: Any, record: Any) -> Any:

@@ -167,30 +167,32 @@ log = ByPrecision(float32=_log_float32, float64=_log_float64)
 
 
 @scalar
+def _log1p_scaled_float32(y: Scalar, doublings: Scalar) -> Scalar:
+    """``log1p(y) + doublings * log(2)`` for a y above -1 and up to 1e30."""
+    T = type(y)
+    u = minimum(y + T(1.0), fma(y, T(1.0 - 2.0**-22), T(1.0)))
+    above = subtract(bits(u), type(bits(y))(0x3F400000))
+    exponent = bit_and(above, type(above)(-0x800000))
+    power = from_bits(subtract(type(above)(0x3F800000), exponent))
+    f = fma(y, power, power - T(1.0))
+    k = to_float(shift_right(above, 23)) + doublings
+    return fma(k, T(0.6931471824645996), fma(f * f, _LOG1P_FLOAT32(f), f))
+
+
+@scalar
 def _log1p_float32(x: Scalar) -> Scalar:
     """``log1p(x)`` for every x: 0.93 ULP."""
     T = type(x)
     large = x > T(1e30)
     y = select(large, x * T(2.0**-32), x)
-    u = minimum(y + T(1.0), fma(y, T(1.0 - 2.0**-22), T(1.0)))
-    above = subtract(bits(u), type(bits(x))(0x3F400000))
-    exponent = bit_and(above, type(above)(-0x800000))
-    power = from_bits(subtract(type(above)(0x3F800000), exponent))
-    f = fma(y, power, power - T(1.0))
-    k = to_float(shift_right(above, 23)) + select(large, T(32.0), T(0.0))
-    result = fma(k, T(0.6931471824645996), fma(f * f, _LOG1P_FLOAT32(f), f))
+    result = _log1p_scaled_float32(y, select(large, T(32.0), T(0.0)))
     return select(x == T(0.0), x, _with_edges(x + T(1.0), result))
 
 
 @scalar
 def log1p_nonnegative_float32(x: Scalar) -> Scalar:
     """``log1p(x)`` for 0 <= x < 1e30 or NaN: 0.93 ULP."""
-    T = type(x)
-    u = minimum(x + T(1.0), fma(x, T(1.0 - 2.0**-22), T(1.0)))
-    above = subtract(bits(u), type(bits(x))(0x3F400000))
-    power = from_bits(subtract(type(above)(0x3F800000), bit_and(above, type(above)(-0x800000))))
-    f = fma(x, power, power - T(1.0))
-    return fma(to_float(shift_right(above, 23)), T(0.6931471824645996), fma(f * f, _LOG1P_FLOAT32(f), f))
+    return _log1p_scaled_float32(x, type(x)(0.0))
 
 
 @scalar

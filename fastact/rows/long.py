@@ -34,13 +34,11 @@ def _like(operands: tuple[Any, ...], axis: int) -> Any:
     ``None`` leaves it to NumPy.
     """
     x = operands[0]
-    if (
-        all(type(a) is np.ndarray and a.dtype == x.dtype and a.shape == x.shape for a in operands)
-        and x.dtype.char in "efd"
-        and not (axis == -1 and x.flags.c_contiguous)
-    ):
-        return np.empty_like(x, x.dtype.newbyteorder("="))
-    return None
+    if type(x) is not np.ndarray or (axis == -1 and x.flags.c_contiguous) or x.dtype.char not in "efd":
+        return None
+    if not all(type(a) is np.ndarray and a.dtype == x.dtype and a.shape == x.shape for a in operands[1:]):
+        return None
+    return np.empty_like(x, x.dtype.newbyteorder("="))
 
 
 def _is_long(operands: tuple[Any, ...], axis: int, out: Any) -> bool:
