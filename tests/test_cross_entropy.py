@@ -45,6 +45,11 @@ def problem(options, shape, dtype="float32", seed=0):
     return logits, target, arguments
 
 
+def more_for_cap(cap):
+    """What a cap adds to an error: its derivative's, and two units in a logit's last place, of which exp makes so many."""
+    return 4 + 2 * cap if cap else 0
+
+
 def label(options):
     return "-".join(f"{value}" for value in options.values())
 
@@ -57,9 +62,8 @@ def test_every_combination_of_three(options, same_bits):
         same_bits(fa.cross_entropy(logits, target, **arguments), loss)
         expected, expected_grad = reference.cross_entropy_with_grad(logits, target, **arguments)
         largest = reference.largest_terms(logits, target, **arguments)
-        # tanh leaves a capped logit with half a unit in its last place, which the exponential turns into so many.
         promised = ROW_OPS["cross_entropy_with_grad"].ulp
-        allowed = promised + (arguments["softcap"] or 0)
+        allowed = promised + more_for_cap(arguments["softcap"])
         assert np.all(abs(loss - expected) <= promised * np.spacing(np.float32(abs(expected))))
         assert np.all(abs(grad - expected_grad) <= allowed * np.spacing(largest.astype(np.float32)))
         flipped = target if target.ndim == 1 else np.ascontiguousarray(target.T)
@@ -91,6 +95,39 @@ def test_errors_are_as_promised(dtype, classes, scale):
     bound = promised.ulp if dtype == "float32" else promised.double_ulp
     assert np.all(abs(loss - exact) <= bound * np.spacing(exact.astype(dtype)))
     assert np.all(abs(grad - exact_grad) <= bound * np.spacing(terms.astype(dtype)))
+
+
+@pytest.mark.parametrize("cap", [0.7, 5.0, 30.0])
+@pytest.mark.parametrize("target", ["labels", "probabilities", "smoothed"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_gradient_of_capped_logits(dtype, target, cap):
+    """Where the cap saturates its derivative vanishes, as 1 / cosh**2 does, but not before; at infinity it is 0."""
+    rng = np.random.default_rng(int(cap))
+    for rows, classes in ((1, 5), (40, 33), (3, 1100)):
+        scales = cap * rng.choice([0.1, 1, 5, 20], (rows, classes))
+        logits = (scales * rng.normal(size=(rows, classes))).astype(dtype)
+        logits[0, :2] = np.inf, -np.inf
+        labels = rng.integers(0, classes, rows)
+        dense = rng.dirichlet(np.ones(classes), rows).astype(dtype)
+        smoothing = 0.25 if target == "smoothed" else 0.0
+        given = dense if target == "probabilities" else labels
+        _, grad = fa.cross_entropy_with_grad(logits, given, softcap=cap, label_smoothing=smoothing, reduction="sum")
+        kind = np.promote_types(dtype, "float32").type
+        ratio = logits.astype(np.longdouble) / kind(cap)
+        capped = kind(cap) * np.tanh(ratio)
+        e = np.exp(capped - capped.max(1, keepdims=True))
+        slope = 4 * np.exp(-2 * abs(ratio)) / (1 + np.exp(-2 * abs(ratio))) ** 2
+        q = dense if target == "probabilities" else (1 - smoothing) * np.eye(classes)[labels] + smoothing / classes
+        share = e / e.sum(1, keepdims=True) * q.astype(np.longdouble).sum(1, keepdims=True)
+        unit = np.spacing((np.maximum(share, q) * slope).astype(dtype))
+        promised = ROW_OPS["cross_entropy_with_grad"]
+        allowed = more_for_cap(cap) + (promised.double_ulp if dtype == "float64" else promised.ulp)
+        assert np.all(abs(grad - (share - q) * slope) <= allowed * unit)
+        assert not grad[0, :2].any()
+        masked = fa.cross_entropy_with_grad(
+            np.ma.array(logits, mask=False), given, softcap=cap, label_smoothing=smoothing, reduction="sum"
+        )
+        assert np.all(abs(masked[1].data - (share - q) * slope) <= allowed * unit)
 
 
 @pytest.mark.parametrize("options", LIKE_PYTORCH, ids=label)

@@ -270,6 +270,27 @@ def test_a_long_row_is_split_over_threads(row_op, dtype, same_bits, threads):
         row_op.function(*arrays, out=np.empty((2, 2), dtype))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["softmax_backward", "log_softmax_backward"])
+def test_gradients_of_outputs_that_underflow(name, dtype):
+    """What is too small for a normal number may be large again times a gradient."""
+    row_op, rng, most = ROW_OPS[name], np.random.default_rng(2), np.finfo(dtype).maxexp
+    for shape in ((1, 5), (40, 33), (3, 1100)):
+        exponents = -1.3 * most * np.log(2) * rng.random(shape)
+        exponents[:, 0] = -np.inf
+        output = (exponents if name == "log_softmax_backward" else np.exp(exponents)).astype(dtype)
+        grad = rng.normal(size=shape) * 2.0 ** rng.integers(-most + 9, most - 9, shape)
+        grad = np.where(rng.random(shape) < 0.5, 0, grad).astype(dtype)
+        wide = [grad.astype(np.longdouble), output.astype(np.longdouble)]
+        expected = row_op.reference(*wide)
+        scale = scale_of(row_op, wide, expected, -1).astype(dtype)
+        allowed = row_op.ulp if dtype == "float32" else row_op.double_ulp
+        for axis in (-1, 0):
+            turned = grad if axis else np.ascontiguousarray(grad.T), output if axis else np.ascontiguousarray(output.T)
+            got = row_op.function(*turned, axis=axis)
+            assert np.all(abs((got if axis else got.T) - expected) <= allowed * np.spacing(scale))
+
+
 def test_gradients_against_differences():
     rng = np.random.default_rng(1)
     x, grad = rng.normal(size=(4, 9)), rng.normal(size=(4, 9))

@@ -125,7 +125,7 @@ def entropy_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
                 if HAS_GRAD and label == ignored and option(args, steps, ZEROED) == 0:
                     no_gradient(advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5], c)
                 continue
-            x_label = prepare(load_x(advance(x, label * x_core)), cap)
+            x_label = load_x(advance(x, label * x_core))
             weight = load_wide(advance(args[WEIGHTS], i * steps[WEIGHTS] + label * w_core))
             if HAS_DENSE:
                 d_label = load_x(advance(dense, label * d_core))
@@ -244,7 +244,7 @@ def entropy_block(
             label = load_label(advance(labels, j * labels_step), kind)
             if label >= 0 and label < c:
                 place = j * COMPUTED_SIZE
-                store_value(advance(x_row, place), prepare(load_x(advance(x, j * steps[X] + label * x_core)), cap))
+                store_value(advance(x_row, place), load_x(advance(x, j * steps[X] + label * x_core)))
                 weight = load_wide(advance(weights, j * weights_step + label * w_core))
                 store_wide(advance(w_row, j * 8), weight)
                 if HAS_DENSE:

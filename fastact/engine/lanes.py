@@ -18,12 +18,12 @@ def _constant(dtype: str, value: float, count: int) -> Any:
     """A vector of ``count`` times ``value`` by its bits, which carry a NaN's payload, and halves, which llvmlite cannot write."""
     size = np.dtype(dtype).itemsize
     with np.errstate(invalid="ignore"):
-        pattern = int(np.array(value, dtype).view(f"u{size}")) if value == value else 2 ** (8 * size) - 1
+        pattern = int(np.array(value, dtype).view(f"u{size}"))
     return ir.Constant(ir.VectorType(ir.IntType(8 * size), count), [pattern] * count)
 
 
 def fill(dtype: str, value: float, count: int) -> Any:
-    """An intrinsic that writes ``count`` times ``value``; for NaN, the one whose bits are all set."""
+    """An intrinsic that writes ``count`` times ``value``."""
     constant = _constant(dtype, value, count)
 
     @intrinsic

@@ -32,7 +32,7 @@ class RowKernel:
         A compilable function of the row's state (see ``fastact.maths.logsumexp``) and sum. It returns six constants, or, for a
         kernel that reduces, the result.
     formula : callable, optional
-        A compilable function of an element of each row operand and the constants: the result at its place.
+        A compilable function of an element of each row operand, as it is, and the constants: the result at its place.
     term : callable, optional
         A compilable function of an element of each row operand and four constants: what is summed over the row.
     row_operands : int
@@ -40,7 +40,7 @@ class RowKernel:
     exponentials : bool
         Whether the state is needed.
     prepare : callable
-        What is done to each element of the first operand before anything else, given also a parameter, the cap.
+        What is done to each element of the first operand before it enters the state or the sum, given also a parameter, the cap.
     padding : float
         What `prepare` makes -inf of.
     share, scale : callable, optional

@@ -90,7 +90,7 @@ def write_one(
     a: Scalar, b: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, t: Scalar, u: Scalar, cap: Scalar
 ) -> Scalar:
     """One result."""
-    return formula(prepare(a, cap), b, p, q, r, s, t, u, cap)
+    return formula(a, b, p, q, r, s, t, u, cap)
 
 
 def contiguous(x: Any, step: Any, count: Any, tile: Any) -> Any:

@@ -4,29 +4,47 @@ With a target distribution ``q`` over the classes, ``loss = sum(q * (lse - x)) +
 label's part of ``q`` is kept apart from the dense part, ``slope * d + offset``.
 """
 
+import struct
 from typing import Any
 
 from fastact.maths.exp import exp, expm1
 from fastact.maths.logsumexp import NAN, exp_at, level, log_excess, logsumexp, reach, total
+from fastact.maths.sigmoid import LOWEST, sigmoid_of_sum
 from fastact.maths.tanh import tanh
-from fastact.scalar import scalar
-from fastact.simd import Scalar, bits, fma, select, widen
+from fastact.scalar import Constant, scalar
+from fastact.simd import Scalar, absolute, bits, fma, minimum, select, widen
+
+(NO_CLASS,) = struct.unpack("<d", struct.pack("<Q", 0xFFF9_6800_0000_0000))
+"""A NaN that no arithmetic makes. It stands for a logit that is -inf after the cap, which makes finite what was -inf before."""
+_NO_CLASS_BITS = Constant(float32=0xFFCB_4000 - 2**32, float64=0xFFF9_6800_0000_0000 - 2**64)
+
+
+@scalar
+def _is_no_class(x: Scalar) -> Scalar:
+    """Whether ``x`` is ``NO_CLASS``, in whatever precision."""
+    return bits(x) == type(bits(x))(_NO_CLASS_BITS(x))
 
 
 @scalar
 def capped(x: Scalar, cap: Scalar) -> Scalar:
-    """``cap * tanh(x / cap)``. The NaN that pads a row stands for -inf, which adds nothing."""
-    T = type(x)
-    pattern = bits(x)
-    pads = (pattern < type(pattern)(0)) & (pattern > type(pattern)(-16384))
-    return select(pads, T(-float("inf")), cap * tanh(x / cap))
+    """``cap * tanh(x / cap)``; -inf for ``NO_CLASS``, which adds nothing to a row's sums."""
+    return select(_is_no_class(x), type(x)(-float("inf")), cap * tanh(x / cap))
 
 
 @scalar
-def cap_slope(capped: Scalar, cap: Scalar) -> Scalar:
-    """The derivative of ``capped`` at what it made this of."""
-    ratio = capped / cap
-    return fma(-ratio, ratio, type(capped)(1.0))
+def cap_slope(x: Scalar, cap: Scalar) -> Scalar:
+    """The derivative of ``capped``, ``1 / cosh(x / cap)**2``, as ``4 * s * (1 - s)`` with ``s = sigmoid(-2 * abs(x / cap))``.
+
+    ``1 - tanh**2`` would lose every digit where the cap saturates. What the quotient's rounding takes away is carried along:
+    it would be a relative error of the exponential.
+    """
+    T = type(x)
+    a = absolute(x)
+    ratio = a / cap
+    lowest = T(-0.5) * LOWEST(x)
+    rest = select(ratio < lowest, fma(-ratio, cap, a) / cap, T(0.0))
+    s = sigmoid_of_sum(T(-2.0) * minimum(ratio, lowest), T(-2.0) * rest)
+    return select(_is_no_class(x), T(0.0), T(4.0) * fma(-s, s, s))
 
 
 @scalar
@@ -96,8 +114,9 @@ def row_loss_alone(m: Scalar, *others: Scalar) -> tuple[Any, ...]:
 def row_loss_capped(
     m: Scalar, ties: Scalar, rest: Scalar, terms: Scalar, dense_sum: Scalar, x_label: Scalar, *others: Scalar
 ) -> tuple[Any, ...]:
-    """The same for capped logits."""
-    loss, lse, base, shift, floor, p, t, u, at_label = row_loss(m, ties, rest, terms, dense_sum, x_label, *others)
+    """The same for capped logits; ``x_label`` is as it was before."""
+    at_cap = capped(x_label, others[-1])
+    loss, lse, base, shift, floor, p, t, u, at_label = row_loss(m, ties, rest, terms, dense_sum, at_cap, *others)
     return loss, lse, base, shift, floor, p, t, u, at_label * cap_slope(x_label, others[-1])
 
 
@@ -135,11 +154,11 @@ def dense_gradient(
 
 @scalar
 def capped_label_gradient(x: Scalar, *others: Scalar) -> Scalar:
-    """``label_gradient`` of capped logits; ``x`` is capped already."""
-    return label_gradient(x, *others) * cap_slope(x, others[-1])
+    """``label_gradient`` of capped logits."""
+    return label_gradient(capped(x, others[-1]), *others) * cap_slope(x, others[-1])
 
 
 @scalar
 def capped_dense_gradient(x: Scalar, *others: Scalar) -> Scalar:
-    """``dense_gradient`` of capped logits; ``x`` is capped already."""
-    return dense_gradient(x, *others) * cap_slope(x, others[-1])
+    """``dense_gradient`` of capped logits."""
+    return dense_gradient(capped(x, others[-1]), *others) * cap_slope(x, others[-1])

@@ -136,22 +136,44 @@ def reduced(x: Scalar, scale: Scalar) -> tuple[Scalar, Scalar]:
 
 
 _EXP_LOWEST = Constant(float32=-104.0, float64=-746.0)  # beyond these exp is 0 or infinity
+_FACTORS_HIGHEST = Constant(
+    float32=174.0, float64=1416.0
+)  # up to here two powers of two are enough, from its negative on
 _EXP_HIGHEST = Constant(float32=89.0, float64=710.0)
 _HALVES_SCALE = Constant(float32=127.0, float64=1023.0)
 _SCALED_EXP_SCALE = Constant(float32=24.0, float64=56.0)
 
 
 @scalar
-def exp(x: Scalar) -> Scalar:
-    """``exp(x)`` for every x: 0.90 ULP, 0.86 in float64."""
+def _exp_in_two(x: Scalar) -> tuple[Scalar, Scalar]:
+    """Two factors of ``exp(x)``, of which the second is a power of two, for ``abs(x)`` up to ``_FACTORS_HIGHEST``."""
     T = type(x)
-    x = minimum(maximum(x, _EXP_LOWEST(x)), _EXP_HIGHEST(x))
     shifted, r = reduced(x, _HALVES_SCALE(x))
-    # 2**n in two factors, as n reaches from -150 to 128: exponent fields floor((n + 254) / 2) and the rest of n + 254
-    # (n from -1077 to 1024, and n + 2046). The mask is infinity's field.
+    # 2**n in two factors, as n reaches from -251 to 251: exponent fields floor((n + 254) / 2) and the rest of n + 254
+    # (n from -2043 to 2043, and n + 2046). The mask is infinity's field.
     i = bits(shifted)
     half = bit_and(shift_left(i, _FRACTION_BITS(x) - 1), bits(T(INFINITY)))
-    return _EXP(r) * from_bits(half) * from_bits(subtract(shift_left(i, _FRACTION_BITS(x)), half))
+    return _EXP(r) * from_bits(half), from_bits(subtract(shift_left(i, _FRACTION_BITS(x)), half))
+
+
+@scalar
+def exp(x: Scalar) -> Scalar:
+    """``exp(x)`` for every x: 0.90 ULP, 0.86 in float64."""
+    factor, power_of_two = _exp_in_two(minimum(maximum(x, _EXP_LOWEST(x)), _EXP_HIGHEST(x)))
+    return factor * power_of_two
+
+
+@scalar
+def times_exp(a: Scalar, x: Scalar, b: Scalar) -> Scalar:
+    """``a * exp(x) + b``, precise also where the exponential alone underflows, or overflows.
+
+    Beyond ``_FACTORS_HIGHEST`` that counts as infinite, below its negative as 0.
+    """
+    T = type(x)
+    highest = _FACTORS_HIGHEST(x)
+    factor, power_of_two = _exp_in_two(minimum(maximum(x, -highest), highest))
+    factor = select(x < -highest, T(0.0), select(x > highest, T(INFINITY), factor))
+    return fma(factor, a * power_of_two, b)
 
 
 @scalar

@@ -38,11 +38,17 @@ def one_plus_exp_minus(A: Scalar, t: Scalar, one: Scalar) -> Scalar:
 
 
 @scalar
+def sigmoid_of_sum(z: Scalar, correction: Scalar) -> Scalar:
+    """``1 / (1 + exp(-z - correction))`` for ``LOWEST <= z <= 64`` or NaN; ``correction`` is what rounding took from ``z``."""
+    A, t, one = exp_minus_parts(z, correction)
+    return one / one_plus_exp_minus(A, t, one)
+
+
+@scalar
 def sigmoid(x: Scalar) -> Scalar:
     """``1 / (1 + exp(-x))`` for every x."""
     T = type(x)
-    A, t, one = exp_minus_parts(minimum(maximum(x, LOWEST(x)), T(64)), T(0))
-    return one / one_plus_exp_minus(A, t, one)
+    return sigmoid_of_sum(minimum(maximum(x, LOWEST(x)), T(64)), T(0))
 
 
 @scalar

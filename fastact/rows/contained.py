@@ -15,6 +15,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from fastact.containers import is_container, masked, within, without_masked
 from fastact.layout import Layout
 from fastact.lazy import as_lazy, call, is_lazy, lazily
+from fastact.maths.entropy import NO_CLASS
 from fastact.rows.requests import narrowed
 
 Options = Mapping[str, Any]
@@ -101,14 +102,11 @@ def _unmasked_loss(
     else:
         off = unknown | _at_label(hidden, target.data, axis)
         labels = wanted = _labels_that_count(target, off, options["ignore_index"])
-    x, slope = without_masked(logits, hidden, 0.0), None
-    if options["softcap"] is not None:  # before masked logits become -inf, which a cap would not leave so
-        tanh = np.tanh(x / options["softcap"])
-        x, slope = tanh * x.dtype.type(options["softcap"]), 1 - tanh * tanh
+    x = without_masked(logits, hidden, 0.0)
     alone = hidden.all(axis, keepdims=True)
-    x = np.where(hidden & ~alone, x.dtype.type(-np.inf), x)
-    options |= {"reduction": "none", "softcap": None}
-    if _has_gradient(function) and slope is None:
+    x = np.where(hidden & ~alone, x.dtype.type(-np.inf if options["softcap"] is None else NO_CLASS), x)
+    options["reduction"] = "none"
+    if _has_gradient(function):
         options |= plain
     loss, *rest = _smoothed_rows(function, x, wanted, hidden, options)
     loss = np.ma.array(np.where(off, loss.dtype.type(0), loss), mask=off)
@@ -116,7 +114,7 @@ def _unmasked_loss(
     total, weight = np.sum(loss.data, dtype=np.float64), np.sum(weights)
     scale = 1 / weight if reduction == "mean" and weight else 1.0
     if rest:
-        rest[0] = _finished_gradient(rest[0], slope, np.where(np.expand_dims(off, axis), 0.0, scale), out)
+        rest[0] = _scaled(rest[0], np.where(np.expand_dims(off, axis), 0.0, scale), out)
         rest[0] = masked(rest[0], hidden, out) if isinstance(logits.mask, np.ndarray) or out is not None else rest[0]
         rest[1:] = [masked(values, off, None) for values in rest[1:]]
     if reduction == "none":
@@ -187,11 +185,10 @@ def _listed(results: Any) -> list[Any]:
     return list(results) if isinstance(results, tuple) else [results]
 
 
-def _finished_gradient(grad: Any, slope: Any, scale: Any, out: Any) -> Any:
-    """A gradient times what it still lacks, in ``out`` if there is one."""
-    factor = scale if slope is None else slope * scale
+def _scaled(grad: Any, scale: Any, out: Any) -> Any:
+    """A gradient times what a mean divides by, in ``out`` if there is one."""
     with np.errstate(all="ignore"):
-        finished = (grad * factor).astype(grad.dtype)
+        finished = (grad * scale).astype(grad.dtype)
     if out is None:
         return finished
     np.copyto(np.ma.getdata(out), finished, casting="no")

@@ -65,7 +65,7 @@ def entropy_kernel(label: bool, dense: bool, grad: bool, capped: bool) -> Entrop
         dense=dense,
         grad=grad,
         prepare=entropy.capped if capped else entropy.uncapped,
-        padding=math.nan if capped else -math.inf,
+        padding=entropy.NO_CLASS if capped else -math.inf,
     )
 
 
@@ -364,7 +364,8 @@ def cross_entropy_with_grad(
     -----
     .. math:: \left(\sum_j q_j + 2\,\mathtt{z\_loss}\log\sum_j e^{x_j}\right) p_c - q_c
 
-    Error of the gradient: at most 4 ULP of the larger of its two terms (6 in float64), and 1 more for each unit of `softcap`.
+    Error of the gradient: at most 4 ULP of the larger of its two terms (6 in float64), or, where `z_loss` makes the two parts of
+    the factor of ``p`` cancel, of the larger of these times ``p``; with a cap ``4 + 2 * softcap`` more.
     At the label it is ``expm1(-loss)``, precise however small the loss.
 
     References

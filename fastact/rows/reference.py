@@ -80,8 +80,8 @@ def _loss_and_gradient(
         target = np.moveaxis(target, axis, -1)
     q, counted, divisor = distribution(target, x.shape[-1], weight, ignore_index, label_smoothing)
     with np.errstate(all="ignore"):
-        ratio = np.tanh(x / softcap) if softcap else np.zeros_like(x)
-        z = softcap * ratio if softcap else x
+        z = softcap * np.tanh(x / softcap) if softcap else x
+        slope = cap_slope(x, softcap) if softcap else 1.0
         m = np.max(z, axis=-1, keepdims=True)
         e = np.exp(z - m)
         others = np.sum(np.where(z == m, 0.0, e), axis=-1, keepdims=True) + (np.sum(z == m, -1, keepdims=True) - 1)
@@ -91,8 +91,8 @@ def _loss_and_gradient(
         total = np.sum(divisor)
         share = 1.0 if reduction != "mean" else 1 / total if total else 0.0
         terms = np.stack([(np.sum(q, -1) + 2 * z_loss * lse)[..., None] * np.exp(log_p), -q]) * share
-        terms = np.where(counted[..., None], terms, 0.0)
-        gradient = np.sum(terms, 0) * (1 - ratio**2)
+        terms = np.where(counted[..., None], terms * slope, 0.0)
+        gradient = np.sum(terms, 0)
         loss = {
             "none": losses,
             "sum": np.sum(losses),
@@ -101,8 +101,14 @@ def _loss_and_gradient(
     return loss, np.moveaxis(gradient, -1, axis), np.moveaxis(np.max(np.abs(terms), 0), -1, axis)
 
 
+def cap_slope(x: Any, cap: float) -> Any:
+    """The derivative of ``cap * tanh(x / cap)``; ``1 - tanh**2`` would lose every digit where the cap saturates."""
+    e = np.exp(-2 * np.abs(x / cap))
+    return 4 * e / (1 + e) ** 2
+
+
 def largest_terms(logits: Any, target: Any, **arguments: Any) -> Any:
-    """The largest term of each element of the gradient, what its error is measured by; of ``1 - tanh**2`` that is 1."""
+    """The largest term of each element of the gradient, what its error is measured by."""
     defaults = {
         "weight": None,
         "ignore_index": -100,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastact.engine.rowkernel import RowKernel
-from fastact.maths.exp import exp
+from fastact.maths.exp import times_exp
 from fastact.maths.logsumexp import exp_at, level, near_excess, reach, reciprocal, split, total
 from fastact.maths.logsumexp import logsumexp as _logsumexp
 from fastact.rows.axes import Axis
@@ -123,6 +123,11 @@ def _negative(x: Scalar, cap: Scalar) -> Scalar:
     return -x
 
 
+@scalar
+def _softmin_element(x: Scalar, *others: Scalar) -> Scalar:
+    return _softmax_element(-x, *others)
+
+
 @documented
 def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Softmax of ``-x``: the smallest element gets the largest share.
@@ -159,7 +164,7 @@ _softmin = row_ufunc(
     RowKernel(
         "softmin",
         _softmax_constants,
-        _softmax_element,
+        _softmin_element,
         prepare=_negative,
         padding=INFINITY,
         share=_softmax_share,
@@ -383,7 +388,7 @@ def _log_softmax_backward_element(
     u: Scalar,
     cap: Scalar,
 ) -> Scalar:
-    return fma(-exp(output), total, grad)
+    return times_exp(-total, output, grad)
 
 
 @documented
