@@ -16,6 +16,9 @@ SYMBOL = "fastact_loop"
 FAILED = "fastact_failed"
 """What a function calls where it raises an exception, for ``can_fail`` to look for."""
 
+NUMBAS = b"numba_"
+"""What the names of Numba's own functions in C begin with; a user's formula may call them: ``math.gamma`` is ``numba_gamma``."""
+
 
 def compile_loop(function: Callable[..., Any]) -> bytes:
     """Compile a function of the inner-loop type to an object file that exports it as ``SYMBOL``."""
@@ -48,7 +51,7 @@ def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
         flags.no_cpython_wrapper = True
         flags.no_cfunc_wrapper = True
         flags.no_compile = True
-        flags.error_model = "numpy"
+        flags.error_model = jit.ERROR_MODEL
         flags.nrt = False
         compiled = compiler.compile_extra(
             numbas.typing_context,
@@ -83,6 +86,10 @@ def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
 
 def load(object_file: bytes) -> int:
     """Map an object file into the process, for good, and return the address of its ``SYMBOL``."""
+    if NUMBAS in object_file:
+        from numba.core import registry
+
+        _ = registry.cpu_target.target_context  # tells LLVM where they are
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target.machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
     engine.finalize_object()
