@@ -96,10 +96,10 @@ import os, threading, time, numpy as np, fastact as fa
 from fastact.engine import compiler
 x = np.linspace(-4, 4, 1000)
 begun, forking, compiled, compile_loop = threading.Event(), threading.Event(), [], compiler.compile_loop
-def compile_during_a_fork(function):
+def compile_during_a_fork(function, **options):
     begun.set()
     forking.wait()
-    compiled.append(compile_loop(function))
+    compiled.append(compile_loop(function, **options))
     return compiled[-1]
 compiler.compile_loop = compile_during_a_fork
 def compiles(names):

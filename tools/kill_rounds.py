@@ -33,9 +33,9 @@ VICTIM = (
 import os, threading
 from fastact.engine import compiler
 compile_loop = compiler.compile_loop
-def announced(function):
+def announced(function, **options):
     print("compiling", flush=True)
-    return compile_loop(function)
+    return compile_loop(function, **options)
 compiler.compile_loop = announced
 os.replace = lambda *paths: threading.Event().wait()
 """

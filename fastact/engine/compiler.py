@@ -20,22 +20,22 @@ NUMBAS = b"numba_"
 """What the names of Numba's own functions in C begin with; a user's formula may call them: ``math.gamma`` is ``numba_gamma``."""
 
 
-def compile_loop(function: Callable[..., Any]) -> bytes:
-    """Compile a function of the inner-loop type to an object file that exports it as ``SYMBOL``."""
-    return _emit(optimised_module(function).get_llvm_str())
+def compile_loop(function: Callable[..., Any], users: bool = False) -> bytes:
+    """Compile a function of the inner-loop type to an object file that exports it as ``SYMBOL``; ``users``: a user's formula is in it."""
+    return _emit(_optimised(function, users).get_llvm_str())
 
 
 def optimised_module(function: Callable[..., Any]) -> Any:
     """Numba's code library for a function of the inner-loop type, optimised for the processor of ``target.py``."""
-    return _optimised(function, None)
+    return _optimised(function, users=False)
 
 
 def can_fail(function: Callable[..., Any]) -> bool:
-    """Whether the optimised code of a function of the inner-loop type can come to an exception."""
-    return f"call void @{FAILED}" in _optimised(function, FAILED).get_llvm_str()
+    """Whether the optimised code of a function of the inner-loop type with a user's formula in it can come to an exception."""
+    return f"call void @{FAILED}" in _optimised(function, users=True, on_failure=FAILED).get_llvm_str()
 
 
-def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
+def _optimised(function: Callable[..., Any], users: bool, on_failure: str | None = None) -> Any:
     """The library of a function; one of the name ``on_failure`` is called where it raises an exception."""
     from llvmlite import ir
     from numba import types
@@ -64,7 +64,7 @@ def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
         )
         context = compiled.target_context
         library = context.codegen().create_library(SYMBOL)
-        library.whole = True
+        library.whole, library.users = True, users
         module = library.create_ir_module(SYMBOL)
         entry = ir.Function(module, memory.LOOP_LLVM, SYMBOL)
         memory.allow_wide_vectors(entry)

@@ -31,7 +31,7 @@ ERROR_MODEL = "numpy"
 class KernelLibrary(AOTCodeLibrary):  # type: ignore[misc]
     """Code of a kernel or a part of one: optimised as a whole, not once more at every level of calls."""
 
-    whole = False
+    whole, users = False, False
     _final_module: Any
 
     def _optimize_functions(self, module: Any) -> None:
@@ -39,7 +39,8 @@ class KernelLibrary(AOTCodeLibrary):  # type: ignore[misc]
 
     def _optimize_final_module(self) -> None:
         if self.whole:
-            self._final_module = llvm.parse_assembly(defined(str(self._final_module)))
+            if self.users:
+                self._final_module = llvm.parse_assembly(defined(str(self._final_module)))
             super()._optimize_final_module()
 
 
