@@ -56,6 +56,13 @@ def elementwise(
     itself, by ``assert`` for one, is computed element by element on one thread: the first that fails ends the call, with the
     exception that the function raises in Python for that element. What comes after it in `out` is not written.
 
+    Arithmetic raises nothing and warns of nothing; it follows NumPy's rules, at any size of array. Division by zero gives
+    infinity or NaN, and so does the ``math`` module where Python raises a ``ValueError`` or an ``OverflowError``. Integers,
+    such as ``int(x)``, have 64 bits and wrap around; those that a float is too large for are the nearest, NaN becomes 0. An
+    integer divided by zero, by ``//`` or ``%``, is 0, and so is the smallest divided by -1. A power with a negative exponent is
+    an integer too, rounded towards zero, that of 0 the smallest. Only complex numbers divided by zero raise a
+    ``ZeroDivisionError``, as do functions under ``numba.njit`` with its own ``error_model``.
+
     The result, its ``ufunc`` and its ``backward`` can be pickled: by name from a module, else by value.
 
     Examples

@@ -1,7 +1,8 @@
 """Kill processes while they compile and write kernels, round after round: ``python tools/kill_rounds.py``.
 
-In each round some processes start at once on an empty kernel cache, and one of them is killed at a random moment. The others, and
-one that starts afterwards, must give right answers, and every file that was left must be one that the cache accepts.
+In each round some processes start on an empty kernel cache, the first of which is killed at a random moment between two: it has
+begun to compile, and it would put its first file into its place. The others, which start meanwhile, and one that starts afterwards,
+must give right answers, and every file that was left must be one that the cache accepts.
 ``--quick`` takes three rounds; ``--write`` keeps the outcome.
 """
 
@@ -27,6 +28,21 @@ assert (fa.relu(x) == np.maximum(x, 0)).all()
 assert (fa.hard_tanh(x) == np.clip(x, -1, 1)).all()
 """
 
+VICTIM = (
+    """
+import os, threading
+from fastact.engine import compiler
+compile_loop = compiler.compile_loop
+def announced(function, **options):
+    print("compiling", flush=True)
+    return compile_loop(function, **options)
+compiler.compile_loop = announced
+os.replace = lambda *paths: threading.Event().wait()
+"""
+    + CHILD
+)
+"""It says when it begins, and never ends: it is killed in the middle, however busy the machine."""
+
 CHECK = """
 import sys
 from pathlib import Path
@@ -35,8 +51,8 @@ for path in Path(sys.argv[1]).rglob("*.o"):
     assert cache._read(path) is not None, path
 """
 
-LONGEST = 4.0
-"""Seconds after which a process is killed at the latest: by then it has compiled, however busy the machine."""
+LONGEST = 2.0
+"""Seconds after which a process that compiles is killed at the latest."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,34 +73,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write:
         long_runs.keep("kill_rounds", rounds=len(rounds), processes=options.processes, killed=killed)
     print(
-        f"{len(rounds)} rounds of {options.processes} processes, {killed} killed before they ended; every answer was right"
+        f"{len(rounds)} rounds of {options.processes} processes, {killed} killed while they compiled; every answer was right"
     )
     return 0
 
 
 def _round(folder: Path, processes: int, rng: random.Random) -> bool:
-    """One round; whether the victim was killed before it ended."""
-    children = [_start(folder) for _ in range(processes)]
-    victim = rng.choice(children)
+    """One round; whether the victim was killed while it compiled."""
+    victim = _start(folder, VICTIM)
+    assert victim.stdout is not None
+    begun = victim.stdout.readline() == "compiling\n"
+    others = [_start(folder, CHILD) for _ in range(processes - 1)]
     time.sleep(rng.uniform(0.0, LONGEST))
-    killed = victim.poll() is None
     victim.send_signal(signal.SIGKILL)
-    for child in children:
+    victim.communicate()
+    for child in others:
         _, errors = child.communicate()
-        if child is not victim and child.returncode:
+        if child.returncode:
             sys.exit(f"a survivor failed:\n{errors}")
-    after = _start(folder)
+    after = _start(folder, CHILD)
     _, errors = after.communicate()
     if after.returncode:
         sys.exit(f"a later process failed:\n{errors}")
     check = subprocess.run([sys.executable, "-c", CHECK, str(folder)], env=_environment(folder), check=False)
     if check.returncode:
         sys.exit("a file of the cache is damaged")
-    return killed
+    return begun and victim.returncode == -signal.SIGKILL
 
 
-def _start(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", CHILD]
+def _start(folder: Path, code: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", code]
     return subprocess.Popen(
         command, env=_environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -59,7 +59,7 @@ def loaded(name: str, source: Callable[[], Callable[..., Any]], salt: bytes | No
 
     def build() -> bytes:
         with notice.of_compilation():
-            return compiler.compile_loop(source())
+            return compiler.compile_loop(source(), users=salt != b"")
 
     return compiler.load(build() if salt is None else cached(name, build, salt))
 

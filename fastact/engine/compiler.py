@@ -16,23 +16,26 @@ SYMBOL = "fastact_loop"
 FAILED = "fastact_failed"
 """What a function calls where it raises an exception, for ``can_fail`` to look for."""
 
+NUMBAS = b"numba_"
+"""What the names of Numba's own functions in C begin with; a user's formula may call them: ``math.gamma`` is ``numba_gamma``."""
 
-def compile_loop(function: Callable[..., Any]) -> bytes:
-    """Compile a function of the inner-loop type to an object file that exports it as ``SYMBOL``."""
-    return _emit(optimised_module(function).get_llvm_str())
+
+def compile_loop(function: Callable[..., Any], users: bool = False) -> bytes:
+    """Compile a function of the inner-loop type, which may hold a user's formula, to an object file that exports it as ``SYMBOL``."""
+    return _emit(_optimised(function, users).get_llvm_str())
 
 
 def optimised_module(function: Callable[..., Any]) -> Any:
     """Numba's code library for a function of the inner-loop type, optimised for the processor of ``target.py``."""
-    return _optimised(function, None)
+    return _optimised(function, users=False)
 
 
 def can_fail(function: Callable[..., Any]) -> bool:
-    """Whether the optimised code of a function of the inner-loop type can come to an exception."""
-    return f"call void @{FAILED}" in _optimised(function, FAILED).get_llvm_str()
+    """Whether the optimised code of a function of the inner-loop type with a user's formula in it can come to an exception."""
+    return f"call void @{FAILED}" in _optimised(function, users=True, on_failure=FAILED).get_llvm_str()
 
 
-def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
+def _optimised(function: Callable[..., Any], users: bool, on_failure: str | None = None) -> Any:
     """The library of a function; one of the name ``on_failure`` is called where it raises an exception."""
     from llvmlite import ir
     from numba import types
@@ -48,7 +51,7 @@ def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
         flags.no_cpython_wrapper = True
         flags.no_cfunc_wrapper = True
         flags.no_compile = True
-        flags.error_model = "numpy"
+        flags.error_model = jit.ERROR_MODEL
         flags.nrt = False
         compiled = compiler.compile_extra(
             numbas.typing_context,
@@ -61,7 +64,7 @@ def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
         )
         context = compiled.target_context
         library = context.codegen().create_library(SYMBOL)
-        library.whole = True
+        library.whole, library.users = True, users
         module = library.create_ir_module(SYMBOL)
         entry = ir.Function(module, memory.LOOP_LLVM, SYMBOL)
         memory.allow_wide_vectors(entry)
@@ -83,6 +86,10 @@ def _optimised(function: Callable[..., Any], on_failure: str | None) -> Any:
 
 def load(object_file: bytes) -> int:
     """Map an object file into the process, for good, and return the address of its ``SYMBOL``."""
+    if NUMBAS in object_file:
+        from numba.core import registry
+
+        _ = registry.cpu_target.target_context  # tells LLVM where they are
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target.machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
     engine.finalize_object()

@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 
 from fastact.engine import compiler, memory
 from fastact.engine.elementloop import POINTERS, ElementLoop
-from fastact.engine.memory import advance, call_loop, clear_fp_flags, field, set_pointer
+from fastact.engine.memory import advance, call_loop, clear_all_fp_flags, field, set_pointer
 from fastact.engine.records import ON_FAILURE
 from fastact.engine.templates import clone
 
@@ -32,7 +32,7 @@ def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
         if not computed(pointers):
             call_loop(field(record, ON_FAILURE), pointers, dims, steps, record)
             break
-    clear_fp_flags()
+    clear_all_fp_flags()
 
 
 def element(args: Any, dims: Any, steps: Any, record: Any) -> None:

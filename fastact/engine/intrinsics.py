@@ -16,6 +16,9 @@ INT_LIKE = {types.float32: types.int32, types.float64: types.int64}
 FLOAT_LIKE = {integer: floating for floating, integer in INT_LIKE.items()}
 MANTISSA_BITS, EXPONENT_BIAS = {32: 23, 64: 52}, {32: 127, 64: 1023}
 
+ANY_INTEGER = "fastact.any"
+"""Metadata of a conversion to an integer whose result does not matter where the float is out of range."""
+
 
 def _call(name: str) -> Callable[..., Any]:
     """An emitter that calls the LLVM intrinsic ``llvm.<name>`` on operands of one type."""
@@ -43,6 +46,12 @@ def _float_of(i: Any) -> Any:
 
 def _int_of(x: Any) -> Any:
     return I32 if x.type == F32 else I64
+
+
+def _to_int(builder: Any, x: Any) -> Any:
+    integer = builder.fptosi(x, _int_of(x))
+    integer.set_metadata(ANY_INTEGER, builder.module.add_metadata([]))
+    return integer
 
 
 def _exponent_field(builder: Any, n: Any) -> Any:
@@ -79,7 +88,7 @@ PRIMITIVES: dict[Callable[..., Any], tuple[Any, Callable[..., Any]]] = {
     simd.maximum: (SAME, _pick(">")),
     simd.bits: (AS_INT, lambda b, x: b.bitcast(x, _int_of(x))),
     simd.from_bits: (AS_FLOAT, lambda b, i: b.bitcast(i, _float_of(i))),
-    simd.to_int: (AS_INT, lambda b, x: b.fptosi(x, _int_of(x))),
+    simd.to_int: (AS_INT, _to_int),
     simd.to_float: (AS_FLOAT, lambda b, i: b.sitofp(i, _float_of(i))),
     simd.add: (SAME, lambda b, i, j: b.add(i, j)),
     simd.subtract: (SAME, lambda b, i, j: b.sub(i, j)),

@@ -1,36 +1,46 @@
 """Teaches Numba the scalar language of ``fastact.simd`` and ``fastact.scalar``."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import config
 from numba.core import ir as numba_ir
 from numba.core.analysis import compute_cfg_from_blocks
 from numba.core.codegen import AOTCodeLibrary, JITCPUCodegen
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
 from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.cpu import CPUContext
 from numba.core.ir_utils import build_definitions
+from numba.core.targetconfig import ConfigStack
 from numba.core.untyped_passes import IRProcessing
 from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
 
 from fastact import scalar
 from fastact.engine import intrinsics
+from fastact.engine.defined import defined
+
+ERROR_MODEL = "numpy"
 
 
 class KernelLibrary(AOTCodeLibrary):  # type: ignore[misc]
     """Code of a kernel or a part of one: optimised as a whole, not once more at every level of calls."""
 
-    whole = False
+    whole, users = False, False
+    _final_module: Any
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self) -> None:
         if self.whole:
+            if self.users:
+                self._final_module = llvm.parse_assembly(defined(str(self._final_module)))
             super()._optimize_final_module()
 
 
@@ -43,17 +53,81 @@ class KernelCodegen(JITCPUCodegen):  # type: ignore[misc]
         """Numba would compile it together with the next function that it is asked for."""
 
 
+MOST_MULTIPLIED = 0x10000
+"""The largest integer exponent for which a float is multiplied; the library's ``pow`` is more precise from there on."""
+
+
+def _power(number: Any) -> Callable[[Any, Any], Any]:
+    """Numba's ``a ** b`` of an integer ``b`` and results of a type, for all ``b``: its own raises an exception for the smallest."""
+
+    def multiplied(a: Any, b: Any) -> Any:
+        power = number(1)
+        while b != 0:
+            if b & 1:
+                power *= a
+            b >>= 1
+            a *= a
+        return power
+
+    multiplied = internal(multiplied)
+    if isinstance(number, types.Integer):
+        smallest = number.minval
+
+        def power_of_integer(a: Any, b: Any) -> Any:
+            a = number(a)
+            if b >= 0:
+                return multiplied(a, b)
+            if a == 0:
+                return number(smallest)
+            return multiplied(a, b & 1) if a == 1 or a == -1 else number(0)
+
+        return power_of_integer
+
+    def power_of_float(a: Any, b: Any) -> Any:
+        a = number(a)
+        if b > MOST_MULTIPLIED or b < -MOST_MULTIPLIED:
+            return math.pow(a, float(b))
+        return multiplied(a, b) if b >= 0 else 1.0 / multiplied(a, -b)
+
+    return power_of_float
+
+
+class KernelContext(CPUContext):  # type: ignore[misc]
+    """Numba's target context, under NumPy's error model throughout."""
+
+    def _compile_subroutine_no_cache(
+        self,
+        builder: Any,
+        impl: Any,
+        sig: Any,
+        locals: Any = None,  # noqa: A002 - Numba's name
+        flags: Any = None,
+    ) -> Any:
+        """Compile what an operation of Numba's is made of; left alone, it raises where its caller must not: ``0.0 ** -1``."""
+        if impl.__name__ == "int_power":
+            impl = _power(sig.return_type)
+        if flags is None:
+            flags = Flags()
+            flags.error_model = ERROR_MODEL
+            caller = ConfigStack().top_or_none()
+            if caller is not None and caller.is_set("nrt"):
+                flags.nrt = caller.nrt
+        return super()._compile_subroutine_no_cache(builder, impl, sig, locals, flags)
+
+
 @cache
 def context_of(target_context: Any) -> Any:
-    """Numba's target context with ``KernelCodegen``.
+    """A ``KernelContext`` with ``KernelCodegen`` that knows what Numba's target context knows.
 
     Numba takes the Python function that it would make of the machine code for the name of a compiled function; here there is
     neither, and any callable will do that no other equals.
     """
-    return target_context.subtarget(
+    context = target_context.subtarget(
         _internal_codegen=KernelCodegen("fastact"),
         get_executable=lambda library, description, environment: object().__dir__,
     )
+    context.__class__ = KernelContext
+    return context
 
 
 @contextmanager
@@ -126,7 +200,7 @@ INTERNAL = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_clas
 """For functions that only compiled code calls: wrappers and machine code of their own would take half the time to compile a
 kernel."""
 
-JIT_OPTIONS = {"error_model": "numpy", "forceinline": True, **INTERNAL}
+JIT_OPTIONS = {"error_model": ERROR_MODEL, "forceinline": True, **INTERNAL}
 """Division by zero gives infinity or NaN as in NumPy. No fast-math flag: formulas ask for each fused operation by
 name, so that vector body, scalar tail and every machine round alike."""
 

@@ -17,7 +17,6 @@ from fastact.engine.memory import (
     advance,
     as_address,
     call_loop,
-    clear_fp_flags,
     copy_bytes,
     field,
     own_function_with_wide_vectors,
@@ -45,6 +44,7 @@ copy_element: Any = None
 spread_element: Any = None
 fill_with_ones: Any = None
 tiles: Any = None
+clear_fp_flags: Any = None
 tile_pointers: Any = None
 
 
@@ -141,7 +141,7 @@ def scatter(operand: Any, step: Any, tile: Any, count: Any) -> None:
 
 
 def specialise(
-    formula: Callable[..., Any], dtype: str, inputs: int, outputs: int, times_gradient: bool
+    formula: Callable[..., Any], dtype: str, inputs: int, outputs: int, times_gradient: bool, users: bool
 ) -> Callable[..., Any]:
     """Clone ``kernel``, and what it calls, for one formula and dtype.
 
@@ -163,6 +163,7 @@ def specialise(
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),
         "fill_with_ones": memory.fill_with_ones(size, block),
+        "clear_fp_flags": memory.clear_all_fp_flags if users else memory.clear_fp_flags,
         "tiles": memory.stack_space(args * TILE_BYTES),
         "tile_pointers": memory.stack_pointers(args),
     }

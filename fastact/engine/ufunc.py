@@ -129,7 +129,7 @@ def specialised(kernel: Kernel, dtype: str) -> Callable[..., Any]:
         overloads.register()
         if failing.can_fail(kernel.formula, dtype, kernel.inputs, kernel.times_gradient):
             return failing.specialise(kernel.formula, dtype, kernel.inputs, kernel.times_gradient)
-    return loops.specialise(kernel.formula, dtype, kernel.inputs, kernel.outputs, kernel.times_gradient)
+    return loops.specialise(kernel.formula, dtype, kernel.inputs, kernel.outputs, kernel.times_gradient, kernel.users)
 
 
 # NumPy's public C-API, through the capsule that the C macro import_ufunc() reads.
