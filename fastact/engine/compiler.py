@@ -21,7 +21,7 @@ NUMBAS = b"numba_"
 
 
 def compile_loop(function: Callable[..., Any], users: bool = False) -> bytes:
-    """Compile a function of the inner-loop type, which may hold a user's formula, to an object file that exports it as ``SYMBOL``."""
+    """Compile a function of the inner-loop type, perhaps with a user's formula, to an object file that exports it as ``SYMBOL``."""
     return _emit(_optimised(function, users).get_llvm_str())
 
 
