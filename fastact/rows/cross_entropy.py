@@ -197,7 +197,6 @@ def _as_rows(values: Any, request: Request) -> Any:
 
 def reduced(reduction: str, results: Any, dtype: Any, empty: float, weighted: bool = False) -> Any:
     """The loss of the rows' losses, whose labels' weights are 1 or, if ignored, 0 unless they are ``weighted``."""
-    check_reduction(reduction)
     if reduction == "none":
         return of_rows(results, LOSS, dtype)
     if results.size == RESULTS:
@@ -291,6 +290,7 @@ def cross_entropy(
         and _plain(logits, target)
     ):
         # For a few rows all other checks would take longer than the loss.
+        check_reduction(reduction)
         x, labels, rows = logits, target, None
         plain, operands, kind = _plain_call(logits.shape[-1], logits.dtype, ignore_index)
         if target.size >= MANY:
@@ -410,8 +410,11 @@ def cross_entropy_with_grad(
     if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
         outcome: tuple[Any, ...] = loss_of_containers(cross_entropy_with_grad, locals())
         return outcome
-    out, empty = sole(out), number("empty", empty)
-    return_lse, return_argmax = switch("return_lse", return_lse), switch("return_argmax", return_argmax)
+    out = sole(out)
+    if type(empty) is not float:
+        empty = number("empty", empty)
+    if return_lse is not False or return_argmax is not False:
+        return_lse, return_argmax = switch("return_lse", return_lse), switch("return_argmax", return_argmax)
     request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
     dtype = loss_dtype(dtype, request.logits.dtype)
     _check_out(request, out)
@@ -429,8 +432,11 @@ def cross_entropy_with_grad(
     loss = reduced(reduction, results, dtype, empty, request.weighted)
     if reduction == "none":
         loss = _as_rows(among_all(loss, rows, shape), request)
-    asked = [(LSE, dtype)] * return_lse + [(ARGMAX, np.intp)] * return_argmax
-    extras = [_as_rows(among_all(of_rows(results, *each), rows, shape), request) for each in asked]
+    extras = []
+    if return_lse:
+        extras.append(_as_rows(among_all(of_rows(results, LSE, dtype), rows, shape), request))
+    if return_argmax:
+        extras.append(_as_rows(among_all(of_rows(results, ARGMAX, np.intp), rows, shape), request))
     whole = out if out is not None else grad if request.axis == -1 else np.moveaxis(grad, -1, request.axis)
     return loss, whole, *extras
 
