@@ -1,9 +1,15 @@
-"""How public functions are called: ``out`` as NumPy takes it, and errors about names and arguments that there are not."""
+"""How public functions are called: ``out`` as NumPy takes it, and errors about names, arguments and values that are not allowed."""
 
 import inspect
+import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
+from numbers import Real
 from typing import Any, TypeVar
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -33,6 +39,74 @@ def sole(out: Any) -> Any:
     if len(out) != 1:
         raise ValueError(f"out must be an array or a tuple of one, got a tuple of {len(out)}")
     return out[0]
+
+
+def checked_out(out: Any, shape: tuple[int, ...], name: str = "out") -> Any:
+    """An array to write a result of that shape to; ``TypeError`` and ``ValueError`` say why it is none."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name} must be an array, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError(f"{name} is read-only")
+    return out
+
+
+def broadcast_to(name: str, x: Any, shape: tuple[int, ...]) -> Any:
+    """An operand at the shape that it must broadcast to; ``ValueError`` says which operand does not."""
+    try:
+        return np.broadcast_to(x, shape)
+    except ValueError:
+        raise ValueError(f"{name} must broadcast to the shape {shape}, got {x.shape}") from None
+
+
+def as_integer(value: Any) -> int | None:
+    """An integer in any form that Python takes for an index, else ``None``: of booleans, too, which are meant as switches."""
+    if type(value) is int:
+        return value
+    if isinstance(value, bool | np.bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def integer(name: str, value: Any, allowed: str = "an integer") -> int:
+    """The argument of that name as an integer; ``TypeError`` says what is allowed."""
+    found = as_integer(value)
+    if found is None:
+        raise TypeError(f"{name} must be {allowed}, got {value!r}")
+    return found
+
+
+def number(name: str, value: Any, allowed: str = "a number") -> float:
+    """The argument of that name as a float; ``TypeError`` says what is allowed, as also for booleans, meant as switches."""
+    if type(value) is float:
+        return value
+    if getattr(value, "ndim", None) == 0:  # an array of one number
+        value = np.asarray(value)[()]
+    is_real = type(value) is not bool and isinstance(value, Real)
+    if not is_real:
+        raise TypeError(f"{name} must be {allowed}, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def switch(name: str, value: Any) -> bool:
+    """The argument of that name as True or False, which 1 and 0 stand for too."""
+    if type(value) is bool:
+        return value
+    if isinstance(value, np.bool) or as_integer(value) in (0, 1):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def only_axis(axis: Any, ndim: int) -> int:
+    """The position from the front of the one axis that a function takes; ``AxisError`` if there is no such axis."""
+    return normalize_axis_index(axis if type(axis) is int else integer("axis", axis), ndim)
 
 
 def knowing_names(function: Function) -> Function:

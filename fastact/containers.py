@@ -67,6 +67,13 @@ def within(
     return masked(**operands, **options)
 
 
+def whole_owner(operands: Mapping[str, Any]) -> tuple[str, ...]:
+    """A layout's ``owners`` for a result with all axes of all operands: the first container that has them, else none."""
+    ndim = max(map(np.ndim, operands.values()))
+    whole = [name for name, x in operands.items() if is_foreign(x) and not is_lazy(x) and np.ndim(x) == ndim]
+    return (whole[0] if whole else "",)
+
+
 def without_masked(operand: Any, mask: Any, nothing: float) -> Any:
     """The data of an array, masked or not, as floats, with ``nothing`` in place of what a mask hides."""
     data = np.ma.getdata(operand)

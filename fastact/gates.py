@@ -5,20 +5,22 @@ splits one array, so it is a function over such a ufunc.
 """
 
 import math
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 
 from fastact.activations.common import INF, unless_nan
-from fastact.calling import knowing_names, sole
-from fastact.containers import is_container, masked, within
+from fastact.calling import broadcast_to, checked_out, integer, knowing_names, only_axis, sole
+from fastact.containers import is_container, masked, whole_owner, within
 from fastact.engine.rowwise import RowwiseKernel
 from fastact.engine.ufunc import Kernel, make_ufunc
 from fastact.layout import Layout
+from fastact.lazy import at_shape, lazily
 from fastact.maths.erf import gelu, gelu_derivative
 from fastact.maths.sigmoid import LOWEST, sigmoid, sigmoid_and_derivative, silu_and_derivative, times_sigmoid
+from fastact.order import empty_like_all, made_like
 from fastact.registry import Op, register
 from fastact.scalar import scalar
 from fastact.simd import Scalar, maximum, minimum, select
@@ -174,7 +176,8 @@ def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
     Returns
     -------
     ndarray
-        Of the shape of `x` with `axis` half as long, and its dtype; NaN where an operand is NaN.
+        Of the shape of `x` with `axis` half as long, and its dtype; NaN where an operand is NaN. It lies in memory as an
+        elementwise expression of the halves does.
 
     Raises
     ------
@@ -183,7 +186,7 @@ def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
     numpy.exceptions.AxisError
         If there is no such axis.
     TypeError
-        For complex, string and object arrays.
+        For complex, string and object arrays, and if `axis` is no integer.
 
     Notes
     -----
@@ -204,14 +207,14 @@ def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
     """
     out = sole(out)
     if type(x) is not np.ndarray and is_container(x):
-        return within(glu, _GLU, {"x": x}, {"axis": axis, "out": out}, _glu_of_masked)
+        return within(glu, _GLU, {"x": x}, {"axis": integer("axis", axis), "out": out}, _glu_of_masked)
     x = np.asarray(x)
     axis, half = _half(x, axis)
     shape = (*x.shape[:axis], half, *x.shape[axis + 1 :])
     ufunc, over_rows = _ufuncs(GLU)
     value, gate = _halves(x, axis, half)
     if out is not None:
-        _require_shape(out, shape)
+        checked_out(out, shape)
     if not (_in_rows(x, axis, half) and (out is None or _in_rows(out, axis, half))):
         result = ufunc(gate, value, out)
         return result if out is None else out
@@ -239,7 +242,7 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     Parameters
     ----------
     grad : array_like
-        Gradient with respect to the output of `glu`; broadcasts to its shape.
+        Gradient with respect to the output of `glu`; broadcasts to its shape, along `axis` too.
     x : array_like
         What `glu` was given.
     axis : int, default -1
@@ -250,7 +253,7 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     Returns
     -------
     ndarray
-        Of the shape of `x` and the dtype of both.
+        Of the shape of `x` and the dtype of both; it lies in memory as an elementwise expression of `grad` and the halves does.
 
     Raises
     ------
@@ -259,7 +262,7 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     numpy.exceptions.AxisError
         If there is no such axis.
     TypeError
-        For complex, string and object arrays.
+        For complex, string and object arrays, and if `axis` is no integer.
 
     Notes
     -----
@@ -273,20 +276,25 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     """
     out = sole(out)
     if (type(x) is not np.ndarray or type(grad) is not np.ndarray) and (is_container(x) or is_container(grad)):
-        operands = {"grad": grad, "x": x}
-        return within(glu_backward, _GLU_BACKWARD, operands, {"axis": axis, "out": out}, _glu_backward_of_masked)
+        operands, options = {"grad": grad, "x": x}, {"axis": only_axis(axis, np.ndim(x)) - np.ndim(x), "out": out}
+        layout = _GLU_BACKWARD
+        if np.ndim(grad) != np.ndim(x):
+            layout = layout._replace(owners=whole_owner(operands))
+        return within(glu_backward, layout, operands, options, _glu_backward_of_masked, _glu_backward_lazily)
     weak = grad if isinstance(grad, int | float) else np.asarray(grad)  # of a Python number NumPy takes the value alone
     grad, x = np.asarray(grad), np.asarray(x)
     axis, half = _half(x, axis)
     shape = (*x.shape[:axis], half, *x.shape[axis + 1 :])
     ufunc, over_rows = _ufuncs(GLU_BACKWARD)
-    if out is None:
+    if grad.ndim and grad.shape != shape:
+        weak = grad = broadcast_to("grad", grad, shape)
+    if out is not None:
+        result = checked_out(out, x.shape)
+    elif x.flags.c_contiguous:
         result = np.empty(x.shape, np.result_type(weak, x, np.float16))
     else:
-        _require_shape(out, x.shape)
-        result = out
-    if grad.ndim and grad.shape != shape:
-        weak = grad = np.broadcast_to(grad, shape)
+        dtype = np.result_type(weak, x, np.float16)
+        result = made_like(empty_like_all([grad, _halves(x, axis, half)[0]], dtype), x.shape, dtype)
     if _in_rows(x, axis, half) and _in_rows(result, axis, half) and grad.shape == shape and _in_rows(grad, axis, half):
         (grad,), (value, gate), (grad_value, grad_gate) = (
             _rows(grad, axis, 1),
@@ -313,13 +321,21 @@ def _glu_backward_of_masked(grad: Any, x: Any, axis: int, out: Any) -> Any:
     return masked(result, np.concatenate([mask, mask], position), out)
 
 
+def _glu_backward_lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """The same of dask arrays, the gradient at its full shape: blocks of a row have one length."""
+    x, axis = operands["x"], options["axis"]
+    position, half = _half(x, axis)
+    shape = (*x.shape[:position], half, *x.shape[position + 1 :])
+    return lazily(function, layout, {"grad": at_shape(operands["grad"], shape), "x": x}, options)
+
+
 LONG = 1 << 18
 """Rows from so many elements on are worth threads each."""
 
 
 def _half(x: Any, axis: int) -> tuple[int, int]:
     """The axis counted from the front, and half its length."""
-    position = normalize_axis_index(axis, x.ndim)
+    position = only_axis(axis, x.ndim)
     half, odd = divmod(x.shape[position], 2)
     if odd:
         raise ValueError(f"the length of axis {axis} must be even, to be halved, got {x.shape[position]}")
@@ -343,10 +359,3 @@ def _rows(x: Any, axis: int, parts: int) -> tuple[Any, ...]:
     """The parts of each row as arrays of two dimensions, views of a contiguous array."""
     split = x.reshape(math.prod(x.shape[:axis]), parts, -1)
     return tuple(split[:, i] for i in range(parts))
-
-
-def _require_shape(out: Any, shape: tuple[int, ...]) -> None:
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be an array, got {type(out).__name__}")
-    if out.shape != shape:
-        raise ValueError(f"out must have the shape {shape}, got {out.shape}")

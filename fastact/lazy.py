@@ -82,6 +82,16 @@ def as_lazy(x: Any) -> Any:
     return x if is_lazy(x) else _dask().from_array(np.asanyarray(x), chunks=-1)
 
 
+def at_shape(x: Any, shape: tuple[int, ...]) -> Any:
+    """A number as it is, anything else as what it is broadcast to: times one, which keeps masks, as to repeat it would not."""
+    if _is_number(x) or np.shape(x) == shape:
+        return x
+    x = as_lazy(x)
+    added = len(shape) - x.ndim
+    chunks = [x.chunks[k - added] if k >= added and x.shape[k - added] == n else (n,) for k, n in enumerate(shape)]
+    return x * _dask().ones(shape, dtype=x.dtype, chunks=tuple(chunks))
+
+
 def refuse_out(options: Mapping[str, Any]) -> None:
     """``TypeError`` for an ``out`` that a dask array would be written to, which is computed later."""
     if options.get("out") is not None:

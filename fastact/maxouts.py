@@ -5,18 +5,20 @@ NumPy would otherwise call them for many short rows.
 """
 
 import math
-import operator
+from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from fastact.calling import knowing_names, sole
-from fastact.containers import is_container, masked, within, without_masked
+from fastact.calling import broadcast_to, checked_out, integer, knowing_names, only_axis, sole
+from fastact.containers import is_container, masked, whole_owner, within, without_masked
 from fastact.engine.piecekernel import MOST_PIECES, PieceKernel
 from fastact.engine.ufunc import make_ufunc
 from fastact.layout import Layout
+from fastact.lazy import at_shape, lazily
+from fastact.order import NATIVE, empty_like_all, made_like
 
 LONG, MANY = 1 << 18, 16
 """Rows of groups from so many on are worth threads each, if there are too few of them to share out."""
@@ -40,7 +42,8 @@ def maxout(x: Any, num_pieces: int, axis: int = -1, out: Any = None) -> Any:
     Returns
     -------
     ndarray
-        Of the shape of `x` with `axis` shorter by the factor ``num_pieces``, and its dtype; NaN where a piece is NaN.
+        Of the shape of `x` with `axis` shorter by the factor ``num_pieces``, and its dtype; NaN where a piece is NaN. Its axes
+        follow each other in memory as those of `x` do.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def maxout(x: Any, num_pieces: int, axis: int = -1, out: Any = None) -> Any:
     numpy.exceptions.AxisError
         If there is no such axis.
     TypeError
-        For complex, string and object arrays, and if ``num_pieces`` is no integer.
+        For complex, string and object arrays, and if ``num_pieces`` or ``axis`` is no integer.
 
     Notes
     -----
@@ -100,7 +103,7 @@ def maxout_with_index(x: Any, num_pieces: int, axis: int = -1, out: Any = None) 
     numpy.exceptions.AxisError
         If there is no such axis.
     TypeError
-        For complex, string and object arrays, and if ``num_pieces`` is no integer.
+        For complex, string and object arrays, and if ``num_pieces`` or ``axis`` is no integer.
 
     Notes
     -----
@@ -130,7 +133,7 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     Parameters
     ----------
     grad : array_like
-        Gradient with respect to the output of `maxout`; broadcasts to the shape of ``which``.
+        Gradient with respect to the output of `maxout`; broadcasts to the shape of ``which``, along `axis` too.
     which : array_like of int
         What `maxout_with_index` returned. A number that is none of a piece's leaves the whole group zero.
     num_pieces : int
@@ -143,7 +146,8 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     Returns
     -------
     ndarray
-        Of the shape of `maxout`'s argument and the dtype of ``grad``.
+        Of the shape of `maxout`'s argument and the dtype of ``grad``. Its axes follow each other in memory as those of
+        ``grad * which`` do.
 
     Raises
     ------
@@ -152,7 +156,7 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     numpy.exceptions.AxisError
         If there is no such axis.
     TypeError
-        For complex, string and object arrays, and if ``num_pieces`` or ``which`` is not of integers.
+        For complex, string and object arrays, and if ``num_pieces``, ``axis`` or ``which`` is not of integers.
 
     Notes
     -----
@@ -171,24 +175,31 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     out = sole(out)
     if (type(grad) is not np.ndarray or type(which) is not np.ndarray) and (is_container(grad) or is_container(which)):
         layout = Layout({"grad": "...g", "which": "...g"}, ("...n",))
-        options = {"num_pieces": num_pieces, "axis": axis, "out": out}
-        return within(maxout_backward, layout, {"grad": grad, "which": which}, options, _backward_of_masked)
-    grad, which = np.asarray(grad), np.asarray(which)
+        given, ndim = {"grad": grad, "which": which}, np.ndim(which)
+        options = {"num_pieces": _pieces(num_pieces), "axis": only_axis(axis, ndim) - ndim, "out": out}
+        if np.ndim(grad) != ndim:
+            layout = layout._replace(owners=whole_owner(given))
+        return within(maxout_backward, layout, given, options, _backward_of_masked, _backward_lazily)
+    grad, which = np.asarray(grad), _indices(which)
     if which.dtype.kind not in "iu":
         raise TypeError(f"which must be of integers, got {which.dtype}")
-    position = normalize_axis_index(axis, which.ndim)
+    position = only_axis(axis, which.ndim)
     pieces = _pieces(num_pieces)
     length = which.shape[position] * pieces
     shape = (*which.shape[:position], length, *which.shape[position + 1 :])
-    if out is None:
-        dtype = np.result_type(grad, np.float16)
-        result = np.empty(shape, dtype if dtype.char in "efd" else np.float64)  # the ufunc refuses the others
+    grad = broadcast_to("grad", grad, which.shape)
+    if out is not None:
+        result = checked_out(out, shape)
     else:
-        _require_shape("out", out, shape)
-        result = out
+        promoted = np.result_type(grad, np.float16)
+        dtype = NATIVE.get(promoted.char, NATIVE["d"])  # the ufunc refuses the others
+        if which.flags.c_contiguous:
+            result = np.empty(shape, dtype)
+        else:
+            result = made_like(empty_like_all([grad, which], np.int32), shape, dtype)
     if not np.can_cast(which.dtype, np.int32):
         which = np.where((which >= 0) & (which < pieces), which.astype(np.int32), np.int32(-1))
-    grad, which = np.broadcast_to(grad, which.shape), which.astype(np.int32, copy=False)
+    which = which.astype(np.int32, copy=False)
     operands, rows = _arranged((result, grad, which), position, pieces)
     _ufunc(min(pieces, MOST_PIECES + 1), True, True, rows)(*operands[1:], operands[0])
     return result
@@ -202,14 +213,25 @@ def _backward_of_masked(grad: Any, which: Any, num_pieces: int, axis: int, out: 
     return masked(result, np.repeat(mask, num_pieces, axis), out)
 
 
+def _backward_lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """The same of dask arrays, the gradient at its full shape: blocks of a row have one length."""
+    which = operands["which"]
+    full = {"grad": at_shape(operands["grad"], np.shape(which)), "which": which}
+    return lazily(function, layout, full, options)
+
+
 def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, ...]) -> Any:
     if type(given) is not np.ndarray and is_container(given):
         function, out = (maxout_with_index, outs) if index else (maxout, outs[0])
         layout = Layout({"x": "...n"}, ("...g", "...g")[: len(outs)])
-        options = {"num_pieces": num_pieces, "axis": axis, "out": None if all(out is None for out in outs) else out}
+        options = {
+            "num_pieces": num_pieces,
+            "axis": integer("axis", axis),
+            "out": None if all(out is None for out in outs) else out,
+        }
         return within(function, layout, {"x": given}, options, partial(_largest_unmasked, index=index))
     x = np.asarray(given)
-    position = normalize_axis_index(axis, x.ndim)
+    position = only_axis(axis, x.ndim)
     pieces = _pieces(num_pieces)
     groups, left = divmod(x.shape[position], pieces)
     if left:
@@ -218,14 +240,17 @@ def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[An
             f"allowed are {', '.join(str(n) for n in range(1, x.shape[position] + 1) if x.shape[position] % n == 0)}"
         )
     shape = (*x.shape[:position], groups, *x.shape[position + 1 :])
-    for out in outs:
-        if out is not None:
-            _require_shape("out", out, shape)
-    operands, rows = _arranged((x, *outs), position, pieces)
+    places: tuple[Any, ...] = tuple(None if out is None else checked_out(out, shape) for out in outs)
+    if not x.flags.c_contiguous and x.dtype.kind in "iubf":
+        # NumPy would have the groups side by side, whatever the axis.
+        dtypes = np.result_type(x, np.float16), np.int32
+        pairs = zip(places, dtypes, strict=False)
+        places = tuple(made_like(x, shape, dtype) if place is None else place for place, dtype in pairs)
+    operands, rows = _arranged((x, *places), position, pieces)
     results = _ufunc(min(pieces, MOST_PIECES + 1), index, False, rows)(*operands)
     results = results if index else (results,)
-    pairs = zip(results, outs, strict=True)
-    finished = tuple(result.reshape(shape) if out is None else out for result, out in pairs)
+    pairs = zip(results, places, strict=True)
+    finished = tuple(result.reshape(shape) if place is None else place for result, place in pairs)
     return finished if index else finished[0]
 
 
@@ -268,17 +293,13 @@ def _ufunc(pieces: int, index: bool, backward: bool, rows: bool) -> np.ufunc:
 
 
 def _pieces(num_pieces: Any) -> int:
-    try:
-        pieces = operator.index(num_pieces)
-    except TypeError:
-        raise TypeError(f"num_pieces must be a positive integer, got {num_pieces!r}") from None
+    pieces = integer("num_pieces", num_pieces, "a positive integer")
     if pieces < 1:
         raise ValueError(f"num_pieces must be a positive integer, got {num_pieces!r}")
     return pieces
 
 
-def _require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name} must be an array, got {type(array).__name__}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have the shape {shape}, got {array.shape}")
+def _indices(which: Any) -> Any:
+    """The indices as an array; an empty list is one of integers, as where NumPy is given one."""
+    array = np.asarray(which)
+    return array.astype(np.int32) if not array.size and isinstance(which, list | tuple) else array

@@ -34,6 +34,8 @@ def warmup(
     ------
     ValueError
         If a name or a dtype is unknown.
+    TypeError
+        If `names` or `dtypes` is one name instead of several, or `progress` is nothing to call.
 
     Examples
     --------
@@ -41,6 +43,11 @@ def warmup(
     >>> fa.warmup(["gelu"], ["float32"])
     """
     known = known_names()
+    for argument, given in (("names", known if names is None else names), ("dtypes", dtypes)):
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise TypeError(f"{argument} must be an iterable of names, got {given!r}")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a callable or None, got {progress!r}")
     wanted, kinds = list(known if names is None else names), list(dtypes)
     for what, given, allowed in (("name", wanted, known), ("dtype", kinds, DTYPES)):
         for item in given:

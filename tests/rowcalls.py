@@ -17,7 +17,6 @@ class RowCall:
     operands: Callable
     """Makes them from a generator, the shape of the result before any reduction, the axis and the dtype."""
     outs: int = 1
-    any_byte_order: bool = True
 
 
 def like_result(count):
@@ -73,7 +72,7 @@ ROW_CALLS = {
     "softmax_backward": RowCall(fa.softmax_backward, like_result(2)),
     "log_softmax_backward": RowCall(fa.log_softmax_backward, like_result(2)),
     "cross_entropy": RowCall(partial(fa.cross_entropy, reduction="none"), logits_and_labels, outs=0),
-    "cross_entropy_with_grad": RowCall(gradient, logits_and_labels, any_byte_order=False),
+    "cross_entropy_with_grad": RowCall(gradient, logits_and_labels),
     "cross_entropy_with_grad and all": RowCall(with_all, logits_and_labels, outs=0),
     "cross_entropy of probabilities": RowCall(
         partial(fa.cross_entropy, reduction="none"), logits_and_probabilities, outs=0

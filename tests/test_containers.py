@@ -9,7 +9,7 @@ import pytest
 
 import fastact as fa
 from tests.combinations import covering
-from tests.everycall import CALLS, EVERY_CALL, PUBLIC, ids
+from tests.everycall import CALLS, EVERY_CALL, GRAD, PUBLIC, Q, ids
 
 X = np.linspace(-2, 2, 60, dtype=np.float32).reshape(6, 10)
 
@@ -568,3 +568,44 @@ def test_a_cluster_of_processes(python, tmp_path):
     assert chunks < rows / chunk / 2, (
         f"a worker's memory grew by {chunks} chunks of 4 MB; the array has {rows // chunk}"
     )
+
+
+BROADCASTING = {
+    "softmax_backward": (GRAD, Q),
+    "log_softmax_backward": (GRAD, -Q),
+    "glu_backward": (GRAD[:, :5], Q),
+    "maxout_backward": (GRAD[:, :5], np.tile(np.int32([0, 1, 0, 1, 1]), (6, 1))),
+}
+PARTS = {
+    "along the axis": lambda a: a[:, :1],
+    "one row": lambda a: a[:1],
+    "a row": lambda a: a[0],
+    "one element": lambda a: a[:1, :1],
+}
+
+
+@pytest.mark.parametrize("name", BROADCASTING)
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("wrap", [in_dask, in_masked, in_matrix, in_pandas, in_xarray, in_lazy_xarray])
+def test_gradients_that_broadcast(name, part, wrap):
+    """The result is in the container that has all axes, and of these values it was told all."""
+    function = getattr(fa, name)
+    options = {"num_pieces": 2} if name == "maxout_backward" else {}
+    for axis in (-1, 1, 0):
+        grad, other = (a.T if name == "glu_backward" and axis == 0 else a for a in BROADCASTING[name])
+        less = np.ascontiguousarray(PARTS[part](grad))
+        full = np.array(np.broadcast_to(less, grad.shape))
+        whole = wrap if wrap not in (in_dask, in_lazy_xarray) else partial(wrap, rows=-1 if axis == 0 else 3)
+        wrapped = whole(np.ascontiguousarray(other))
+        calls = [(less, wrapped, full)]
+        if wrap in (in_dask, in_masked):
+            calls.append((whole(less), wrapped, full))
+        if name.endswith("softmax_backward"):
+            calls.append((wrapped, less, full))
+        for first, second, whole_one in calls:
+            same = (whole_one, second) if second is wrapped else (first, whole_one)
+            expected = function(*same, axis=axis, **options)
+            got = function(first, second, axis=axis, **options)
+            assert type(got) is type(expected) is type(wrapped)
+            np.testing.assert_array_equal(np.ma.getmaskarray(got), np.ma.getmaskarray(expected))
+            np.testing.assert_array_equal(np.asarray(got), np.asarray(expected))

@@ -479,6 +479,7 @@ MEANT = {
     "a one-hot mask": (np.eye(3, dtype=bool), TypeError, r"target.argmax\(axis=-1\)"),
     "float labels": (np.array([0.0, 1.0, 2.0]), ValueError, r"target.astype\(int\)"),
     "a column of labels": (np.array([[0], [1], [2]]), ValueError, r"target\[..., 0\]"),
+    "labels of two classes": (np.array([True, False, True]), TypeError, r"two classes.*target.astype\(int\)"),
 }
 
 
@@ -488,6 +489,41 @@ def test_a_target_of_another_form_is_recognised(kind):
     for function in (fa.cross_entropy, fa.cross_entropy_with_grad):
         with pytest.raises(error, match=advice):
             function(np.eye(3), target)
+    for function in (fa.linear_cross_entropy, fa.linear_cross_entropy_with_grad):
+        with pytest.raises((TypeError, ValueError), match=advice) as caught:
+            function(np.ones((3, 2)), np.ones((3, 2)), target)
+        assert "or as floats" not in str(caught.value)
+
+
+def test_no_label():
+    """Empty lists are labels of no row, as NumPy takes them for indices; an array says itself what it holds."""
+    for shape, target in (((0, 5), []), ((0, 5), ()), ((2, 0, 5), [[], []]), ((0, 0), [])):
+        x, options = np.zeros(shape, np.float32), {"reduction": "sum"}
+        loss, grad = fa.cross_entropy_with_grad(x, target, **options)
+        assert loss == fa.cross_entropy(x, target, **options) == 0
+        assert grad.shape == shape
+        assert fa.cross_entropy(np.ma.array(x), target, **options) == 0
+        weight = np.zeros((3, shape[-1]), np.float32)
+        assert fa.linear_cross_entropy(x, weight, target, **options) == 0
+        assert fa.linear_cross_entropy_with_grad(x, weight, target, **options)[0] == 0
+    with pytest.raises(ValueError, match="class indices are given as integers"):
+        fa.cross_entropy(np.zeros((0, 5)), np.zeros(0))
+    assert np.isnan(fa.cross_entropy(np.zeros((2, 0)), [[], []], reduction="none")).all()  # probabilities of no class
+    assert fa.maxout_backward(1.0, [], 2).shape == (0,)
+
+
+@pytest.mark.parametrize("target", [[0, 0], [-100, 3]])
+def test_no_class(target):
+    for function in (fa.cross_entropy, fa.cross_entropy_with_grad):
+        with pytest.raises(
+            IndexError, match=r"position \d is out of range for 0 classes: allowed is ignore_index=-100$"
+        ):
+            function(np.zeros((2, 0)), target)
+        with pytest.raises(IndexError, match=r"^label 0 is out of range for 0 classes"):
+            function(np.zeros(0), 0)
+    with pytest.raises(IndexError, match=r"for 0 classes: allowed is ignore_index=-100$"):
+        fa.linear_cross_entropy(np.zeros((2, 3)), np.zeros((0, 3)), target)
+    assert np.isnan(fa.cross_entropy(np.zeros((2, 0)), [-100, -100]))
 
 
 def test_labels_and_ignore_index_of_64_bits():

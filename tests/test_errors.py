@@ -241,3 +241,216 @@ def test_what_is_no_array_is_no_out():
         fa.softplus(X, 2)
     with pytest.raises(TypeError, match="out must be an array, got int"):
         fa.glu(X, out=3)
+
+
+NUMBERS = ([0.5], np.array([0.5, 1.0]), "a", b"a", None, 1j, True, False, np.True_)
+"""None of them is a number."""
+NO_INTEGERS = (0.5, 1.0, np.nan, np.float32(1), np.array([0, 1]), np.array(1.0), *NUMBERS)
+NO_AXES = tuple(value for value in NO_INTEGERS if value is not None)
+NO_SWITCHES = ("a", b"a", None, 0.0, 1.0, 2, -1, [True], np.array([True, False]))
+AXES = "axis must be an integer, a tuple of integers or None"
+X2, LABELS = np.ones((2, 4), np.float32), np.array([0, 1])
+Q2 = np.full((2, 4), 0.25, np.float32)
+
+
+class Calls:
+    """What bad values of an option are tried on: functions of the option and of an array to write to, or ``None``."""
+
+    @staticmethod
+    def rows(axis):
+        return {
+            "softmax": lambda value, out: fa.softmax(X2, **{axis: value}, out=out),
+            "softmin": lambda value, out: fa.softmin(X2, **{axis: value}, out=out),
+            "log_softmax": lambda value, out: fa.log_softmax(X2, **{axis: value}, out=out),
+            "softmax of a list": lambda value, out: fa.softmax(X2.tolist(), **{axis: value}, out=out),
+            "softmax of a number": lambda value, out: fa.softmax(1.0, **{axis: value}),
+            "softmax of a masked array": lambda value, out: fa.softmax(np.ma.array(X2), **{axis: value}, out=out),
+            "softmax_backward": lambda value, out: fa.softmax_backward(X2, X2, **{axis: value}, out=out),
+            "log_softmax_backward": lambda value, out: fa.log_softmax_backward(X2, X2[:1], **{axis: value}, out=out),
+            "logsumexp": lambda value, out: fa.logsumexp(X2, **{axis: value}),
+        }
+
+    @staticmethod
+    def halves(axis):
+        return {
+            "glu": lambda value, out: fa.glu(X2, **{axis: value}, out=None if out is None else out[:, :2]),
+            "glu of a masked array": lambda value, out: fa.glu(np.ma.array(X2), **{axis: value}),
+            "glu_backward": lambda value, out: fa.glu_backward(1.0, X2, **{axis: value}, out=out),
+            "maxout": lambda value, out: fa.maxout(X2, 1, **{axis: value}, out=out),
+            "maxout_with_index": lambda value, out: fa.maxout_with_index(X2, 1, **{axis: value}, out=(out, None)),
+            "maxout_backward": lambda value, out: fa.maxout_backward(
+                1.0, np.zeros((2, 4), int), 1, **{axis: value}, out=out
+            ),
+            "maxout_backward of a masked array": lambda value, out: fa.maxout_backward(
+                np.ma.array(X2), np.zeros((2, 4), int), 1, **{axis: value}
+            ),
+        }
+
+    @staticmethod
+    def losses(option, with_grad_only=False):
+        alone = {
+            "cross_entropy": lambda value, out: fa.cross_entropy(X2, LABELS, **{option: value}),
+            "cross_entropy of rows": lambda value, out: fa.cross_entropy(
+                X2, LABELS, **{"reduction": "none", option: value}
+            ),
+            "cross_entropy of probabilities": lambda value, out: fa.cross_entropy(X2, Q2, **{option: value}),
+        }
+        both = {
+            "cross_entropy_with_grad": lambda value, out: fa.cross_entropy_with_grad(
+                X2, LABELS, **{option: value}, out=out
+            ),
+            "cross_entropy_with_grad of a masked array": lambda value, out: fa.cross_entropy_with_grad(
+                np.ma.array(X2), LABELS, **{option: value}, out=out
+            ),
+        }
+        return both if with_grad_only else alone | both
+
+    @staticmethod
+    def linear(option):
+        return {
+            function.__name__: lambda value, out, function=function: function(X2, X2, LABELS % 2, **{option: value})
+            for function in (fa.linear_cross_entropy, fa.linear_cross_entropy_with_grad)
+        }
+
+
+def losses(option):
+    return Calls.losses(option) | Calls.linear(option)
+
+
+REFUSED = {
+    "axis": (Calls.rows("axis"), AXES, (*NO_AXES, [0, 1], (0, 1.0), (True, 0), ("a",))),
+    "one axis": (Calls.halves("axis"), "axis must be an integer", (*NO_INTEGERS, (0, 1), ())),
+    "the classes": (Calls.losses("axis"), "axis must be an integer", (*NO_INTEGERS, (0, 1), ())),
+    "keepdims": (
+        {"logsumexp": lambda value, out: fa.logsumexp(X2, keepdims=value)},
+        "keepdims must be True or False",
+        NO_SWITCHES,
+    ),
+    "label_smoothing": (
+        losses("label_smoothing"),
+        "label_smoothing must be (a number )?between 0 and 1",
+        (*NUMBERS, -0.1, 1.5, np.nan, np.inf, 10**400),
+    ),
+    "z_loss": (losses("z_loss"), "z_loss must be (a )?finite", (*NUMBERS, np.nan, np.inf, -np.inf, 10**400)),
+    "softcap": (
+        losses("softcap"),
+        "softcap must be None or a positive finite number",
+        (*(value for value in NUMBERS if value is not None), 0, -1.0, np.nan, np.inf, 10**400),
+    ),
+    "empty": (losses("empty"), "empty must be a number", NUMBERS),
+    "ignore_index": (
+        losses("ignore_index"),
+        "ignore_index must (be an integer|fit into 64 bits)",
+        (*NO_INTEGERS, 2**70),
+    ),
+    "reduction": (
+        losses("reduction"),
+        "reduction must be one of 'mean', 'sum', 'none'",
+        ("avg", True, None, 0, np.array(["mean", "sum"]), ["mean"]),
+    ),
+    "dtype": (
+        losses("dtype"),
+        "dtype must be float16, float32, float64 or None",
+        ("int32", int, complex, "nonsense", True, 0, [1.0], np.ones(2)),
+    ),
+    "return_lse": (Calls.losses("return_lse", True), "return_lse must be True or False", NO_SWITCHES),
+    "return_argmax": (Calls.losses("return_argmax", True), "return_argmax must be True or False", NO_SWITCHES),
+    "weight": (
+        Calls.losses("weight"),
+        "^weight must (hold real numbers|have one element for each of the 4 classes)",
+        (True, "a", 1.0, [1.0], [True] * 4, ["a"] * 4, [1j] * 4, np.ones((4, 1))),
+    ),
+    "class_weight": (
+        Calls.linear("class_weight"),
+        "^class_weight must (hold real numbers|have one element for each of the 2 classes)",
+        (True, "a", 1.0, [1.0], [True] * 2, ["a"] * 2, [1j] * 2),
+    ),
+    "bias": (Calls.linear("bias"), "bias must", (True, "a", 1.0, [1.0], [True] * 2, ["a"] * 2, [1j] * 2)),
+    "num_pieces": (
+        {
+            "maxout": lambda value, out: fa.maxout(X2, value),
+            "maxout_with_index": lambda value, out: fa.maxout_with_index(X2, value),
+            "maxout_backward": lambda value, out: fa.maxout_backward(X2, np.zeros((2, 4), int), value),
+        },
+        "num_pieces must be a positive integer",
+        (*NO_INTEGERS, 0, -1),
+    ),
+    "which": (
+        {"maxout_backward": lambda value, out: fa.maxout_backward(1.0, value, 1, out=out)},
+        "which must be of integers",
+        (X2, X2 > 0, X2.astype(str), X2 * 1j, np.zeros(0)),
+    ),
+    "training": (
+        {"rrelu": lambda value, out: fa.rrelu(X2, training=value)},
+        "training must be True or False",
+        NO_SWITCHES,
+    ),
+    "names": (
+        {"warmup": lambda value, out: fa.warmup(value)},
+        "names must be an iterable of names",
+        ("gelu", True, 1, 1.0),
+    ),
+    "dtypes": (
+        {"warmup": lambda value, out: fa.warmup(["gelu"], value)},
+        "dtypes must be an iterable of names",
+        ("float32", None, True, 1),
+    ),
+    "progress": (
+        {"warmup": lambda value, out: fa.warmup([], progress=value)},
+        "progress must be a callable or None",
+        ("a", True, 1, []),
+    ),
+}
+"""By the option: calls, what each says, and the values that it says that of."""
+
+
+@pytest.mark.parametrize("option", REFUSED)
+def test_options_that_are_refused(option):
+    """The error names the argument, what it was and what is allowed; nothing is written."""
+    calls, words, bad = REFUSED[option]
+    for name, call in calls.items():
+        for value in bad:
+            out = np.full(X2.shape, 7, np.float32)
+            with pytest.raises((TypeError, ValueError), match=words) as caught:
+                call(value, out)
+            assert caught.type in (TypeError, ValueError), f"{name} of {value!r}"
+            assert ", got " in str(caught.value), f"{name} of {value!r}: {caught.value}"
+            assert (out == 7).all(), f"{name} wrote to out although {value!r} was refused"
+
+
+def test_parameters_that_are_no_numbers(checked, cases):
+    names, (wrong, _) = list(checked.parameters), WRONG_PARAMETERS[checked.name]
+    for backward in (False, True):
+        case = cases[checked.name + "_backward" * backward]
+        valid = dict(zip(names, map(float, case.parameters()), strict=True))
+        for name in wrong:
+            for value in ("a", None, [None], {}, 1j):
+                out = np.full(4, 7.0)
+                with pytest.raises(TypeError, match=f"{name} must be a real number or an array of such, got "):
+                    case.function(*[np.ones(4)] * (1 + backward), **{**valid, name: value}, out=out)
+                assert (out == 7).all()
+
+
+@pytest.mark.parametrize("value", [0, np.int8(-1), np.array(1), (np.int64(0),), (0, np.array(-1))], ids=repr)
+def test_axes_in_other_forms(value):
+    plain = tuple(map(int, value)) if isinstance(value, tuple) else int(value)
+    for function in (fa.softmax, fa.logsumexp):
+        np.testing.assert_array_equal(function(X, axis=value), function(X, axis=plain))
+
+
+def test_numbers_in_other_forms():
+    expected = fa.cross_entropy(X2, LABELS, label_smoothing=0.5, z_loss=1.0, softcap=2.0, ignore_index=0)
+    for half, one, two in ((np.float16(0.5), np.int8(1), 2), (np.array(0.5), 1, np.array(2))):
+        options = {"label_smoothing": half, "z_loss": one, "softcap": two, "ignore_index": np.int64(0)}
+        assert fa.cross_entropy(X2, LABELS, **options) == expected
+    assert fa.cross_entropy(X2, [-100, -100], empty=np.float32(3)) == 3
+    assert fa.logsumexp(X2, keepdims=1).shape == (2, 1)
+
+
+def test_operands_that_do_not_broadcast():
+    for function in (fa.softmax_backward, fa.log_softmax_backward):
+        with pytest.raises(ValueError, match=r"grad of shape \(2, 4\) and output of shape \(2, 3\) do not broadcast"):
+            function(X2, X2[:, :3])
+    for call in (lambda: fa.glu_backward(X2, X2), lambda: fa.maxout_backward(X2, np.zeros((2, 2), int), 2)):
+        with pytest.raises(ValueError, match=r"grad must broadcast to the shape \(2, 2\), got \(2, 4\)"):
+            call()

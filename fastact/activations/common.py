@@ -17,9 +17,14 @@ def unless_nan(x: Scalar, value: Scalar) -> Scalar:
     return select(x == x, value, x)
 
 
-def number(parameter: Any) -> Any:
-    """A parameter as something to compare: a number as it is, anything else as an array."""
-    return parameter if isinstance(parameter, int | float) else np.asarray(parameter)
+def real(name: str, parameter: Any) -> Any:
+    """A parameter as something to compare: a number as it is, anything else as an array; ``TypeError`` unless of real numbers."""
+    if isinstance(parameter, int | float):
+        return parameter
+    array = np.asarray(parameter)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be a real number or an array of such, got {parameter!r}")
+    return array
 
 
 def require(condition: Any, message: str, *given: Any) -> None:

@@ -1,6 +1,6 @@
 """Exponential linear units."""
 
-from fastact.activations.common import INF, number, require
+from fastact.activations.common import INF, real, require
 from fastact.maths.exp import exp, exp_nonpositive, expm1, expm1_nonpositive
 from fastact.registry import Op, register
 from fastact.simd import Scalar, minimum, select
@@ -90,7 +90,7 @@ register(
         limits={-INF: -1.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         paper="Barron (2017), Continuously differentiable exponential linear units, arXiv:1704.07483.",
-        check=lambda alpha: require(number(alpha) != 0, "alpha must not be zero", alpha),
+        check=lambda alpha: require(real("alpha", alpha) != 0, "alpha must not be zero", alpha),
         samples=((), (2.0,)),
         cost=0.34,
     )

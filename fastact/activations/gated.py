@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from fastact.activations.common import INF, number, require
+from fastact.activations.common import INF, real, require
 from fastact.maths.erf import gelu, gelu_derivative
 from fastact.maths.sigmoid import LOWEST, mish, mish_derivative, times_sigmoid, times_sigmoid_derivative
 from fastact.registry import Op, register
@@ -260,7 +260,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         paper="Barron (2021), Squareplus: a softplus-like algebraic rectifier, arXiv:2112.11687.",
-        check=lambda b: require(number(b) >= 0, "b must not be negative", b),
+        check=lambda b: require(real("b", b) >= 0, "b must not be negative", b),
         samples=((), (1.0,)),
         cost=0.73,
     )

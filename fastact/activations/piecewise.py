@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastact.activations.common import INF, number, require, unless_nan
+from fastact.activations.common import INF, real, require, unless_nan
+from fastact.calling import switch
 from fastact.containers import is_foreign, is_tensor, masked, within
 from fastact.layout import Layout, broadcast_axes
 from fastact.lazy import refuse_out, sum_to
@@ -254,7 +255,7 @@ def _rrelu_derivative(x: Scalar, lower: Scalar, upper: Scalar) -> Scalar:
 
 
 def _check_rrelu(lower: Any, upper: Any) -> None:
-    require(number(lower) <= number(upper), "lower must not exceed upper", lower, upper)
+    require(real("lower", lower) <= real("upper", upper), "lower must not exceed upper", lower, upper)
 
 
 def _public_rrelu(at_mean: Any) -> Any:
@@ -267,7 +268,7 @@ def _public_rrelu(at_mean: Any) -> Any:
         out: Any = None,
         **ufunc_arguments: Any,
     ) -> Any:
-        if not training:
+        if training is False or not switch("training", training):
             return at_mean(x, lower, upper, out, **ufunc_arguments)
         _check_rrelu(lower, upper)
         if is_foreign(x):
@@ -370,7 +371,7 @@ register(
         kinks={-1.0: 0.0, 1.0: 0.0},
         paper="Collobert (2004), Large scale machine learning.",
         check=lambda min_val, max_val: require(
-            number(min_val) <= number(max_val), "min_val must not exceed max_val", min_val, max_val
+            real("min_val", min_val) <= real("max_val", max_val), "min_val must not exceed max_val", min_val, max_val
         ),
         samples=((), (-2.0, 0.5)),
         cost=0.14,
@@ -459,7 +460,7 @@ def _shrink_derivative(x: Scalar, lambd: Scalar) -> Scalar:
 
 
 def _check_lambd(lambd: Any) -> None:
-    require(number(lambd) >= 0, "lambd must not be negative", lambd)
+    require(real("lambd", lambd) >= 0, "lambd must not be negative", lambd)
 
 
 def _shrink_reference_derivative(m: Any, x: Any, lambd: Any) -> tuple[Any]:

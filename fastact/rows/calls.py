@@ -1,16 +1,19 @@
 """How a function over rows reaches its kernel, whatever it is given: masked arrays, other containers, scalars, several axes."""
 
 import inspect
+from collections.abc import Mapping
 from functools import cache, reduce
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from fastact.calling import UFUNC_ARGUMENTS, refuse_unknown, sole
-from fastact.containers import is_container, masked, within, without_masked
+from fastact.containers import is_container, masked, whole_owner, within, without_masked
 from fastact.layout import Layout
-from fastact.rows.axes import Axis, is_scalar, over_axes, reduce_axes
-from fastact.rows.long import along
+from fastact.lazy import at_shape, lazily
+from fastact.rows.axes import Axis, checked_axis, is_scalar, over_axes, reduce_axes
+from fastact.rows.long import WEAK, along, loop_dtypes
 from fastact.rows.record import KERNELS, PUBLIC
 
 
@@ -19,16 +22,43 @@ def over_rows(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, argum
     if arguments or type(out) is tuple:
         out = sole(out)
         refuse_unknown(PUBLIC[ufunc].__name__, arguments, _allowed(PUBLIC[ufunc]))
-    if type(axis) is int and type(operands[0]) is type(operands[-1]) is np.ndarray and operands[0].ndim:
+    x, last = operands[0], operands[-1]
+    if type(axis) is int and type(x) is type(last) is np.ndarray and (x is last or x.shape == last.shape) and x.ndim:
         return along(ufunc, operands, axis, out, arguments)  # for short rows the questions below would take as long
+    axis = checked_axis(axis)
     if any(map(is_container, operands)):
         return _within(ufunc, operands, axis, out, arguments)
-    if type(axis) is int and not all(map(is_scalar, operands)):
+    if len(operands) == 1 and type(axis) is int and not is_scalar(x):
         return along(ufunc, operands, axis, out, arguments)
+    keepdims = arguments.pop("keepdims", False)
+    kinds = loop_dtypes(ufunc, operands, arguments)
+    arrays = _broadcast(ufunc, operands, kinds)
+    if type(axis) is int and arrays[0].ndim:
+        return along(ufunc, arrays, axis, out, arguments)
     if KERNELS[ufunc].kind == "reduce":
-        keepdims = arguments.pop("keepdims", False)
-        return reduce_axes(ufunc, operands[0], axis, keepdims, out, arguments)
-    return over_axes(ufunc, operands, axis, out, arguments)
+        return reduce_axes(ufunc, arrays[0], axis, keepdims, out, kinds[-1], arguments)
+    return over_axes(ufunc, arrays, axis, out, kinds[-1], arguments)
+
+
+def _broadcast(ufunc: Any, operands: tuple[Any, ...], kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The operands as arrays of one shape, a Python number in the dtype that it is computed in.
+
+    NumPy itself broadcasts the axes of a generalised ufunc's rows only, and counts ``axis`` in each operand for itself.
+    """
+    pairs = zip(operands, kinds, strict=False)
+    arrays = tuple(np.asarray(x, kind if type(x) in WEAK else None) for x, kind in pairs)
+    if len(arrays) == 1:
+        return arrays
+    try:
+        return tuple(np.broadcast_arrays(*arrays))
+    except ValueError:
+        shapes = [f"{name} of shape {a.shape}" for name, a in zip(_names(ufunc, operands), arrays, strict=True)]
+        raise ValueError(f"{' and '.join(shapes)} do not broadcast") from None
+
+
+def _names(ufunc: Any, operands: tuple[Any, ...]) -> tuple[str, ...]:
+    names: tuple[str, ...] = PUBLIC[ufunc].__code__.co_varnames
+    return names[: len(operands)]
 
 
 @cache
@@ -40,16 +70,31 @@ def _allowed(function: Any) -> list[str]:
 
 def _within(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
     """The same of containers."""
-    function = PUBLIC[ufunc]
-    names = function.__code__.co_varnames[: len(operands)]
+    function, names = PUBLIC[ufunc], _names(ufunc, operands)
     result = "...n" if KERNELS[ufunc].kind == "map" else "...k" if arguments.get("keepdims") else "..."
-    layout = Layout(dict.fromkeys(names, "...n"), (result,))
+    owners: tuple[str, ...] = ()
+    if len({np.shape(x) for x in operands}) > 1:
+        axis = _from_the_back(axis, len(np.broadcast_shapes(*map(np.shape, operands))))
+        owners = whole_owner(dict(zip(names, operands, strict=True)))
+    layout = Layout(dict.fromkeys(names, "...n"), (result,), owners)
 
     def left(*, axis: Axis, out: Any, **given: Any) -> Any:
         return _without_masked(ufunc, tuple(given.pop(name) for name in names), axis, out, given)
 
     options = {"axis": axis, "out": out, **arguments}
-    return within(function, layout, dict(zip(names, operands, strict=True)), options, left)
+    return within(function, layout, dict(zip(names, operands, strict=True)), options, left, _lazily)
+
+
+def _from_the_back(axis: Axis, ndim: int) -> Axis:
+    """The axes of the broadcast shape in the numbers that name them in each operand that has them."""
+    places = tuple(k - ndim for k in normalize_axis_tuple(range(ndim) if axis is None else axis, ndim, "axis"))
+    return places[0] if isinstance(axis, int) else places
+
+
+def _lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """The same of dask arrays, at their full shape: blocks of a row have one length."""
+    shape = np.broadcast_shapes(*map(np.shape, operands.values()))
+    return lazily(function, layout, {name: at_shape(x, shape) for name, x in operands.items()}, options)
 
 
 def _without_masked(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:

@@ -3,7 +3,6 @@
 Both compute the loss of each row by the function itself, and the mean, or the sum, of the rows that count here.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -12,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from fastact.calling import integer, number, switch
 from fastact.containers import is_container, masked, within, without_masked
 from fastact.layout import Layout
 from fastact.lazy import as_lazy, call, is_lazy, lazily
 from fastact.maths.entropy import NO_CLASS
-from fastact.rows.requests import narrowed
+from fastact.rows.requests import as_target, check_reduction, checked_index, checked_options, narrowed
 
 Options = Mapping[str, Any]
 SUMMARIES = ("mean", "sum")
@@ -30,6 +30,7 @@ def are_contained(*operands: Any) -> bool:
 def loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
     """Call `cross_entropy` or `cross_entropy_with_grad` with the arguments in ``given``, some of which are containers."""
     operands, options = _split(function, given, ("logits", "target", "weight"))
+    operands["target"] = _target(operands["target"], np.ndim(operands["logits"]) - 1)
     labels = np.ndim(operands["target"]) < np.ndim(operands["logits"])
     row = "" if options["reduction"] in SUMMARIES else "..."
     extras = [options.get(name) for name in ("return_lse", "return_argmax")]
@@ -41,6 +42,7 @@ def loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
 def linear_loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
     """The same for `linear_cross_entropy` and `linear_cross_entropy_with_grad`."""
     operands, options = _split(function, given, ("hidden", "weight", "target", "bias", "class_weight"))
+    operands["target"] = _target(operands["target"], np.ndim(operands["hidden"]) - 1)
     row = "" if options["reduction"] in SUMMARIES else "..."
     axes = {"hidden": "...f", "weight": "cf", "target": "...", "bias": "c", "class_weight": "c"}
     gradients = [axes[name] for name in _learnt(function, operands)]
@@ -60,10 +62,20 @@ def _has_gradient(function: Callable[..., Any]) -> bool:
 
 
 def _split(function: Any, given: Options, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A call's operands, and its other arguments."""
+    """A call's operands, and its other arguments, of which those that are read here are sound."""
     code = function.__code__
     arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return {name: given[name] for name in names}, {name: given[name] for name in arguments if name not in names}
+    options = {name: given[name] for name in arguments if name not in names}
+    checked_options(options["label_smoothing"], options["z_loss"], options["softcap"])
+    check_reduction(options["reduction"])
+    options |= {"ignore_index": checked_index(options["ignore_index"]), "empty": number("empty", options["empty"])}
+    options |= {name: switch(name, options[name]) for name in ("return_lse", "return_argmax") if name in options}
+    options |= {"axis": integer("axis", options["axis"])} if "axis" in options else {}
+    return {name: given[name] for name in names}, options
+
+
+def _target(target: Any, rows: int) -> Any:
+    return target if is_container(target) else as_target(target, rows)
 
 
 def _row_weights(loss: Any, target: Any = None, weight: Any = None, ignore_index: int = -100) -> Any:
@@ -125,20 +137,14 @@ def _unmasked_loss(
 
 
 def _is_sound(logits: Any, target: Any, options: Options) -> bool:
-    """Whether shapes, kinds and options are such that masks can be heeded; if not, the function itself will raise."""
-    axis, smoothing, softcap = options["axis"], options["label_smoothing"], options["softcap"]
+    """Whether shapes and kinds are such that masks can be heeded; if not, the function itself will raise."""
+    axis = options["axis"]
     if not logits.ndim or logits.dtype.kind not in "iubf":
         return False
     axis = normalize_axis_index(axis, logits.ndim)
     dense = target.ndim == logits.ndim
     shape = logits.shape if dense else logits.shape[:axis] + logits.shape[axis + 1 :]
-    return bool(
-        target.shape == shape
-        and target.dtype.kind in ("f" if dense else "iu")
-        and 0 <= smoothing <= 1
-        and (softcap is None or 0 < softcap < math.inf)
-        and options["reduction"] in (*SUMMARIES, "none")
-    )
+    return bool(target.shape == shape and target.dtype.kind in ("f" if dense else "iu"))
 
 
 def _at_label(hidden: Any, labels: Any, axis: int) -> Any:
@@ -191,7 +197,7 @@ def _scaled(grad: Any, scale: Any, out: Any) -> Any:
         finished = (grad * scale).astype(grad.dtype)
     if out is None:
         return finished
-    np.copyto(np.ma.getdata(out), finished, casting="no")
+    np.copyto(np.ma.getdata(out), finished, casting="equiv")
     return np.ma.getdata(out)
 
 

@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from fastact.calling import sole
+from fastact.calling import checked_out, number, sole, switch
 from fastact.engine.rowkernel import EntropyKernel, RowKernel
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
+from fastact.order import NATIVE, arranged_like, made_like
 from fastact.rows import long, reference
+from fastact.rows.axes import LAST
 from fastact.rows.contained import are_contained, loss_of_containers
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
 from fastact.rows.requests import (
-    REDUCTIONS,
     Request,
     check_labels,
+    check_reduction,
     checked,
     gradient_scale,
     loss_dtype,
@@ -179,12 +181,24 @@ def among_all(values: Any, rows: Any, shape: tuple[int, ...]) -> Any:
     return every.reshape(*shape, *values.shape[1:])
 
 
+def of_rows(results: Any, which: int, dtype: Any) -> Any:
+    """One of the rows' results, as an array of its own."""
+    with np.errstate(all="ignore"):
+        return results[..., which].astype(dtype)[()]
+
+
+def _as_rows(values: Any, request: Request) -> Any:
+    """Something of each row, all of them, as it would lie in memory if it were summed over the classes."""
+    if np.ndim(values) < 2:
+        return values
+    of_logits = request.logits[..., 0] if request.classes else values
+    return arranged_like([of_logits, request.target] if request.label else [of_logits], values)
+
+
 def reduced(reduction: str, results: Any, dtype: Any, empty: float, weighted: bool = False) -> Any:
     """The loss of the rows' losses, whose labels' weights are 1 or, if ignored, 0 unless they are ``weighted``."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
     if reduction == "none":
-        return narrowed(results[..., LOSS], dtype)[()]
+        return of_rows(results, LOSS, dtype)
     if results.size == RESULTS:
         total, weight = results.item(LOSS), results.item(WEIGHT)
     else:
@@ -236,7 +250,7 @@ def cross_entropy(
     Returns
     -------
     scalar or ndarray
-        Of `dtype`; with ``reduction="none"`` of the shape of `logits` without `axis`.
+        Of `dtype`; with ``reduction="none"`` of the shape of `logits` without `axis`, and in memory as a sum over that would lie.
 
     <label errors>
 
@@ -263,25 +277,38 @@ def cross_entropy(
     """
     if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
         return loss_of_containers(cross_entropy, locals())
+    if type(empty) is not float:
+        empty = number("empty", empty)
     arguments = (logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
-    if weight is None and softcap is None and axis == -1 and not (label_smoothing or z_loss) and _plain(logits, target):
+    if (
+        weight is None
+        and softcap is None
+        and axis is LAST
+        and type(label_smoothing) is type(z_loss) is float
+        and not (label_smoothing or z_loss)
+        and type(ignore_index) is int
+        and _plain(logits, target)
+    ):
         # For a few rows all other checks would take longer than the loss.
+        check_reduction(reduction)
         x, labels, rows = logits, target, None
-        plain, operands = _plain_call(logits.shape[-1], logits.dtype, ignore_index)
+        plain, operands, kind = _plain_call(logits.shape[-1], logits.dtype, ignore_index)
         if target.size >= MANY:
             rows = few_rows(logits, target, ignore_index)
         if rows is not None:
             x, labels = _only(logits, rows), target.reshape(-1)[rows]
-        results, kind, weighted = plain(x, labels, *operands), logits.dtype, False
+        results, weighted = plain(x, labels, *operands), False
     else:
         request = checked(*arguments)
         request, rows = _counted(request, None)
         results, kind, weighted = compute(request, 1.0, False), request.logits.dtype, request.weighted
     loss = reduced(reduction, results, kind if dtype is None else loss_dtype(dtype, kind), empty, weighted)
     # A label out of range makes NaN of its row, and nothing that the caller could see has been written.
-    if reduction != "mean" or loss != loss:
-        check_labels(checked(*arguments))
-    return loss if rows is None or reduction != "none" else among_all(loss, rows, np.shape(target))
+    if reduction == "mean" and loss == loss:
+        return loss
+    request = checked(*arguments)
+    check_labels(request)
+    return loss if reduction != "none" else _as_rows(among_all(loss, rows, request.logits.shape[:-1]), request)
 
 
 def _plain(logits: Any, target: Any) -> bool:
@@ -289,18 +316,18 @@ def _plain(logits: Any, target: Any) -> bool:
     return (
         type(logits) is type(target) is np.ndarray
         and logits.size < long.LONG
-        and logits.dtype.char in "efd"
+        and logits.dtype.char in NATIVE
         and target.dtype.kind in "iu"
         and logits.ndim == target.ndim + 1
         and logits.shape[:-1] == target.shape
     )
 
 
-@lru_cache(maxsize=64, typed=True)  # 1.0 is no index to ignore, though it equals 1
-def _plain_call(classes: int, dtype: Any, ignore_index: int) -> tuple[Any, tuple[Any, ...]]:
-    """Who computes a loss without options, and the operands after logits and labels."""
+@lru_cache(maxsize=64)
+def _plain_call(classes: int, dtype: Any, ignore_index: int) -> tuple[Any, tuple[Any, ...], Any]:
+    """Who computes a loss without options, the operands after logits and labels, and the loss's dtype."""
     request = checked(np.zeros((0, classes), dtype), np.zeros(0, int), None, ignore_index, 0.0, 0.0, None, "sum", -1)
-    return gufunc(request, False), request.operands(1.0, False)[2:]
+    return gufunc(request, False), request.operands(1.0, False)[2:], request.logits.dtype
 
 
 def _counted(request: Request, ignored: int | None) -> tuple[Request, Any]:
@@ -345,7 +372,8 @@ def cross_entropy_with_grad(
     dtype : dtype, optional
         Of the loss, and of what `return_lse` asks for; that of `logits` by default. The gradient has that of `logits` in any case.
     out : ndarray, optional
-        For the gradient, with the shape and dtype of `logits`; may be `logits` itself, and then nothing as large is allocated.
+        For the gradient, with the shape and dtype of `logits`, in either byte order; may be `logits` itself, and then nothing as
+        large is allocated if their order is the machine's.
     return_lse, return_argmax : bool, default False
         Whether to return also each row's logsumexp, and the index of its largest logit; 0 in ignored rows.
 
@@ -354,7 +382,7 @@ def cross_entropy_with_grad(
     loss : scalar or ndarray
         As `cross_entropy` returns it.
     grad : ndarray
-        Of the shape and dtype of `logits`.
+        Of the shape and dtype of `logits`, in the machine's byte order; it lies in memory as they do.
     lse, argmax : ndarray
         If asked for: of the shape of `logits` without `axis`.
 
@@ -384,6 +412,10 @@ def cross_entropy_with_grad(
         outcome: tuple[Any, ...] = loss_of_containers(cross_entropy_with_grad, locals())
         return outcome
     out = sole(out)
+    if type(empty) is not float:
+        empty = number("empty", empty)
+    if return_lse is not False or return_argmax is not False:
+        return_lse, return_argmax = switch("return_lse", return_lse), switch("return_argmax", return_argmax)
     request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
     dtype = loss_dtype(dtype, request.logits.dtype)
     _check_out(request, out)
@@ -400,12 +432,12 @@ def cross_entropy_with_grad(
         _put(grad, rows, counted.logits)
     loss = reduced(reduction, results, dtype, empty, request.weighted)
     if reduction == "none":
-        loss = among_all(loss, rows, shape)
+        loss = _as_rows(among_all(loss, rows, shape), request)
     extras = []
     if return_lse:
-        extras.append(among_all(narrowed(results[..., LSE], dtype), rows, shape)[()])
+        extras.append(_as_rows(among_all(of_rows(results, LSE, dtype), rows, shape), request))
     if return_argmax:
-        extras.append(among_all(results[..., ARGMAX].astype(np.intp), rows, shape)[()])
+        extras.append(_as_rows(among_all(of_rows(results, ARGMAX, np.intp), rows, shape), request))
     whole = out if out is not None else grad if request.axis == -1 else np.moveaxis(grad, -1, request.axis)
     return loss, whole, *extras
 
@@ -414,15 +446,11 @@ def _check_out(request: Request, out: Any) -> None:
     """``ValueError`` and ``TypeError`` for an ``out`` that the gradient does not fit."""
     if out is None:
         return
-    logits = request.logits
-    if not isinstance(out, np.ndarray) or out.dtype != logits.dtype:
+    shape = np.moveaxis(request.logits, -1, request.axis).shape
+    if not isinstance(out, np.ndarray) or out.dtype.char != request.logits.dtype.char:
         given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
-        raise TypeError(f"out must be an array of {logits.dtype}, got {given}")
-    shape = np.moveaxis(logits, -1, request.axis).shape
-    if out.shape != shape:
-        raise ValueError(f"out must have shape {shape} for these logits, got {out.shape}")
-    if not out.flags.writeable:
-        raise ValueError("out is read-only")
+        raise TypeError(f"out must be an array of {request.logits.dtype}, got {given}")
+    checked_out(out, shape)
 
 
 def _gradient_array(request: Request, out: Any, mostly_zero: bool) -> tuple[Any, bool]:
@@ -430,12 +458,11 @@ def _gradient_array(request: Request, out: Any, mostly_zero: bool) -> tuple[Any,
     logits = request.logits
     if out is not None:
         return np.moveaxis(out, request.axis, -1), False
-    if not mostly_zero or not logits.dtype.isnative:  # for other byte orders NumPy has the kernel write to a buffer
+    if not mostly_zero:
         # In memory as the caller's logits are, so that their axis of classes stays where it was.
         return np.empty_like(logits), False
     # The same of zeros: the system has large ones at hand, and what nobody writes to costs nothing.
-    order = sorted(range(logits.ndim), key=lambda axis: -abs(logits.strides[axis]))
-    return np.zeros([logits.shape[axis] for axis in order], logits.dtype).transpose(np.argsort(order)), True
+    return made_like(logits, logits.shape, logits.dtype, np.zeros), True
 
 
 def _put(grad: Any, rows: Any, values: Any) -> None:

@@ -21,24 +21,25 @@ out : ndarray, optional
 Returns
 -------
 ndarray
-    Of the shape of `x` and its dtype.""",
+    Of the shape of `x` and its dtype; it lies in memory as ``np.exp(x)`` does, in Fortran's order too.""",
     "rows like both": """\
 Returns
 -------
 ndarray
-    Of the broadcast shape of the operands and their dtype.""",
+    Of the broadcast shape of the operands and their dtype; it lies in memory as ``grad * output`` does.""",
     "axis and dtype errors": """\
 Raises
 ------
 numpy.exceptions.AxisError
     If `axis` is not an axis of the operands.
 TypeError
-    For complex, string and object arrays.""",
+    For complex, string and object arrays, and an `axis` of another type, such as a list.""",
     "logits to softcap": """\
 logits : array_like
     Unnormalised log-probabilities; float16, float32 or float64.
 target : array_like
     Class indices of any integer dtype, with the shape of `logits` without `axis`; or probabilities with the shape of `logits`.
+    An empty list holds indices; booleans are neither.
 weight : array_like, optional
     A weight for each class. A mean over class indices is then a weighted one.
 ignore_index : int, default -100
@@ -68,7 +69,7 @@ IndexError
 ValueError
     If an argument has a shape or value that is not allowed.
 TypeError
-    If an argument has a dtype that is not allowed.""",
+    If an argument has a type or dtype that is not allowed, such as a boolean in place of a number.""",
     "losses paper": """\
 References
 ----------

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastact.calling import number
+from fastact.order import arranged_like
 from fastact.rows import reference
 from fastact.rows.contained import are_contained, linear_loss_of_containers
 from fastact.rows.cross_entropy import RESULTS, among_all, gufunc, reduced
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
-from fastact.rows.requests import Request, check_labels, checked, gradient_scale, loss_dtype, narrowed
+from fastact.rows.requests import Request, as_target, check_labels, checked, gradient_scale, loss_dtype, meant, narrowed
 
 BLOCKS, LARGEST_BLOCK = 12, 2**26
 """A block of logits takes a twelfth of what all would, and at most so many bytes."""
@@ -31,6 +33,8 @@ class _Layer(NamedTuple):
     """What hidden states and weight promote to."""
     counted: Any
     """Which rows these are of all: those whose label is not ignored; ``None`` if none is."""
+    given: tuple[Any, Any]
+    """Hidden states and target as the caller's arrays, which results lie in memory as."""
 
     def blocks(self) -> Iterator[tuple[slice, Request]]:
         """The rows of each block, and the request for it, whose logits are in the buffer that all blocks share."""
@@ -59,7 +63,8 @@ def _layer(
     reduction: str,
 ) -> _Layer:
     """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
-    hidden, weight, target = np.asarray(hidden), np.asarray(weight), np.asarray(target)
+    hidden, weight = np.asarray(hidden), np.asarray(weight)
+    target = as_target(target, hidden.ndim - 1)
     for name, array in (("hidden", hidden), ("weight", weight)):
         if array.dtype.char not in "efd":
             raise TypeError(f"{name} must be float16, float32 or float64, got {array.dtype}")
@@ -67,10 +72,12 @@ def _layer(
         raise ValueError("hidden must have an axis of features, got a scalar")
     if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:
         raise ValueError(f"weight must have shape (classes, {hidden.shape[-1]}), got {weight.shape}")
+    labels = hidden.shape[:-1]
+    advice = meant(target, labels, (*labels, len(weight)), -1, floats=False)
     if target.dtype.kind not in "iu":
-        raise TypeError(f"target must hold integers (class indices), got {target.dtype}")
-    if target.shape != hidden.shape[:-1]:
-        raise ValueError(f"target must have shape {hidden.shape[:-1]} for these hidden states, got {target.shape}")
+        raise TypeError(f"target must hold integers (class indices), got {target.dtype}{advice}")
+    if target.shape != labels:
+        raise ValueError(f"target must have shape {labels} for these hidden states, got {target.shape}{advice}")
     promoted = np.result_type(hidden, weight)
     dtype = np.result_type(promoted, np.float32)  # NumPy multiplies matrices of float16 element by element
     if bias is not None:
@@ -82,14 +89,17 @@ def _layer(
         bias = narrowed(bias, dtype)
     nothing = np.broadcast_to(np.zeros((), dtype), (*target.shape, weight.shape[0]))
     options = (ignore_index, label_smoothing, z_loss, softcap, reduction)
-    request = checked(nothing, target, class_weight, *options, axis=-1)
+    request = checked(nothing, target, class_weight, *options, axis=-1, weight_name="class_weight")
     ignored, counted = check_labels(request), None
+    given = hidden, target
     hidden, target = hidden.reshape(target.size, hidden.shape[-1]), target.reshape(-1)
     if ignored:
         counted = np.flatnonzero(target != request.ignore_index)
         hidden, target = hidden[counted], target[counted]
     request = request._replace(logits=nothing, target=target)  # to each block its own
-    return _Layer(hidden.astype(dtype, copy=False), weight.astype(dtype, copy=False), bias, request, promoted, counted)
+    return _Layer(
+        hidden.astype(dtype, copy=False), weight.astype(dtype, copy=False), bias, request, promoted, counted, given
+    )
 
 
 @documented
@@ -142,6 +152,7 @@ def linear_cross_entropy(
     """
     if are_contained(hidden, weight, target, bias, class_weight):
         return linear_loss_of_containers(linear_cross_entropy, locals())
+    empty = number("empty", empty)
     layer = _layer(
         hidden, weight, target, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, reduction
     )
@@ -149,12 +160,16 @@ def linear_cross_entropy(
     results = np.empty((layer.hidden.shape[0], RESULTS))
     for block, request in layer.blocks():
         gufunc(request, False)(*request.operands(1.0, False), out=results[block])
-    return _loss(layer, results, np.shape(target), dtype, empty)
+    return _loss(layer, results, dtype, empty)
 
 
-def _loss(layer: _Layer, results: Any, shape: tuple[int, ...], dtype: Any, empty: float) -> Any:
+def _loss(layer: _Layer, results: Any, dtype: Any, empty: float) -> Any:
     loss = reduced(layer.request.reduction, results, dtype, empty, layer.request.weighted)
-    return among_all(loss, layer.counted, shape).reshape(shape)[()] if layer.request.reduction == "none" else loss
+    if layer.request.reduction != "none":
+        return loss
+    hidden, target = layer.given
+    every = among_all(loss, layer.counted, target.shape).reshape(target.shape)
+    return arranged_like([hidden[..., 0] if hidden.size else every, target], every)[()]
 
 
 @documented
@@ -189,6 +204,7 @@ def linear_cross_entropy_with_grad(
         As `linear_cross_entropy` returns it.
     grad_hidden : ndarray, shape of `hidden`
     grad_weight : ndarray, shape of `weight`
+        Each lies in memory as what it is the gradient of.
     grad_bias : ndarray, shape of `bias`
         Only if `bias` was given.
 
@@ -212,6 +228,7 @@ def linear_cross_entropy_with_grad(
     if are_contained(hidden, weight, target, bias, class_weight):
         outcome: tuple[Any, ...] = linear_loss_of_containers(linear_cross_entropy_with_grad, locals())
         return outcome
+    empty = number("empty", empty)
     layer = _layer(
         hidden, weight, target, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, reduction
     )
@@ -232,9 +249,9 @@ def linear_cross_entropy_with_grad(
             grad_bias += np.add.reduce(grad, axis=0, dtype=np.float64)
     if not results.size:
         grad_weight[...] = 0
-    shape = np.shape(target)
-    loss = _loss(layer, results, shape, dtype, empty)
-    grad_hidden = among_all(narrowed(grad_hidden, layer.dtype), layer.counted, shape).reshape(np.shape(hidden))
+    given = layer.given[0]
+    grad_hidden = among_all(narrowed(grad_hidden, layer.dtype), layer.counted, given.shape[:-1]).reshape(given.shape)
+    loss, grad_hidden = _loss(layer, results, dtype, empty), arranged_like([given], grad_hidden)
     rest = [grad_weight, *([] if grad_bias is None else [grad_bias])]
     return loss, grad_hidden, *(narrowed(gradient, layer.dtype) for gradient in rest)
 

@@ -1,47 +1,77 @@
 """A few very long rows: their segments are shared out over the threads, which otherwise take whole rows."""
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from fastact.calling import checked_out
 from fastact.engine.rowkernel import SEGMENT, part_kernels
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
+from fastact.order import NATIVE, empty_like_all
 from fastact.rows.record import KERNELS
 
 LONG = 2**19
 """From this length on a row is worth the calls that it takes to compute it in parts."""
 
 
-def along(ufunc: Any, operands: tuple[Any, ...], axis: int, out: Any, arguments: dict[str, Any]) -> Any:
-    """Call the generalised ufunc of a row kernel along one axis, in parts where that uses more threads."""
+WEAK = (int, float)
+"""Python's numbers, of which NumPy takes the value alone: they never widen arrays."""
+
+
+def along(ufunc: Any, operands: Sequence[Any], axis: int, out: Any, arguments: dict[str, Any]) -> Any:
+    """Call the generalised ufunc of a row kernel along one axis of operands of one shape, in parts where that uses more threads."""
     x = operands[0]
     if type(x) is np.ndarray and x.size >= LONG and not arguments and _is_long(operands, axis, out):
-        return _in_parts(KERNELS[ufunc], operands, axis, out)
-    if out is None and not arguments and KERNELS[ufunc].kind == "map":
-        out = _like(operands, axis)
+        return _in_parts(ufunc, operands, axis, out)
+    if out is None and KERNELS[ufunc].kind == "map":
+        out = _like(ufunc, operands, axis, arguments)
     if axis == -1:
         return ufunc(*operands, out=out, **arguments)
     return ufunc(*operands, out=out, axis=axis, **arguments)
 
 
-def _like(operands: tuple[Any, ...], axis: int) -> Any:
+def _like(ufunc: Any, operands: Sequence[Any], axis: int, arguments: dict[str, Any]) -> Any:
     """An array for results that lie in memory as the operands do, as an elementwise expression's would.
 
     NumPy would have the elements of a row side by side, whatever the axis, so that rows that lie side by side were written apart.
     ``None`` leaves it to NumPy.
     """
-    x = operands[0]
-    if type(x) is not np.ndarray or (axis == -1 and x.flags.c_contiguous) or x.dtype.char not in "efd":
-        return None
-    if not all(type(a) is np.ndarray and a.dtype == x.dtype and a.shape == x.shape for a in operands[1:]):
-        return None
-    return np.empty_like(x, x.dtype.newbyteorder("="))
+    x, last = operands[0], operands[-1]
+    if not arguments and type(x) is np.ndarray:
+        if axis == -1 and x.flags.c_contiguous and (x is last or last.flags.c_contiguous):
+            return None
+        alike = x is last or (x.strides == last.strides and x.dtype.char == last.dtype.char)
+        if alike and x.dtype.char in NATIVE:
+            return np.empty_like(x, NATIVE[x.dtype.char])
+    elif not arguments and len(operands) == 1:
+        return None  # a list becomes an array in NumPy's usual order
+    arrays = [np.asarray(operand) for operand in operands]
+    return empty_like_all(arrays, loop_dtypes(ufunc, operands, arguments)[-1], order_of(arguments))
 
 
-def _is_long(operands: tuple[Any, ...], axis: int, out: Any) -> bool:
+def order_of(arguments: dict[str, Any]) -> str:
+    """The ``order`` of a ufunc's arguments."""
+    return arguments.get("order") or "K"
+
+
+def loop_dtypes(ufunc: Any, operands: Sequence[Any], arguments: dict[str, Any]) -> tuple[Any, ...]:
+    """The dtypes of operands and result that a ufunc computes in; it raises what the call would raise of dtypes."""
+    x, last = operands[0], operands[-1]
+    if not arguments and type(x) is type(last) is np.ndarray and x.dtype.char == last.dtype.char in NATIVE:
+        return (NATIVE[x.dtype.char],) * (len(operands) + 1)  # asking NumPy takes longer than a row
+    kinds = [type(x) if type(x) in WEAK else np.asarray(x).dtype for x in operands]
+    choice = {name: arguments[name] for name in ("signature", "casting") if arguments.get(name) is not None}
+    if arguments.get("dtype") is not None:
+        choice["signature"] = (*[None] * len(operands), np.dtype(arguments["dtype"]))
+    found: tuple[Any, ...] = ufunc.resolve_dtypes((*kinds, None), **choice)
+    return found
+
+
+def _is_long(operands: Sequence[Any], axis: int, out: Any) -> bool:
     """Whether these are plain arrays of the same dtype and shape, of fewer rows than threads, each row long."""
     x = operands[0]
     given = [*operands, *([] if out is None else [out])]
@@ -82,18 +112,19 @@ def write(kernel: Any, rows: list[Any], constants: Any, target: Any) -> None:
         _gufuncs(kernel, rows[0].dtype.name)[2](*parts, constants, out=out)
 
 
-def _in_parts(kernel: Any, operands: tuple[Any, ...], axis: int, out: Any) -> Any:
+def _in_parts(ufunc: Any, operands: Sequence[Any], axis: int, out: Any) -> Any:
     """The same bits as the whole row at once."""
+    kernel = KERNELS[ufunc]
     dtype = operands[0].dtype.name
     moved = [np.moveaxis(a, axis, -1) for a in operands]
     kept = moved[0].shape[:-1]
     shape = kept if kernel.kind == "reduce" else operands[0].shape
-    if out is not None and out.shape != shape:
-        raise ValueError(f"out has shape {out.shape}, the result has shape {shape}")
+    if out is not None:
+        checked_out(out, shape)
     if kernel.kind == "reduce":
         result = np.empty(kept, operands[0].dtype) if out is None else out
     else:
-        result = np.empty_like(operands[0]) if out is None else out
+        result = empty_like_all(operands, operands[0].dtype) if out is None else out
         moved = apart(moved, np.moveaxis(result, axis, -1))
     places = np.moveaxis(result, axis, -1) if kernel.kind == "map" else result
     for row in np.ndindex(kept):

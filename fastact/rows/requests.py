@@ -1,12 +1,13 @@
 """What a call of cross-entropy asks for: its arguments, checked, in the form that the kernels take."""
 
 import math
-import operator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
+
+from fastact.calling import integer, number, only_axis
+from fastact.order import NATIVE
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -69,71 +70,110 @@ def checked(
     softcap: float | None,
     reduction: str,
     axis: int,
+    weight_name: str = "weight",
 ) -> Request:
     """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
-    ignore_index = _checked_index(ignore_index)
-    logits, target = np.asarray(logits), np.asarray(target)
-    if logits.dtype.char not in "efd":
+    ignore_index = checked_index(ignore_index)
+    label_smoothing, z_loss, softcap = checked_options(label_smoothing, z_loss, softcap)
+    check_reduction(reduction)
+    logits = np.asarray(logits)
+    if logits.dtype.char not in NATIVE:
         if logits.dtype.kind not in "iub":
             raise TypeError(f"logits must be float16, float32 or float64, got {logits.dtype}")
         logits = logits.astype(np.result_type(logits.dtype, np.float16))
+    elif not logits.dtype.isnative:
+        logits = logits.astype(NATIVE[logits.dtype.char])  # as NumPy would at each call of a kernel
     if not logits.shape:
         raise ValueError("logits must have an axis of classes, got a scalar")
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
-    if axis != -1:
-        axis = normalize_axis_index(axis, logits.ndim)
+    if type(axis) is not int or axis != -1:
+        axis = only_axis(axis, logits.ndim)
         logits = np.moveaxis(logits, axis, -1)
     shape = logits.shape
-    weights = _checked_weight(weight, shape[-1])
+    target = as_target(target, len(shape) - 1)
+    weights = _checked_weight(weight, shape[-1], weight_name)
     request = Request(logits, target, shape[-1], axis, reduction, ignore_index, weights, weight is not None)
     if target.dtype.kind not in "iu":
         request = _with_probabilities(request)
     elif target.shape != shape[:-1]:
         raise ValueError(
             f"target of class indices must have shape {shape[:-1]} for these logits, got {target.shape}"
-            + _meant(target, logits, axis)
+            + meant(target, shape[:-1], np.moveaxis(logits, -1, axis).shape, axis)
         )
-    if label_smoothing != 0 or z_loss != 0 or softcap is not None:
+    if label_smoothing or z_loss or softcap:
         request = _with_options(request, label_smoothing, z_loss, softcap)
     return request
 
 
-def _checked_index(ignore_index: Any) -> int:
-    try:
-        index = operator.index(ignore_index)
-    except TypeError:
-        raise TypeError(f"ignore_index must be an integer, got {ignore_index!r}") from None
+def as_target(target: Any, rows: int) -> Any:
+    """A target as an array, which has ``rows`` axes if it holds labels; empty lists are labels, as NumPy takes them for indices."""
+    if type(target) is np.ndarray:
+        return target
+    array = np.asarray(target)
+    is_empty_list = isinstance(target, list | tuple) and not array.size and array.ndim == rows
+    return array.astype(np.intp) if is_empty_list else array
+
+
+def check_reduction(reduction: Any) -> None:
+    """``ValueError`` for what is no reduction."""
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
+
+
+def checked_index(ignore_index: Any) -> int:
+    """The label to ignore."""
+    index = ignore_index if type(ignore_index) is int else integer("ignore_index", ignore_index)
     if not -(2**63) <= index < 2**63:
         raise ValueError(f"ignore_index must fit into 64 bits, got {index}")
     return index
 
 
-def _meant(target: Any, logits: Any, axis: int) -> str:
-    """What a target of the wrong shape or dtype seems to be, and how to convert it; empty if nobody knows."""
-    labels = logits.shape[:-1]
-    if target.shape == (*labels, 1):
+def checked_options(label_smoothing: Any, z_loss: Any, softcap: Any) -> tuple[float, float, float]:
+    """What is added to the target or to the loss, as numbers; no cap is 0."""
+    if softcap is None and type(label_smoothing) is type(z_loss) is float and not (label_smoothing or z_loss):
+        return 0.0, 0.0, 0.0  # of few rows the questions below would take a tenth of the time
+    smoothing = number("label_smoothing", label_smoothing, "a number between 0 and 1")
+    if not 0.0 <= smoothing <= 1.0:
+        raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing!r}")
+    times = number("z_loss", z_loss, "a finite number")
+    if not math.isfinite(times):
+        raise ValueError(f"z_loss must be finite, got {z_loss!r}")
+    if softcap is None:
+        return smoothing, times, 0.0
+    cap = number("softcap", softcap, "None or a positive finite number")
+    if not 0.0 < cap < math.inf:
+        raise ValueError(f"softcap must be None or a positive finite number, got {softcap!r}")
+    return smoothing, times, cap
+
+
+def meant(target: Any, labels: tuple[int, ...], whole: tuple[int, ...], axis: int, floats: bool = True) -> str:
+    """What a target of the wrong shape or dtype seems to be, and how to convert it; empty if nobody knows.
+
+    ``labels`` is the shape that labels have, ``whole`` that of one-hot rows, which ``floats`` says may be given as floats.
+    """
+    if target.shape == (*labels, 1) and target.shape != whole:
         return "; drop its last axis: target[..., 0]"
-    if target.shape == np.moveaxis(logits, -1, axis).shape and target.dtype.kind in "iub":
-        return f"; one-hot rows are given as class indices, target.argmax(axis={axis}), or as floats"
+    if target.shape == whole and target.dtype.kind in "iub":
+        return f"; one-hot rows are given as class indices, target.argmax(axis={axis})" + ", or as floats" * floats
     if target.dtype.kind == "f" and target.shape == labels and np.array_equal(target, np.round(target)):
         return "; class indices are given as integers: target.astype(int)"
+    if target.dtype.kind == "b" and target.shape == labels:
+        return "; labels of two classes, False and True, are given as integers: target.astype(int)"
     return ""
 
 
 def _with_probabilities(request: Request) -> Request:
     """The request for a target of probabilities."""
     logits, target, axis = request.logits, request.target, request.axis
-    if target.dtype.char not in "efd":
+    shape = np.moveaxis(logits, -1, axis).shape
+    if target.dtype.char not in NATIVE:
         raise TypeError(
             f"target must hold integers (class indices) or floats (probabilities), got {target.dtype}"
-            + _meant(target, logits, axis)
+            + meant(target, logits.shape[:-1], shape, axis)
         )
-    shape = np.moveaxis(logits, -1, axis).shape
     if target.shape != shape:
         raise ValueError(
             f"target of class probabilities must have shape {shape} for these logits, got {target.shape}"
-            + _meant(target, logits, axis)
+            + meant(target, logits.shape[:-1], shape, axis)
         )
     if request.ignore_index >= 0:
         raise ValueError(f"ignore_index must be negative where the target is probabilities, got {request.ignore_index}")
@@ -152,15 +192,9 @@ def _with_probabilities(request: Request) -> Request:
     return request._replace(label=False, keep=0.0, dense=dense, slope=1.0)
 
 
-def _with_options(request: Request, label_smoothing: float, z_loss: float, softcap: float | None) -> Request:
+def _with_options(request: Request, label_smoothing: float, z_loss: float, softcap: float) -> Request:
     """The request with what is added to the target or to the loss."""
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing!r}")
-    if softcap is not None and not 0.0 < softcap < math.inf:
-        raise ValueError(f"softcap must be None or a positive finite number, got {softcap!r}")
-    if not math.isfinite(z_loss):
-        raise ValueError(f"z_loss must be finite, got {z_loss!r}")
-    request = request._replace(z_loss=float(z_loss), softcap=float(softcap or 0.0))
+    request = request._replace(z_loss=z_loss, softcap=softcap)
     keep, spread = 1.0 - label_smoothing, label_smoothing / max(1, request.classes)
     if not label_smoothing:
         return request
@@ -183,14 +217,14 @@ def _exactly(values: Any, dtype: Any) -> Any:
     return as_told if np.array_equal(as_told, values) else values
 
 
-def _checked_weight(weight: Any, classes: int) -> Any:
+def _checked_weight(weight: Any, classes: int, name: str) -> Any:
     if weight is None:
         return _constant_row(1.0, classes, np.float64)
     weight = np.asarray(weight)
     if weight.dtype.kind not in "iuf":
-        raise TypeError(f"weight must hold real numbers, got {weight.dtype}")
+        raise TypeError(f"{name} must hold real numbers, got {weight.dtype}")
     if weight.shape != (classes,):
-        raise ValueError(f"weight must have one element for each of the {classes} classes, got shape {weight.shape}")
+        raise ValueError(f"{name} must have one element for each of the {classes} classes, got shape {weight.shape}")
     return weight.astype(np.float64, copy=False)
 
 
@@ -209,10 +243,10 @@ def check_labels(request: Request) -> int:
     count = int(np.count_nonzero(target == ignored)) if found or is_class else 0
     if found > (0 if is_class else count):
         position = tuple(int(i) for i in np.argwhere(beyond & (target != ignored))[0])
-        where = position[0] if len(position) == 1 else position
+        where = f" at position {position[0] if len(position) == 1 else position}" if position else ""
+        known = f"allowed are 0 to {classes - 1} and" if classes else "allowed is"
         raise IndexError(
-            f"label {target[position]} at position {where} is out of range for {classes} classes: "
-            f"allowed are 0 to {classes - 1} and ignore_index={ignored}"
+            f"label {target[position]}{where} is out of range for {classes} classes: {known} ignore_index={ignored}"
         )
     return count
 
@@ -239,9 +273,9 @@ def loss_dtype(dtype: Any, default: Any) -> Any:
         found = np.dtype(dtype)
     except TypeError:
         found = None
-    if found is None or found.char not in "efd":
+    if found is None or found.char not in NATIVE:
         raise TypeError(f"dtype must be float16, float32, float64 or None, got {dtype!r}")
-    return found
+    return NATIVE[found.char]
 
 
 _NORMAL = {kind: (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in "efd"}

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from fastact.calling import switch
 from fastact.engine.rowkernel import RowKernel
 from fastact.maths.exp import times_exp
 from fastact.maths.logsumexp import exp_at, level, near_excess, reach, reciprocal, split, total
 from fastact.maths.logsumexp import logsumexp as _logsumexp
-from fastact.rows.axes import Axis
+from fastact.rows.axes import LAST, Axis
 from fastact.rows.calls import over_rows
 from fastact.rows.docs import documented
 from fastact.rows.long import LONG
@@ -94,7 +95,7 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     array([0.09  , 0.2447, 0.6652])
     """
     if (
-        axis == -1
+        axis is LAST
         and type(x) is np.ndarray
         and x.ndim
         and x.flags.c_contiguous
@@ -220,7 +221,7 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
     -4.1223073843355e-09
     """
     if (
-        axis == -1
+        axis is LAST
         and type(x) is np.ndarray
         and x.ndim
         and x.flags.c_contiguous
@@ -285,7 +286,7 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, 
     >>> round(float(fa.logsumexp([1000.0, 1000.0])), 4)
     1000.6931
     """
-    if keepdims:
+    if keepdims is not False and switch("keepdims", keepdims):
         ufunc_arguments["keepdims"] = True
     return over_rows(_logsumexp_rows, (x,), axis, out, ufunc_arguments)
 
@@ -335,7 +336,7 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
     grad : array_like
         Gradient with respect to the output of `softmax`.
     output : array_like
-        That output; broadcasts against `grad`.
+        That output. Both broadcast, along `axis` too; `axis` counts in the broadcast shape.
     <grad and output>
     <ufunc_arguments>
 
@@ -400,7 +401,7 @@ def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = Non
     grad : array_like
         Gradient with respect to the output of `log_softmax`.
     output : array_like
-        That output; broadcasts against `grad`.
+        That output. Both broadcast, along `axis` too; `axis` counts in the broadcast shape.
     <grad and output>
     <ufunc_arguments>
 
