@@ -4,14 +4,14 @@ This is how a softmax over the first axis of an array runs, and one over a last 
 order of ``rows.py``, lane by lane, so that both give the same bits. What is one number for a row is a row of a tile here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastact.engine import lanes, memory, transposition
 from fastact.engine.elementloop import ElementLoop
-from fastact.engine.jit import internal
+from fastact.engine.instance import instance
 from fastact.engine.loops import gather, scatter, taken_by_team
 from fastact.engine.memory import (
     advance,
@@ -23,9 +23,9 @@ from fastact.engine.memory import (
     release,
 )
 from fastact.engine.rows import CHUNK, LANES, larger, write_one
-from fastact.engine.templates import clone
+from fastact.engine.templates import FILLED_IN
+from fastact.engine.transposition import are_short_rows, as_columns, as_rows, transposed_width
 from fastact.maths.logsumexp import add_exponential, joined, level, reach
-from fastact.scalar import scalar
 from fastact.simd import Scalar, maximum, widen
 
 STEP = 32
@@ -37,43 +37,15 @@ second-level cache, and what is kept of each lane on a small stack."""
 SMALL_BYTES = 8192
 """A tile of so many bytes is on the stack, where it costs nothing."""
 
-# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE, TWO, NEAR = 4, 4, False, False
 MOST = ROW_BYTES // COMPUTED_SIZE
 TILE_ROWS = TILE_BYTES // (STEP * COMPUTED_SIZE)
 ZERO = np.float32(0)
-are_short_rows: Any = None
-transposed_width: Any = None
-as_columns: Any = None
-as_rows: Any = None
-prepare: Any = None
-finish: Any = None
-formula: Any = None
-term: Any = None
-column_states: Any = None
-column_sums: Any = None
-small_tile: Any = None
-row_tile: Any = None
-lane_tile: Any = None
-state_tile: Any = None
-constant_tile: Any = None
-lowest_step: Any = None
-zero_step: Any = None
-zero_wide_step: Any = None
-fill_step: Any = None
-find_larger: Any = None
-find_largest: Any = None
-copy_larger: Any = None
-find_level: Any = None
-add_exponentials: Any = None
-add_terms: Any = None
-add_lanes: Any = None
-add_chunks: Any = None
-first_states: Any = None
-join_states: Any = None
-finish_rows: Any = None
-finish_near: Any = None
-write_elements: Any = None
+prepare = finish = formula = term = column_states = column_sums = small_tile = row_tile = lane_tile = FILLED_IN
+state_tile = constant_tile = lowest_step = zero_step = zero_wide_step = fill_step = find_larger = FILLED_IN
+find_largest = copy_larger = find_level = add_exponentials = add_terms = add_lanes = add_chunks = FILLED_IN
+first_states = join_states = finish_rows = finish_near = write_elements = FILLED_IN
 
 BEST, BASE, SHIFT, FLOOR, TIED, M, TIES, REST, TOTAL, STATE_ROWS = 0, 1, 2, 3, 4, 5, 6, 7, 9, 11
 """Rows of a block's state; REST and TOTAL are of float64 and may take two."""
@@ -492,29 +464,19 @@ def reduce_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     clear_fp_flags()
 
 
-def add_passes(scope: dict[str, Any], passes: Iterable[tuple[Any, ...]], whole: tuple[Any, ...] = ()) -> None:
-    """Add loops over a block's rows to the globals of clones.
-
-    Parameters
-    ----------
-    scope : dict
-        The globals, which the formulas are cloned with.
-    passes : iterable of tuple
-        For each loop its name, its formula, and the `reads`, `writes` and `updates` of ``ElementLoop``.
-    whole : tuple of callable
-        Formulas that need none of the globals and are taken as they are.
-    """
-    for name, template, reads, writes, updates in passes:
-        formula = template if template in whole else scalar(clone(template, scope))
-        scope[name] = ElementLoop(formula, reads, writes, updates=updates, multiple=STEP).over_pointers()
+def block_loop(formula: Any, reads: list[str], writes: list[str], updates: int = 0) -> ElementLoop:
+    """A loop over a row of a block."""
+    return ElementLoop(formula, reads, writes, updates=updates, multiple=STEP)
 
 
-def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
-    """The globals of a kernel's clones for one dtype: formulas and memory."""
+def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
+    """What instances for a kernel and dtype have filled in: formulas, passes and memory."""
     compute = "float64" if dtype == "float64" else "float32"
     size, computed_size = np.dtype(dtype).itemsize, np.dtype(compute).itemsize
     most = ROW_BYTES // computed_size
-    scope: dict[str, Any] = {
+    one, wide = [compute], ["float64"]
+    results = one * CONSTANTS if kernel.formula else [dtype]
+    return transposition.filled_in(dtype) | {
         "STEP": STEP,
         "SIZE": size,
         "COMPUTED_SIZE": computed_size,
@@ -537,57 +499,24 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "lowest_step": lanes.fill(compute, -np.inf, STEP),
         "zero_step": lanes.fill(compute, 0.0, STEP),
         "zero_wide_step": lanes.fill("float64", 0.0, STEP),
-    }
-    for copy in (gather, scatter):
-        scope[copy.__name__] = internal(clone(copy, scope))
-    scope = transposition.scope_of(dtype, scope)
-    one, wide = [compute], ["float64"]
-    results = one * CONSTANTS if kernel.formula else [dtype]
-    passes_over_blocks = (
-        ("find_larger", larger, [dtype, compute], one, 1),
-        ("find_largest", largest_one, [*[dtype] * 4, compute], one, 1),
-        ("copy_larger", copy_one, [dtype, compute], [compute, dtype], 1),
-        ("find_level", level_one, one * 2, one * 4, 1),
-        ("add_exponentials", add_one, [dtype, *one * 6], one * 2, 2),
-        ("add_terms", add_term, [dtype, dtype, *one * 5], one, 1),
-        ("add_lanes", add_lane, one * 2, one, 1),
-        ("add_chunks", add_chunk, one + wide, wide, 1),
-        ("first_states", first_one, one * 3, one * 2 + wide, 0),
-        ("join_states", join_one, one * 5 + wide, one * 2 + wide, 3),
-        ("finish_rows", kernel.finish, one * 2 + wide * 2, results, 0),
-        ("finish_near", kernel.finish, one * 3, results, 0),
-        ("write_elements", write_one, [dtype, dtype, *one * CONSTANTS], [dtype], 0),
-    )
-    add_passes(scope, passes_over_blocks, (kernel.finish,))
-    small = (
-        row_of,
-        stored_row,
-        sums_of,
-        constant_rows,
-        zero_row,
-        zero_wide_row,
-        lowest_row,
-        block_of,
-        tile_bytes,
-        second_tile,
-        new_tile,
-        free_tile,
-        larger_of_columns,
-        block_row,
-    )
-    for helper in (*small, tree_of_lanes, write_columns, finish_map, finish_reduction):
-        scope[helper.__name__] = internal(clone(helper, scope))
-    passes = {
+        "find_larger": block_loop(larger, [dtype, compute], one, 1),
+        "find_largest": block_loop(largest_one, [*[dtype] * 4, compute], one, 1),
+        "copy_larger": block_loop(copy_one, [dtype, compute], [compute, dtype], 1),
+        "find_level": block_loop(level_one, one * 2, one * 4, 1),
+        "add_exponentials": block_loop(add_one, [dtype, *one * 6], one * 2, 2),
+        "add_terms": block_loop(add_term, [dtype, dtype, *one * 5], one, 1),
+        "add_lanes": block_loop(add_lane, one * 2, one, 1),
+        "add_chunks": block_loop(add_chunk, one + wide, wide, 1),
+        "first_states": block_loop(first_one, one * 3, one * 2 + wide),
+        "join_states": block_loop(join_one, one * 5 + wide, one * 2 + wide, 3),
+        "finish_rows": block_loop(kernel.finish, one * 2 + wide * 2, results),
+        "finish_near": block_loop(kernel.finish, one * 3, results),
+        "write_elements": block_loop(write_one, [dtype, dtype, *one * CONSTANTS], [dtype]),
         "column_states": exponential_states if kernel.exponentials else copied_columns,
         "column_sums": sums_of_terms if kernel.term else no_sums,
     }
-    for name, chosen in passes.items():
-        scope[name] = internal(clone(chosen, scope))
-    scope["map_block"] = internal(clone(map_block, scope))
-    return scope
 
 
 def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
-    """Clone a kernel, and what it calls, for one op and dtype."""
-    template = {"map": map_columns, "reduce": reduce_columns}[kernel.kind]
-    return clone(template, scope_of(kernel, dtype))
+    """A kernel of columns for one op and dtype."""
+    return instance({"map": map_columns, "reduce": reduce_columns}[kernel.kind], filled_in(kernel, dtype))

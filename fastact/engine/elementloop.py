@@ -73,6 +73,17 @@ class ElementLoop:
         self.times_gradient = times_gradient
         self.multiple = multiple
 
+    def of(self, formula: Any) -> "ElementLoop":
+        """The same loop of another formula."""
+        return ElementLoop(
+            formula,
+            self.reads,
+            self.writes,
+            updates=self.updates,
+            times_gradient=self.times_gradient,
+            multiple=self.multiple,
+        )
+
     def over_operands(self) -> Any:
         """Numba's name for the loop as a function of ``char **operands`` and ``n``."""
 

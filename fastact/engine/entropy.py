@@ -12,15 +12,38 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import columns, lanes, memory, rows
-from fastact.engine.columns import CONSTANTS, REST, ROW_BYTES, STATE_ROWS, STEP, TIES, TOTAL, M
+from fastact.engine.columns import (
+    CONSTANTS,
+    REST,
+    ROW_BYTES,
+    STATE_ROWS,
+    STEP,
+    TIES,
+    TOTAL,
+    M,
+    block_loop,
+    block_of,
+    block_row,
+    constant_rows,
+    free_tile,
+    new_tile,
+    row_of,
+    second_tile,
+    stored_row,
+    write_columns,
+    zero_row,
+    zero_wide_row,
+)
 from fastact.engine.elementloop import ElementLoop
+from fastact.engine.instance import instance
 from fastact.engine.jit import internal
 from fastact.engine.loops import taken_by_team
 from fastact.engine.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, zero_bytes
 from fastact.engine.records import LABEL
-from fastact.engine.rows import CHUNK, LANES
-from fastact.engine.templates import clone
-from fastact.scalar import scalar
+from fastact.engine.rows import CHUNK, LANES, computed_elsewhere, contiguous, write_row
+from fastact.engine.templates import FILLED_IN
+from fastact.engine.transposition import are_short_rows, as_columns, as_rows
+from fastact.maths.logsumexp import log_excess
 from fastact.simd import Scalar, select, widen
 
 LOSS, WEIGHT, LSE, ARGMAX = 0, 1, 2, 3
@@ -32,31 +55,14 @@ says that the gradient's memory is zero already, so that ignored rows need not b
 X, LABELS, WEIGHTS, DENSE, IGNORED, OPTIONS, RESULTS, GRAD = range(8)
 """The operands."""
 
-# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 HAS_LABEL, HAS_DENSE, HAS_GRAD = True, False, False
 SIZE, COMPUTED_SIZE, CORE = 4, 4, 7
 T: Any = np.float32
 NAN = np.float32(np.nan)
 ZERO = np.float32(0)
-prepare: Any = None
-finish: Any = None
-computed_elsewhere: Any = None
-row_state: Any = None
-row_sum: Any = None
-row_dense_sum: Any = None
-write_row: Any = None
-log_excess: Any = None
-load_x: Any = None
-load_label: Any = None
-load_wide: Any = None
-store_x: Any = None
-store_wide: Any = None
-contiguous: Any = None
-chunk_tile: Any = None
-lane_space: Any = None
-fill_zero: Any = None
-count_matches: Any = None
-sum_of_lanes: Any = None
+prepare = finish = row_state = row_sum = row_dense_sum = load_x = load_label = load_wide = store_x = FILLED_IN
+store_wide = chunk_tile = lane_space = fill_zero = count_matches = sum_of_lanes = FILLED_IN
 
 
 def match_one(x: Scalar, found: Scalar, m: Scalar, cap: Scalar) -> Scalar:
@@ -174,33 +180,8 @@ X_LABEL, D_LABEL, AT_LABEL, INDEX = range(CONSTANTS, MORE_CONSTANTS)
 LOSSES, LSES, WEIGHTS_AT_LABELS, DENSE_SUMS = 0, 2, 4, TOTAL
 """Rows of a block's results, of float64, which may take two; the last is where a sum of terms is left."""
 
-column_states: Any = None
-column_sums: Any = None
-column_dense_sums: Any = None
-write_columns: Any = None
-row_tile: Any = None
-state_tile: Any = None
-constant_tile: Any = None
-result_tile: Any = None
-row_of: Any = None
-constant_rows: Any = None
-stored_row: Any = None
-block_row: Any = None
-zero_row: Any = None
-zero_wide_row: Any = None
-are_short_rows: Any = None
-as_columns: Any = None
-as_rows: Any = None
-second_tile: Any = None
-block_of: Any = None
-new_tile: Any = None
-free_tile: Any = None
-small_tile: Any = None
-start_constants: Any = None
-finish_rows: Any = None
-find_last: Any = None
-load_value: Any = None
-store_value: Any = None
+column_states = column_sums = column_dense_sums = row_tile = state_tile = constant_tile = result_tile = FILLED_IN
+small_tile = start_constants = finish_rows = find_last = load_value = store_value = FILLED_IN
 INT64 = 3
 
 
@@ -359,14 +340,11 @@ def entropy_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     clear_fp_flags()
 
 
-def scope_of(kernel: Any, dtype: str, common: dict[str, Any]) -> dict[str, Any]:
-    """The globals that the kernels of both layouts share."""
+def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
+    """What instances for a kernel and dtype have filled in, in both layouts."""
     compute = "float64" if dtype == "float64" else "float32"
     number = np.dtype(compute).type
-    from fastact.engine import overloads  # noqa: F401
-    from fastact.maths.logsumexp import log_excess
-
-    return common | {
+    return {
         "HAS_LABEL": kernel.label,
         "HAS_DENSE": kernel.dense,
         "HAS_GRAD": kernel.grad,
@@ -376,7 +354,6 @@ def scope_of(kernel: Any, dtype: str, common: dict[str, Any]) -> dict[str, Any]:
         "NAN": number(np.nan),
         "ZERO": number(0),
         "finish": kernel.finish,
-        "log_excess": log_excess,
         "load_x": lanes.load(dtype),
         "load_value": lanes.load(compute),
         "load_wide": lanes.load("float64"),
@@ -388,36 +365,29 @@ def scope_of(kernel: Any, dtype: str, common: dict[str, Any]) -> dict[str, Any]:
 
 
 def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
-    """Clone the kernel of rows, and what it calls, for one dtype."""
+    """The kernel of rows for one dtype."""
     compute = "float64" if dtype == "float64" else "float32"
-    scope = scope_of(kernel, dtype, rows.scope_of(kernel, dtype))
-    scope["count_matches"] = ElementLoop(
-        scalar(clone(match_one, scope)), [dtype, compute], [compute], updates=1
-    ).over_pointers()
+    filled = rows.filled_in(kernel, dtype) | filled_in(kernel, dtype)
+    filled["count_matches"] = ElementLoop(match_one, [dtype, compute], [compute], updates=1)
     if kernel.dense and kernel.grad:
-        weights = rows.scope_of(kernel.of_weights(), dtype)
-        scope["row_dense_sum"] = weights["row_sum"]
-    for template in (option, put_row, no_gradient, first_match):
-        scope[template.__name__] = internal(clone(template, scope))
-    return clone(entropy_rows, scope)
+        filled["row_dense_sum"] = internal(instance(rows.sum_of_terms, rows.filled_in(kernel.of_weights(), dtype)))
+    return instance(entropy_rows, filled)
 
 
 def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
-    """Clone the kernel of columns, and what it calls, for one dtype."""
+    """The kernel of columns for one dtype."""
     compute = "float64" if dtype == "float64" else "float32"
-    scope = scope_of(kernel, dtype, columns.scope_of(kernel, dtype))
-    scope["constant_tile"] = memory.stack_space(MORE_CONSTANTS * ROW_BYTES)
-    scope["result_tile"] = memory.stack_space(STATE_ROWS * ROW_BYTES)
     one, wide = [compute], ["float64"]
-    passes = (
-        ("start_constants", excess_one, one * 2 + wide, one * 4, 0),
-        ("find_last", last_one, [dtype, compute, "float64", compute], one, 1),
-        ("finish_rows", kernel.finish, one * 2 + wide * 3 + one + wide + one, wide * 2 + one * 7, 0),
-    )
-    columns.add_passes(scope, passes, (kernel.finish,))
+    results = wide * 2 + one * 7
+    filled = columns.filled_in(kernel, dtype) | filled_in(kernel, dtype)
+    filled |= {
+        "constant_tile": memory.stack_space(MORE_CONSTANTS * ROW_BYTES),
+        "result_tile": memory.stack_space(STATE_ROWS * ROW_BYTES),
+        "start_constants": block_loop(excess_one, one * 2 + wide, one * 4),
+        "find_last": block_loop(last_one, [dtype, compute, "float64", compute], one, 1),
+        "finish_rows": block_loop(kernel.finish, one * 2 + wide * 3 + one + wide + one, results),
+    }
     if kernel.dense and kernel.grad:
-        weights = columns.scope_of(kernel.of_weights(), dtype)
-        scope["column_dense_sums"] = weights["column_sums"]
-    for helper in (option, put_row, no_gradient, put_block, entropy_block):
-        scope[helper.__name__] = internal(clone(helper, scope))
-    return clone(entropy_columns, scope)
+        sums = instance(columns.sums_of_terms, columns.filled_in(kernel.of_weights(), dtype))
+        filled["column_dense_sums"] = internal(sums)
+    return instance(entropy_columns, filled)

@@ -12,15 +12,14 @@ from numba.extending import intrinsic
 
 from fastact.engine import compiler, memory
 from fastact.engine.elementloop import POINTERS, ElementLoop
+from fastact.engine.instance import instance
 from fastact.engine.memory import advance, call_loop, clear_all_fp_flags, field, set_pointer
 from fastact.engine.records import ON_FAILURE
-from fastact.engine.templates import clone
+from fastact.engine.templates import FILLED_IN
 
-# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 ARGS = 2
-element_pointers: Any = None
-element_loop: Any = None
-computed: Any = None
+element_pointers = element_loop = computed = FILLED_IN
 
 
 def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -43,18 +42,18 @@ def element(args: Any, dims: Any, steps: Any, record: Any) -> None:
 def can_fail(formula: Callable[..., Any], dtype: str, inputs: int, times_gradient: bool) -> bool:
     """Whether a formula's code can raise an exception, or return no number."""
     loop = ElementLoop(formula, [dtype] * inputs, [dtype], times_gradient=times_gradient).over_operands()
-    return compiler.can_fail(clone(element, {"element_loop": loop}))
+    return compiler.can_fail(instance(element, {"element_loop": loop}))
 
 
 def specialise(formula: Callable[..., Any], dtype: str, inputs: int, times_gradient: bool) -> Callable[..., Any]:
-    """Clone ``kernel`` for one formula and dtype."""
+    """``kernel`` for one formula and dtype."""
     loop = ElementLoop(formula, [dtype] * inputs, [dtype], times_gradient=times_gradient).over_operands()
-    scope = {
+    filled = {
         "ARGS": inputs + 1,
         "element_pointers": memory.stack_pointers(inputs + 1),
-        "computed": _whether_computed(clone(_one_element, {"element_loop": loop})),
+        "computed": _whether_computed(instance(_one_element, {"element_loop": loop})),
     }
-    return clone(kernel, scope)
+    return instance(kernel, filled)
 
 
 def _one_element(pointers: Any) -> None:

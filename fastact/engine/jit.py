@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -24,6 +24,8 @@ from numba.extending import intrinsic, lower_builtin, overload, register_jitable
 from fastact import scalar
 from fastact.engine import intrinsics
 from fastact.engine.defined import defined
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 ERROR_MODEL = "numpy"
 
@@ -206,8 +208,15 @@ name, so that vector body, scalar tail and every machine round alike."""
 
 _registered: set[int] = set()
 
-internal = register_jitable(**INTERNAL)
-"""Marks a part of a kernel, such as a pass over a row."""
+parts: set[Callable[..., Any]] = set()
+"""Every function marked ``internal``."""
+
+
+def internal(function: Function) -> Function:
+    """Mark a part of a kernel, such as a pass over a row."""
+    parts.add(function)
+    marked: Function = register_jitable(**INTERNAL)(function)
+    return marked
 
 
 def register() -> None:

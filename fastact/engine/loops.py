@@ -2,7 +2,7 @@
 
 ``kernel`` decides where an array's elements go: to other threads, straight through the vector loop, or through tiles
 that make every other operand contiguous. All elements pass through one copy of the vector loop, whole blocks at a time, so a
-result depends neither on its position nor on the array's layout. ``specialise`` clones it all for one op and dtype.
+result depends neither on its position nor on the array's layout. ``specialise`` makes it for one op and dtype.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import numpy as np
 
 from fastact.engine import memory
 from fastact.engine.elementloop import INTERLEAVE, ElementLoop
+from fastact.engine.instance import instance
 from fastact.engine.jit import internal
 from fastact.engine.memory import (
     advance,
@@ -24,7 +25,7 @@ from fastact.engine.memory import (
 )
 from fastact.engine.overlap import ANY_ORDER, ONE_BY_ONE, required_order
 from fastact.engine.records import ENTRY, PARALLEL_FROM
-from fastact.engine.templates import clone
+from fastact.engine.templates import FILLED_IN
 
 TILE_BYTES = 4096
 """One operand's tile. Five of them, the most an op has, fit a 32 KiB first-level cache."""
@@ -36,16 +37,10 @@ one, and stores across two lines take up to a quarter longer."""
 BLOCK_BYTES = 64 * INTERLEAVE
 """What the vector loop takes at a time: as many of the widest registers as it interleaves."""
 
-# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 SIZE, INPUTS, ARGS, TILE, BLOCK = 4, 1, 2, TILE_BYTES // 4, BLOCK_BYTES // 4
 REDUCIBLE = False
-element_loop: Any = None
-copy_element: Any = None
-spread_element: Any = None
-fill_with_ones: Any = None
-tiles: Any = None
-clear_fp_flags: Any = None
-tile_pointers: Any = None
+element_loop = copy_element = spread_element = fill_with_ones = tiles = clear_fp_flags = tile_pointers = FILLED_IN
 
 
 @internal
@@ -143,14 +138,11 @@ def scatter(operand: Any, step: Any, tile: Any, count: Any) -> None:
 def specialise(
     formula: Callable[..., Any], dtype: str, inputs: int, outputs: int, times_gradient: bool, users: bool
 ) -> Callable[..., Any]:
-    """Clone ``kernel``, and what it calls, for one formula and dtype.
-
-    A clone is a function with its own globals, which Numba freezes when it compiles.
-    """
+    """``kernel`` for one formula and dtype."""
     args = inputs + outputs
     size = np.dtype(dtype).itemsize
     block = BLOCK_BYTES // max(size, 4)
-    scope: dict[str, Any] = {
+    filled = {
         "SIZE": size,
         "INPUTS": inputs,
         "ARGS": args,
@@ -167,7 +159,4 @@ def specialise(
         "tiles": memory.stack_space(args * TILE_BYTES),
         "tile_pointers": memory.stack_pointers(args),
     }
-    for template in (gather, scatter, vector_loop, tiled, kernel):
-        scope[template.__name__] = internal(clone(template, scope))
-    clone_of_kernel: Callable[..., Any] = scope["kernel"]
-    return clone_of_kernel
+    return instance(kernel, filled)

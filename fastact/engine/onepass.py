@@ -14,12 +14,21 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import columns, lanes, memory, rows
-from fastact.engine.columns import ROW_BYTES
+from fastact.engine.columns import (
+    ROW_BYTES,
+    block_loop,
+    block_row,
+    constant_rows,
+    larger_of_columns,
+    lowest_row,
+    row_of,
+    zero_row,
+    zero_wide_row,
+)
 from fastact.engine.elementloop import ElementLoop
-from fastact.engine.jit import internal
 from fastact.engine.memory import advance, copy_bytes, own_function_with_wide_vectors
-from fastact.engine.rows import AHEAD, CHUNK, LANES
-from fastact.engine.templates import clone
+from fastact.engine.rows import AHEAD, CHUNK, LANES, contiguous, fetch_ahead, own_ahead
+from fastact.engine.templates import FILLED_IN
 from fastact.maths.logsumexp import HUGE, exp_at, level, reach, split
 from fastact.scalar import scalar
 from fastact.simd import Scalar, absolute, maximum, select, widen
@@ -28,47 +37,13 @@ SUMS = 16
 MARGIN = 40.0
 """So far above the level a row may reach: ``exp(40)`` times ``SEGMENT`` is far from any overflow, its reciprocal from underflow."""
 
-# What rows_scope() and columns_scope() fill in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE = 4, 4
 ZERO = np.float32(0)
-prepare: Any = None
-fetch_ahead: Any = None
-own_ahead: Any = None
-contiguous: Any = None
-block_row: Any = None
-row_of: Any = None
-constant_rows: Any = None
-zero_row: Any = None
-zero_wide_row: Any = None
-lowest_row: Any = None
-chunk_tile: Any = None
-tail_tile: Any = None
-lane_space: Any = None
-sum_space: Any = None
-row_tile: Any = None
-lane_tile: Any = None
-wide_tile: Any = None
-fill_tail: Any = None
-fill_lowest: Any = None
-fill_zero: Any = None
-zero_sums: Any = None
-largest_lane: Any = None
-add_widened: Any = None
-total_of_sums: Any = None
-load_number: Any = None
-find_larger: Any = None
-larger_of_columns: Any = None
-find_level: Any = None
-keep_first: Any = None
-keep_exponentials: Any = None
-settle: Any = None
-add_rows: Any = None
-add_wide_rows: Any = None
-add_chunks: Any = None
-copy_row: Any = None
-split_total: Any = None
-scale_rows: Any = None
-finish_rows: Any = None
+prepare = chunk_tile = tail_tile = lane_space = sum_space = row_tile = lane_tile = wide_tile = fill_tail = FILLED_IN
+fill_lowest = fill_zero = zero_sums = largest_lane = add_widened = total_of_sums = load_number = find_larger = FILLED_IN
+find_level = keep_first = keep_exponentials = settle = add_rows = add_wide_rows = add_chunks = copy_row = FILLED_IN
+split_total = scale_rows = finish_rows = FILLED_IN
 
 GUESS, BASE, SHIFT, FLOOR, BEST, CHOSEN, CHANGED, HIGH, LOW, TIES = range(10)
 TOTAL, NO_TERMS, STATE_ROWS = 10, 12, 14
@@ -294,61 +269,37 @@ def column_scales(chosen: Any, state: Any, constants: Any, block: Any) -> None:
     scale_rows((chosen, *sums, constants, row_of(constants, 1, block)), block, ())
 
 
-def rows_scope(kernel: Any, dtype: str) -> dict[str, Any]:
-    """The globals of a kernel's clones for one dtype, on top of those of ``rows.py``."""
-    scope = rows.scope_of(kernel, dtype)
+def filled_in_rows(kernel: Any, dtype: str) -> dict[str, Any]:
+    """What instances for a kernel and dtype have filled in along rows, on top of what those of ``rows.py`` have."""
     compute = "float64" if dtype == "float64" else "float32"
     computed_size = np.dtype(compute).itemsize
-    scope |= {
+    return rows.filled_in(kernel, dtype) | {
         "COMPUTED_SIZE": computed_size,
         "exponential_tile": memory.stack_space((CHUNK + LANES) * computed_size),
         "sum_space": memory.stack_space(SUMS * 8),
         "zero_sums": lanes.fill("float64", 0.0, SUMS),
         "add_widened": lanes.add_widened(compute, LANES, SUMS),
         "total_of_sums": lanes.tree("float64", SUMS, "sum"),
+        "keep_exponentials": ElementLoop(keep_along, [dtype, compute], [compute] * 2, updates=1),
     }
-    formula = scalar(clone(keep_along, scope))
-    loop = ElementLoop(formula, [dtype, compute], [compute] * 2, updates=1)
-    scope["keep_exponentials"] = loop.over_pointers()
-    for helper in (first_largest, row_exponentials):
-        scope[helper.__name__] = internal(clone(helper, scope))
-    return scope
 
 
-def columns_scope(kernel: Any, dtype: str) -> dict[str, Any]:
-    """The globals of a kernel's clones for one dtype, on top of those of ``columns.py``."""
-    scope = columns.scope_of(kernel, dtype)
+def filled_in_columns(kernel: Any, dtype: str) -> dict[str, Any]:
+    """What instances for a kernel and dtype have filled in across columns, on top of what those of ``columns.py`` have."""
     compute = "float64" if dtype == "float64" else "float32"
     most = ROW_BYTES // np.dtype(compute).itemsize
     one, wide = [compute], ["float64"]
-    scope |= {
+    return columns.filled_in(kernel, dtype) | {
         "load_number": lanes.load(compute),
         "wide_tile": memory.stack_space(SUMS * most * 8),
         "guess_tile": memory.stack_space(STATE_ROWS * most * np.dtype(compute).itemsize),
+        "find_level": block_loop(level_one, one, one * 3),
+        "keep_first": block_loop(keep_first_across, [dtype, *one * 3], one),
+        "keep_exponentials": block_loop(keep_across, [dtype, *one * 4], one * 2, 1),
+        "add_rows": block_loop(add_two, one * 2, one),
+        "add_wide_rows": block_loop(add_two, wide * 2, wide, 1),
+        "copy_row": block_loop(copy_one, one, one),
+        "split_total": block_loop(split, one + wide, one * 2),
+        "scale_rows": block_loop(kernel.scale, one * 3, one * 2),
+        "settle": block_loop(settle_one, one * 2, one * 2),
     }
-    scope["keep_along"] = scalar(clone(keep_along, scope))
-    passes = (
-        ("find_level", level_one, one, one * 3, 0),
-        ("keep_first", keep_first_across, [dtype, *one * 3], one, 0),
-        ("keep_exponentials", keep_across, [dtype, *one * 4], one * 2, 1),
-        ("add_rows", add_two, one * 2, one, 0),
-        ("add_wide_rows", add_two, wide * 2, wide, 1),
-        ("copy_row", copy_one, one, one, 0),
-        ("split_total", split, one + wide, one * 2, 0),
-        ("scale_rows", kernel.scale, one * 3, one * 2, 0),
-        ("settle", settle_one, one * 2, one * 2, 0),
-    )
-    columns.add_passes(scope, passes, (split, kernel.scale))
-    helpers = (
-        wide_row,
-        add_wide_tree,
-        add_tree,
-        column_guesses,
-        column_exponentials,
-        any_changed,
-        column_constants,
-        column_scales,
-    )
-    for helper in helpers:
-        scope[helper.__name__] = internal(clone(helper, scope))
-    return scope

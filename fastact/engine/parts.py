@@ -10,27 +10,22 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import lanes, rows
-from fastact.engine.jit import internal
+from fastact.engine.instance import instance
 from fastact.engine.loops import taken_by_team
 from fastact.engine.memory import advance, clear_fp_flags
-from fastact.engine.templates import clone
+from fastact.engine.rows import write_row
+from fastact.engine.templates import FILLED_IN
 from fastact.maths.logsumexp import merged
 from fastact.simd import widen
 
 STATE, CONSTANTS = 4, 6
 """A segment's state is its maximum, ties, rest and sum of terms; all are stored as float64."""
 
-# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 TWO = False
 ZERO = np.float32(0)
 T: Any = np.float32
-finish: Any = None
-row_state: Any = None
-row_sum: Any = None
-write_row: Any = None
-load_wide: Any = None
-store_wide: Any = None
-store_result: Any = None
+finish = row_state = row_sum = load_wide = store_wide = store_result = FILLED_IN
 
 
 def segment_states(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -114,11 +109,10 @@ def segment_results(args: Any, dims: Any, steps: Any, record: Any) -> None:
 
 
 def specialise(kernel: Any, dtype: str, template: str) -> Callable[..., Any]:
-    """Clone one of the kernels above, and what it calls, for a row kernel and a dtype."""
-    scope = rows.scope_of(kernel, dtype) | {
+    """One of the kernels above for a row kernel and a dtype."""
+    filled = {
         "T": np.dtype("float64" if dtype == "float64" else "float32").type,
         "load_wide": lanes.load("float64"),
         "store_wide": lanes.store("float64"),
     }
-    scope["merge_states"] = internal(clone(merge_states, scope))
-    return clone(globals()[template], scope)
+    return instance(globals()[template], rows.filled_in(kernel, dtype) | filled)

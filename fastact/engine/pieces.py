@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 
 from fastact.engine import memory
 from fastact.engine.elementloop import COMPUTED_IN, STORAGE
+from fastact.engine.instance import instance
 from fastact.engine.intrinsics import F32, I32, I64
 from fastact.engine.jit import internal
 from fastact.engine.loops import gather, scatter, taken_by_team
@@ -29,28 +30,17 @@ from fastact.engine.memory import (
     own_function_with_wide_vectors,
 )
 from fastact.engine.piecekernel import MOST_PIECES, PieceKernel
-from fastact.engine.templates import clone
+from fastact.engine.templates import FILLED_IN
 
 VECTOR_BYTES, INDEX_SIZE, SHORT_LANES = 64, 4, 8
 ZEROED_BYTES = 8192
 """Of many pieces' gradients so much is zeroed before the others are written, well within the first-level cache."""
 
-# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 SIZE, LANES, COLUMNS, PIECES, INDEX = 4, 16, 32, 2, False
 ARGS = 2
-dense_block: Any = None
-short_block: Any = None
-column_block: Any = None
-one_group: Any = None
-set_piece: Any = None
-piece_tile: Any = None
-result_tile: Any = None
-index_tile: Any = None
-copy_element: Any = None
-spread_element: Any = None
-gather_index: Any = None
-scatter_index: Any = None
-groups: Any = None
+dense_block = short_block = column_block = one_group = set_piece = piece_tile = result_tile = index_tile = FILLED_IN
+copy_element = spread_element = gather_index = scatter_index = groups = FILLED_IN
 
 
 def largest(x: Any, x_step: Any, core: Any, y: Any, y_step: Any, w: Any, w_step: Any, n: Any, k: Any) -> None:
@@ -201,11 +191,11 @@ def place_in_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
 
 
 def specialise(kernel: PieceKernel, dtype: str) -> Callable[..., Any]:
-    """Clone a kernel, and what it calls, for one dtype."""
+    """A kernel for one dtype."""
     size = np.dtype(dtype).itemsize
     lanes = VECTOR_BYTES // max(size, 4)
     emit = _Emitter(dtype, kernel.index)
-    scope: dict[str, Any] = {
+    filled: dict[str, Any] = {
         "SIZE": size,
         "LANES": lanes,
         "COLUMNS": 2 * lanes,
@@ -218,13 +208,13 @@ def specialise(kernel: PieceKernel, dtype: str) -> Callable[..., Any]:
         "index_tile": memory.stack_space(2 * lanes * INDEX_SIZE),
         "piece_tile": memory.stack_space(MOST_PIECES * lanes * size),
     }
-    index_scope = {
+    of_indices = {
         "SIZE": INDEX_SIZE,
         "copy_element": memory.copy_element(INDEX_SIZE),
         "spread_element": memory.spread_element(INDEX_SIZE),
     }
     if kernel.backward:
-        scope |= {
+        filled |= {
             "dense_block": emit.placed(kernel.pieces, lanes),
             "column_block": emit.placed_columns(2 * lanes),
             "one_group": emit.placed_one(),
@@ -232,24 +222,24 @@ def specialise(kernel: PieceKernel, dtype: str) -> Callable[..., Any]:
         }
     else:
         dense = emit.largest(kernel.pieces, lanes) if kernel.pieces else emit.largest_of_many(lanes)
-        scope |= {
+        filled |= {
             "dense_block": dense,
             "short_block": emit.largest_of_many(SHORT_LANES),
             "column_block": emit.largest_columns(2 * lanes, kernel.pieces),
             "one_group": emit.largest_one(),
         }
-    scope["gather_index"] = internal(clone(gather, index_scope))
-    scope["scatter_index"] = internal(clone(scatter, index_scope))
+    filled |= {
+        "gather_index": internal(instance(gather, of_indices)),
+        "scatter_index": internal(instance(scatter, of_indices)),
+        "groups": place if kernel.backward else largest,
+    }
     templates = {
         (False, False): largest_of_groups,
         (False, True): largest_of_rows,
         (True, False): place_in_groups,
         (True, True): place_in_rows,
     }
-    for template in (gather, scatter):
-        scope[template.__name__] = internal(clone(template, scope))
-    scope["groups"] = internal(clone(place if kernel.backward else largest, scope))
-    return clone(templates[kernel.backward, kernel.rows], scope)
+    return instance(templates[kernel.backward, kernel.rows], filled)
 
 
 class _Emitter:

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastact.engine import lanes, memory
 from fastact.engine.elementloop import ElementLoop
-from fastact.engine.jit import internal
+from fastact.engine.instance import instance
 from fastact.engine.lanes import prefetch, prefetch_for_writing
 from fastact.engine.loops import LINE_BYTES, gather, scatter, taken_by_team
 from fastact.engine.memory import (
@@ -30,10 +30,9 @@ from fastact.engine.memory import (
 )
 from fastact.engine.records import COLUMNS
 from fastact.engine.rowkernel import SEGMENT
-from fastact.engine.templates import clone
+from fastact.engine.templates import FILLED_IN
 from fastact.engine.transposition import LONGEST
 from fastact.maths.logsumexp import add_exponential, joined, level, merged, reach
-from fastact.scalar import scalar
 from fastact.simd import Scalar, maximum, widen
 
 LANES, CHUNK = 64, 1024
@@ -42,28 +41,12 @@ AHEAD = 2048
 LEAST_COLUMNS = 8
 """So many rows, side by side or transposed, make a block of columns worth it."""
 
-# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 SIZE, TWO = 4, False
 LOWEST, ZERO = np.float32(-np.inf), np.float32(0)
-prepare: Any = None
-finish: Any = None
-formula: Any = None
-term: Any = None
-row_state: Any = None
-row_sum: Any = None
-chunk_tile: Any = None
-tail_tile: Any = None
-lane_space: Any = None
-fill_tail: Any = None
-fill_lowest: Any = None
-fill_zero: Any = None
-largest_lane: Any = None
-sum_of_lanes: Any = None
-find_larger: Any = None
-add_exponentials: Any = None
-add_terms: Any = None
-write_elements: Any = None
-store_result: Any = None
+prepare = finish = formula = term = row_state = row_sum = chunk_tile = tail_tile = lane_space = fill_tail = FILLED_IN
+fill_lowest = fill_zero = largest_lane = sum_of_lanes = find_larger = add_exponentials = add_terms = FILLED_IN
+write_elements = store_result = FILLED_IN
 
 
 # One element of each pass. The constants of a row come last; `cap` is a parameter of `prepare`.
@@ -292,12 +275,12 @@ def reduce_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     clear_fp_flags()
 
 
-def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
-    """The globals of a kernel's clones for one dtype: formulas and memory."""
+def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
+    """What instances for a kernel and dtype have filled in: formulas, passes and memory."""
     compute = "float64" if dtype == "float64" else "float32"
     number = np.dtype(compute).type
     size = np.dtype(dtype).itemsize
-    scope: dict[str, Any] = {
+    return {
         "SIZE": size,
         "TWO": kernel.row_operands > 1,
         "LOWEST": number(-np.inf),
@@ -317,30 +300,15 @@ def scope_of(kernel: Any, dtype: str) -> dict[str, Any]:
         "largest_lane": lanes.tree(compute, LANES, "max"),
         "sum_of_lanes": lanes.tree(compute, LANES, "sum"),
         "store_result": lanes.store(dtype),
-    }
-    for name, template, reads, writes, updates in (
-        ("find_larger", larger, [dtype, compute], [compute], 1),
-        ("add_exponentials", add_one, [dtype, compute, compute], [compute, compute], 2),
-        ("add_terms", add_term, [dtype, dtype, compute], [compute], 1),
-        ("write_elements", write_one, [dtype, dtype], [dtype], 0),
-    ):
-        loop = ElementLoop(scalar(clone(template, scope)), reads, writes, updates=updates)
-        scope[name] = loop.over_pointers()
-    passes = {
+        "find_larger": ElementLoop(larger, [dtype, compute], [compute], updates=1),
+        "add_exponentials": ElementLoop(add_one, [dtype, compute, compute], [compute, compute], updates=2),
+        "add_terms": ElementLoop(add_term, [dtype, dtype, compute], [compute], updates=1),
+        "write_elements": ElementLoop(write_one, [dtype, dtype], [dtype]),
         "row_state": exponential_state if kernel.exponentials else no_state,
         "row_sum": sum_of_terms if kernel.term else no_sum,
     }
-    for helper in (gather, scatter, contiguous, fetch_ahead, own_ahead, beside, computed_elsewhere, write_row):
-        scope[helper.__name__] = internal(clone(helper, scope))
-    parts = {"segment_state": segment_state} | ({"segment_sum": segment_sum} if kernel.term else {})
-    for name, part in parts.items():
-        scope[name] = internal(clone(part, scope))
-    for name, chosen in passes.items():
-        scope[name] = internal(clone(chosen, scope))
-    return scope
 
 
 def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
-    """Clone a kernel, and what it calls, for one op and dtype."""
-    template = {"map": map_rows, "reduce": reduce_rows}[kernel.kind]
-    return clone(template, scope_of(kernel, dtype))
+    """A kernel of rows for one op and dtype."""
+    return instance({"map": map_rows, "reduce": reduce_rows}[kernel.kind], filled_in(kernel, dtype))

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import memory
+from fastact.engine.instance import instance
 from fastact.engine.jit import internal
 from fastact.engine.loops import TILE_BYTES, taken_by_team
 from fastact.engine.memory import advance, as_address, as_pointer, copy_bytes, field, set_integer, set_pointer
 from fastact.engine.records import SERIAL
-from fastact.engine.templates import clone
+from fastact.engine.templates import FILLED_IN
 from fastact.engine.ufunc import Kernel, specialised
 
 SHORT = 128
@@ -18,14 +19,9 @@ SHORT = 128
 WHOLE = 16
 """Elements from which on a row is copied at once."""
 
-# What specialise() fills in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 SIZE, INPUTS, ARGS, TILE = 4, 1, 2, TILE_BYTES // 4
-elementwise: Any = None
-row_pointers: Any = None
-row_dims: Any = None
-row_steps: Any = None
-tiles: Any = None
-copy_element: Any = None
+elementwise = row_pointers = row_dims = row_steps = tiles = copy_element = FILLED_IN
 
 
 def rowwise(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -88,20 +84,18 @@ def copy_rows(
 
 
 def specialise(elements: Kernel, dtype: str) -> Callable[..., Any]:
-    """Clone ``rowwise`` for one elementwise kernel and dtype."""
+    """``rowwise`` for one elementwise kernel and dtype."""
     args, size = elements.inputs + elements.outputs, np.dtype(dtype).itemsize
-    scope: dict[str, Any] = {
+    filled = {
         "SIZE": size,
         "INPUTS": elements.inputs,
         "ARGS": args,
         "TILE": TILE_BYTES // size,
-        "elementwise": specialised(elements, dtype),
+        "elementwise": internal(specialised(elements, dtype)),
         "row_pointers": memory.stack_pointers(args),
         "row_dims": memory.stack_integers(1),
         "row_steps": memory.stack_integers(args),
         "tiles": memory.stack_space(args * TILE_BYTES),
         "copy_element": memory.copy_element(size),
     }
-    for template in (copy_rows, in_blocks):
-        scope[template.__name__] = internal(clone(template, scope))
-    return clone(rowwise, scope)
+    return instance(rowwise, filled)

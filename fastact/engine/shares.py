@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from fastact.engine import onepass
-from fastact.engine.columns import STEP
+from fastact.engine.columns import STEP, block_loop, block_of, free_tile, new_tile, row_of, second_tile, write_columns
 from fastact.engine.elementloop import ElementLoop
-from fastact.engine.jit import internal
-from fastact.engine.loops import taken_by_team
+from fastact.engine.instance import instance
+from fastact.engine.loops import gather, scatter, taken_by_team
 from fastact.engine.memory import (
     advance,
     as_address,
@@ -21,54 +21,31 @@ from fastact.engine.memory import (
     copy_bytes,
     own_function_with_wide_vectors,
 )
-from fastact.engine.onepass import CHOSEN, GUESS, settled
+from fastact.engine.onepass import (
+    CHOSEN,
+    GUESS,
+    any_changed,
+    column_constants,
+    column_exponentials,
+    column_guesses,
+    column_scales,
+    first_largest,
+    row_exponentials,
+    settled,
+)
 from fastact.engine.rowkernel import SEGMENT
-from fastact.engine.rows import CHUNK, LANES
-from fastact.engine.templates import clone
+from fastact.engine.rows import CHUNK, LANES, computed_elsewhere, write_row
+from fastact.engine.templates import FILLED_IN
+from fastact.engine.transposition import are_short_rows, as_columns, as_rows
 from fastact.maths.logsumexp import level, reach, split
 from fastact.simd import widen
 
-# What specialise_rows() and specialise_columns() fill in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE = 4, 4
 ZERO = np.float32(0)
-finish: Any = None
-scale: Any = None
-row_state: Any = None
-write_row: Any = None
-write_columns: Any = None
-first_largest: Any = None
-row_exponentials: Any = None
-column_guesses: Any = None
-column_exponentials: Any = None
-column_constants: Any = None
-column_scales: Any = None
-any_changed: Any = None
-computed_elsewhere: Any = None
-gather: Any = None
-scatter: Any = None
-are_short_rows: Any = None
-as_columns: Any = None
-as_rows: Any = None
-second_tile: Any = None
-block_of: Any = None
-new_tile: Any = None
-free_tile: Any = None
-small_tile: Any = None
-row_of: Any = None
-chunk_tile: Any = None
-tail_tile: Any = None
-lane_space: Any = None
-exponential_tile: Any = None
-row_tile: Any = None
-guess_tile: Any = None
-constant_tile: Any = None
-fill_tail: Any = None
-fill_lowest: Any = None
-largest_lane: Any = None
-sum_of_lanes: Any = None
-find_larger: Any = None
-keep_exponentials: Any = None
-write_shares: Any = None
+finish = scale = row_state = small_tile = chunk_tile = tail_tile = lane_space = exponential_tile = row_tile = FILLED_IN
+guess_tile = constant_tile = fill_tail = fill_lowest = largest_lane = sum_of_lanes = find_larger = FILLED_IN
+keep_exponentials = write_shares = FILLED_IN
 
 
 def share_short_row(x: Any, step: Any, y: Any, y_step: Any, c: Any) -> None:
@@ -214,21 +191,14 @@ def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
 
 
 def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
-    """Clone ``share_rows``, and what it calls, for one op and dtype."""
-    scope = onepass.rows_scope(kernel, dtype)
+    """``share_rows`` for one op and dtype."""
     compute = "float64" if dtype == "float64" else "float32"
-    scope["scale"] = kernel.scale
-    scope["write_shares"] = ElementLoop(kernel.share, [compute], [dtype]).over_pointers()
-    for helper in (share_short_row, write_kept, share_row):
-        scope[helper.__name__] = internal(clone(helper, scope))
-    return clone(share_rows, scope)
+    filled = {"scale": kernel.scale, "write_shares": ElementLoop(kernel.share, [compute], [dtype])}
+    return instance(share_rows, onepass.filled_in_rows(kernel, dtype) | filled)
 
 
 def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
-    """Clone ``share_columns``, and what it calls, for one op and dtype."""
-    scope = onepass.columns_scope(kernel, dtype)
+    """``share_columns`` for one op and dtype."""
     compute = "float64" if dtype == "float64" else "float32"
-    scope["write_shares"] = ElementLoop(kernel.share, [compute] * 3, [dtype], multiple=STEP).over_pointers()
-    for helper in (write_kept_columns, share_block):
-        scope[helper.__name__] = internal(clone(helper, scope))
-    return clone(share_columns, scope)
+    filled = {"write_shares": block_loop(kernel.share, [compute] * 3, [dtype])}
+    return instance(share_columns, onepass.filled_in_columns(kernel, dtype) | filled)

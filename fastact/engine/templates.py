@@ -5,6 +5,14 @@ from types import FunctionType
 from typing import Any
 
 
+class NotFilledIn:
+    """The type of ``FILLED_IN``, which Numba's error for a name that was forgotten shows beside that name."""
+
+
+FILLED_IN: Any = NotFilledIn()
+"""What stands for a template's open names; a copy has them filled in."""
+
+
 def clone(
     template: Any,
     scope: Mapping[str, Any],

@@ -11,11 +11,10 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastact.engine.intrinsics import I32, I64
-from fastact.engine.jit import internal
 from fastact.engine.lanes import prefetch, prefetch_for_writing
 from fastact.engine.loops import gather, scatter
 from fastact.engine.memory import advance, own_function_with_wide_vectors
-from fastact.engine.templates import clone
+from fastact.engine.templates import FILLED_IN
 
 LONGEST = 128
 """Rows of up to so many elements are transposed."""
@@ -24,13 +23,9 @@ TILE_BYTES = 16 * 1024
 SMALLEST = 4
 """Side of the smallest square."""
 
-# What scope_of() fills in for each clone; the values here serve the reader and the type checker.
+# What instances fill in; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE, LARGE, STEP = 4, 4, True, 32
-transpose: Any = None
-fill_step: Any = None
-large_square: Any = None
-middle_square: Any = None
-small_square: Any = None
+fill_step = large_square = middle_square = small_square = FILLED_IN
 
 
 def square(size: int, side: int) -> Any:
@@ -128,7 +123,7 @@ def as_columns(tile: Any, x: Any, step: Any, core_step: Any, width: Any, block: 
         for k in range(c):
             fill_step(advance(tile, ((k + 1) * block - STEP) * SIZE))
     if core_step == SIZE and min(width, c) >= SMALLEST:
-        transpose(tile, block * SIZE, x, step, width, c, block * step, 0)
+        in_squares(tile, block * SIZE, x, step, width, c, block * step, 0)
     else:
         for k in range(c):
             gather(advance(tile, k * block * SIZE), advance(x, k * core_step), step, width)
@@ -137,22 +132,18 @@ def as_columns(tile: Any, x: Any, step: Any, core_step: Any, width: Any, block: 
 def as_rows(y: Any, step: Any, core_step: Any, tile: Any, width: Any, block: Any, c: Any) -> None:
     """Copy such a tile to the rows that it stands for."""
     if core_step == SIZE and min(width, c) >= SMALLEST:
-        transpose(y, step, tile, block * SIZE, c, width, 0, block * step)
+        in_squares(y, step, tile, block * SIZE, c, width, 0, block * step)
     else:
         for k in range(c):
             scatter(advance(y, k * core_step), step, advance(tile, k * block * SIZE), width)
 
 
-def scope_of(dtype: str, common: dict[str, Any]) -> dict[str, Any]:
-    """The globals of the functions above for one dtype, on top of those that they share with ``columns.py``."""
+def filled_in(dtype: str) -> dict[str, Any]:
+    """What instances of the functions above have filled in for one dtype, besides what they share with ``columns.py``."""
     size = np.dtype(dtype).itemsize
-    scope = common | {
+    return {
         "LARGE": size < 8,
         "small_square": square(size, 4),
         "middle_square": square(size, 8),
         "large_square": square(size, 16),
     }
-    scope["transpose"] = internal(clone(in_squares, scope))
-    for helper in (are_short_rows, transposed_width, as_columns, as_rows):
-        scope[helper.__name__] = internal(clone(helper, scope))
-    return scope
