@@ -14,11 +14,12 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from fastact.calling import broadcast_to, checked_out, integer, knowing_names, only_axis, sole
 from fastact.containers import is_container, masked, whole_owner, within, without_masked
+from fastact.dtypes import NATIVE
 from fastact.engine.piecekernel import MOST_PIECES, PieceKernel
 from fastact.engine.ufunc import make_ufunc
 from fastact.layout import Layout
 from fastact.lazy import at_shape, lazily
-from fastact.order import NATIVE, empty_like_all, made_like
+from fastact.order import empty_like_all, made_like
 
 LONG, MANY = 1 << 18, 16
 """Rows of groups from so many on are worth threads each, if there are too few of them to share out."""

@@ -5,9 +5,6 @@ from typing import Any
 
 import numpy as np
 
-NATIVE = {char: np.dtype(char) for char in "efd"}
-"""The dtype of results by the character of the operands', which may be of either byte order."""
-
 
 def empty_like_all(operands: Sequence[Any], dtype: Any, order: Any = "K") -> Any:
     """An array of the operands' broadcast shape, as ``np.add(*operands)`` would lie in memory: its iterator makes it."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fastact.dtypes import DTYPES
 from fastact.engine import notice, threads, workers
-from fastact.engine.ufunc import DTYPES
 from fastact.engine.uninterrupted import uninterrupted
 from fastact.functions import FUNCTIONS
 from fastact.registry import OPS, public_names

@@ -35,8 +35,8 @@ from rich.progress import Progress
 
 import fastact as fa
 from fastact import warm
+from fastact.dtypes import DTYPES
 from fastact.engine import target
-from fastact.engine.ufunc import DTYPES
 from fastact.functions import FUNCTIONS
 from fastact.rows import NAMES as ROWS
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from fastact import warm
 from fastact.cli import INTERRUPTED
+from fastact.dtypes import DTYPES
 from fastact.engine import cache, threads
-from fastact.engine.ufunc import DTYPES
 
 LINES = 10
 """How many lines show the progress where there is no terminal."""

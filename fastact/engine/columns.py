@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastact.dtypes import FLOATS
 from fastact.engine import lanes, memory, transposition
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.instance import instance
@@ -471,7 +472,7 @@ def block_loop(formula: Any, reads: list[str], writes: list[str], updates: int =
 
 def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
     """What instances for a kernel and dtype have filled in: formulas, passes and memory."""
-    compute = "float64" if dtype == "float64" else "float32"
+    compute = FLOATS[dtype].computed_in
     size, computed_size = np.dtype(dtype).itemsize, np.dtype(compute).itemsize
     most = ROW_BYTES // computed_size
     one, wide = [compute], ["float64"]

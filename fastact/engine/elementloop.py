@@ -13,21 +13,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastact.engine.intrinsics import F32, F64, I32, I64
+from fastact.engine.intrinsics import I32, I64
+from fastact.engine.storage import STORAGE
 
-HALF = ir.HalfType()
 BYTES = ir.IntType(8).as_pointer()
 POINTERS = types.CPointer(types.voidptr)
-
-STORAGE = {"float16": HALF, "float32": F32, "float64": F64, "int32": I32}
-"""How an element lies in memory."""
-COMPUTED_IN = {
-    "float16": types.float32,
-    "float32": types.float32,
-    "float64": types.float64,
-    "int32": types.int32,
-}
-"""What a formula computes an element in; float16 widens on load and is rounded once on store."""
 
 INTERLEAVE = 2
 """Vectors computed at a time. A formula is one long chain of dependent instructions; LLVM thinks that a processor finds the next
@@ -121,7 +111,7 @@ class ElementLoop:
         return element_loop
 
     def _resolve(self, typing_context: Any, scalars: tuple[Any, ...]) -> tuple[Any, Any]:
-        elements = tuple(COMPUTED_IN[dtype] for dtype in self.reads[self.times_gradient :])
+        elements = tuple(STORAGE[dtype].computed for dtype in self.reads[self.times_gradient :])
         formula_type = typing_context.resolve_value_type(self.formula)
         return formula_type, formula_type.get_call_type(typing_context, elements + scalars, {})
 
@@ -149,7 +139,7 @@ class ElementLoop:
                 list(signature.return_type.types),
             )
         for j, value, kind, dtype in zip(written, results, kinds, self.writes, strict=True):
-            value = context.cast(builder, value, kind, COMPUTED_IN[dtype])
+            value = context.cast(builder, value, kind, STORAGE[dtype].computed)
             if self.times_gradient:
                 value = builder.fmul(values[0], value)
             operands.store(j, index, value)
@@ -165,9 +155,10 @@ class _Operands:
 
     def __init__(self, builder: Any, pointers: Sequence[Any], dtypes: Sequence[str]) -> None:
         self.builder = builder
+        self.storage = [STORAGE[dtype] for dtype in dtypes]
         self.base = [
-            builder.bitcast(pointer, STORAGE[dtype].as_pointer())
-            for pointer, dtype in zip(pointers, dtypes, strict=True)
+            builder.bitcast(pointer, storage.kind.as_pointer())
+            for pointer, storage in zip(pointers, self.storage, strict=True)
         ]
         module = builder.module
         domain = module.add_metadata([ir.MetaDataString(module, f"fastact {len(module.metadata)}")])
@@ -176,18 +167,16 @@ class _Operands:
         ]
 
     def load(self, j: int, index: Any, written: range) -> Any:
-        """Element ``index`` of operand ``j``, widened if it is a half."""
+        """Element ``index`` of operand ``j``, as it is computed."""
         value = self.builder.load(self.builder.gep(self.base[j], [index], inbounds=True))
         self._promise(value, j, written)
-        if self.base[j].type.pointee != HALF:
-            return value
-        value.align = 1
-        return self.builder.fpext(value, F32)
+        if self.storage[j].widened:
+            value.align = 1
+        return self.storage[j].read(self.builder, value)
 
     def store(self, j: int, index: Any, value: Any) -> None:
         """Write element ``index`` of operand ``j``."""
-        if self.base[j].type.pointee == HALF:
-            value = self.builder.fptrunc(value, HALF)
+        value = self.storage[j].written(self.builder, value)
         instruction = self.builder.store(value, self.builder.gep(self.base[j], [index], inbounds=True))
         self._promise(instruction, j, range(len(self.base)))
 

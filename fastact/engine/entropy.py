@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastact.dtypes import FLOATS
 from fastact.engine import columns, lanes, memory, rows
 from fastact.engine.columns import (
     CONSTANTS,
@@ -342,7 +343,7 @@ def entropy_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
 
 def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
     """What instances for a kernel and dtype have filled in, in both layouts."""
-    compute = "float64" if dtype == "float64" else "float32"
+    compute = FLOATS[dtype].computed_in
     number = np.dtype(compute).type
     return {
         "HAS_LABEL": kernel.label,
@@ -366,7 +367,7 @@ def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
 
 def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
     """The kernel of rows for one dtype."""
-    compute = "float64" if dtype == "float64" else "float32"
+    compute = FLOATS[dtype].computed_in
     filled = rows.filled_in(kernel, dtype) | filled_in(kernel, dtype)
     filled["count_matches"] = ElementLoop(match_one, [dtype, compute], [compute], updates=1)
     if kernel.dense and kernel.grad:
@@ -376,7 +377,7 @@ def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
 
 def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     """The kernel of columns for one dtype."""
-    compute = "float64" if dtype == "float64" else "float32"
+    compute = FLOATS[dtype].computed_in
     one, wide = [compute], ["float64"]
     results = wide * 2 + one * 7
     filled = columns.filled_in(kernel, dtype) | filled_in(kernel, dtype)

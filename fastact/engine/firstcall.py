@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastact.dtypes import FLOATS
 from fastact.engine import records, workers
 from fastact.engine.exceptions import CALLBACK, LOOP, CompilationError, raise_again, raise_in_caller
 from fastact.engine.uninterrupted import uninterrupted
@@ -81,7 +82,7 @@ def _element(place: int, dtype: str) -> Any:
     """The number at an address as a formula takes it."""
     kind = np.dtype(dtype)
     number = np.frombuffer(ctypes.string_at(place, kind.itemsize), kind)[0]
-    return np.float32(number) if dtype == "float16" else number
+    return FLOATS[dtype].computed.type(number)
 
 
 def _failure(kernel: Any, elements: list[Any]) -> BaseException:

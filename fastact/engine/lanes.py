@@ -10,8 +10,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastact.engine.elementloop import BYTES, COMPUTED_IN, STORAGE
+from fastact.engine.elementloop import BYTES
 from fastact.engine.intrinsics import F64, I32
+from fastact.engine.storage import STORAGE
 
 
 def _constant(dtype: str, value: float, count: int) -> Any:
@@ -39,7 +40,7 @@ def fill(dtype: str, value: float, count: int) -> Any:
 
 def tree(dtype: str, count: int, combine: str) -> Any:
     """An intrinsic that adds ``count`` lanes (``combine="sum"``) or finds their maximum (``"max"``), halving them."""
-    kind = ir.VectorType(STORAGE[dtype], count)
+    kind = ir.VectorType(STORAGE[dtype].kind, count)
 
     @intrinsic
     def reduce(typing_context: Any, lanes: Any) -> Any:
@@ -55,14 +56,14 @@ def tree(dtype: str, count: int, combine: str) -> Any:
                 half //= 2
             return builder.extract_element(total, I32(0))
 
-        return COMPUTED_IN[dtype](types.voidptr), codegen
+        return STORAGE[dtype].computed(types.voidptr), codegen
 
     return reduce
 
 
 def add_widened(dtype: str, count: int, sums: int) -> Any:
     """An intrinsic that adds ``count`` elements to ``sums`` float64 lanes, after halving them as ``tree`` does."""
-    kind, wide = ir.VectorType(STORAGE[dtype], count), ir.VectorType(F64, sums)
+    kind, wide = ir.VectorType(STORAGE[dtype].kind, count), ir.VectorType(F64, sums)
 
     @intrinsic
     def add(typing_context: Any, elements: Any, lanes: Any) -> Any:
@@ -89,29 +90,27 @@ def _part(builder: Any, vector: Any, first: int, count: int) -> Any:
 
 def load(dtype: str) -> Any:
     """An intrinsic that reads one element as it is computed."""
-    compute = COMPUTED_IN[dtype]
+    storage = STORAGE[dtype]
 
     @intrinsic
     def read(typing_context: Any, place: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            value = builder.load(builder.bitcast(values[0], STORAGE[dtype].as_pointer()))
-            return builder.fpext(value, ir.FloatType()) if dtype == "float16" else value
+            return storage.read(builder, builder.load(builder.bitcast(values[0], storage.kind.as_pointer())))
 
-        return compute(types.voidptr), codegen
+        return storage.computed(types.voidptr), codegen
 
     return read
 
 
 def store(dtype: str) -> Any:
     """An intrinsic that writes one element, rounded to how it is stored."""
+    storage = STORAGE[dtype]
 
     @intrinsic
     def write(typing_context: Any, place: Any, value: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            value = context.cast(builder, values[1], signature.args[1], COMPUTED_IN[dtype])
-            if dtype == "float16":
-                value = builder.fptrunc(value, STORAGE[dtype])
-            builder.store(value, builder.bitcast(values[0], STORAGE[dtype].as_pointer()))
+            value = context.cast(builder, values[1], signature.args[1], storage.computed)
+            builder.store(storage.written(builder, value), builder.bitcast(values[0], storage.kind.as_pointer()))
             return context.get_dummy_value()
 
         return types.void(types.voidptr, value), codegen

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fastact.dtypes import FLOATS
 from fastact.engine import columns, lanes, memory, rows
 from fastact.engine.columns import (
     ROW_BYTES,
@@ -271,7 +272,7 @@ def column_scales(chosen: Any, state: Any, constants: Any, block: Any) -> None:
 
 def filled_in_rows(kernel: Any, dtype: str) -> dict[str, Any]:
     """What instances for a kernel and dtype have filled in along rows, on top of what those of ``rows.py`` have."""
-    compute = "float64" if dtype == "float64" else "float32"
+    compute = FLOATS[dtype].computed_in
     computed_size = np.dtype(compute).itemsize
     return rows.filled_in(kernel, dtype) | {
         "COMPUTED_SIZE": computed_size,
@@ -286,7 +287,7 @@ def filled_in_rows(kernel: Any, dtype: str) -> dict[str, Any]:
 
 def filled_in_columns(kernel: Any, dtype: str) -> dict[str, Any]:
     """What instances for a kernel and dtype have filled in across columns, on top of what those of ``columns.py`` have."""
-    compute = "float64" if dtype == "float64" else "float32"
+    compute = FLOATS[dtype].computed_in
     most = ROW_BYTES // np.dtype(compute).itemsize
     one, wide = [compute], ["float64"]
     return columns.filled_in(kernel, dtype) | {

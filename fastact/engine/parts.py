@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastact.dtypes import FLOATS
 from fastact.engine import lanes, rows
 from fastact.engine.instance import instance
 from fastact.engine.loops import taken_by_team
@@ -111,7 +112,7 @@ def segment_results(args: Any, dims: Any, steps: Any, record: Any) -> None:
 def specialise(kernel: Any, dtype: str, template: str) -> Callable[..., Any]:
     """One of the kernels above for a row kernel and a dtype."""
     filled = {
-        "T": np.dtype("float64" if dtype == "float64" else "float32").type,
+        "T": FLOATS[dtype].computed.type,
         "load_wide": lanes.load("float64"),
         "store_wide": lanes.store("float64"),
     }

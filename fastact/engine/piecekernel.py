@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fastact.engine.ufunc import DTYPES, Loop
+from fastact.dtypes import DTYPES
+from fastact.engine.ufunc import Loop
 
 MOST_PIECES = 8
 """Groups of so many pieces or fewer have kernels of their own."""

@@ -18,9 +18,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastact.engine import memory
-from fastact.engine.elementloop import COMPUTED_IN, STORAGE
 from fastact.engine.instance import instance
-from fastact.engine.intrinsics import F32, I32, I64
+from fastact.engine.intrinsics import I32, I64
 from fastact.engine.jit import internal
 from fastact.engine.loops import gather, scatter, taken_by_team
 from fastact.engine.memory import (
@@ -30,6 +29,7 @@ from fastact.engine.memory import (
     own_function_with_wide_vectors,
 )
 from fastact.engine.piecekernel import MOST_PIECES, PieceKernel
+from fastact.engine.storage import STORAGE
 from fastact.engine.templates import FILLED_IN
 
 VECTOR_BYTES, INDEX_SIZE, SHORT_LANES = 64, 4, 8
@@ -250,22 +250,19 @@ class _Emitter:
 
     def __init__(self, dtype: str, index: bool) -> None:
         self.storage = STORAGE[dtype]
-        self.half = dtype == "float16"
-        self.computed = F32 if self.half else self.storage
+        self.computed = self.storage.widened or self.storage.kind
         self.size = np.dtype(dtype).itemsize
         self.index = index
-        self.number = COMPUTED_IN[dtype]
+        self.number = self.storage.computed
 
     # Vectors.
 
     def load(self, builder: Any, place: Any, count: int) -> Any:
-        kind = ir.VectorType(self.storage, count)
-        value = builder.load(builder.bitcast(place, kind.as_pointer()), align=self.size)
-        return builder.fpext(value, ir.VectorType(F32, count)) if self.half else value
+        kind = ir.VectorType(self.storage.kind, count)
+        return self.storage.read(builder, builder.load(builder.bitcast(place, kind.as_pointer()), align=self.size))
 
     def store(self, builder: Any, place: Any, value: Any) -> None:
-        if self.half:
-            value = builder.fptrunc(value, ir.VectorType(self.storage, value.type.count))
+        value = self.storage.written(builder, value)
         builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=self.size)
 
     def store_result(self, builder: Any, y: Any, w: Any, piece: tuple[Any, Any]) -> None:
@@ -457,12 +454,10 @@ class _Emitter:
         return group
 
     def read(self, builder: Any, place: Any) -> Any:
-        value = builder.load(builder.bitcast(place, self.storage.as_pointer()))
-        return builder.fpext(value, F32) if self.half else value
+        return self.storage.read(builder, builder.load(builder.bitcast(place, self.storage.kind.as_pointer())))
 
     def write(self, builder: Any, place: Any, value: Any) -> None:
-        value = builder.fptrunc(value, self.storage) if self.half else value
-        builder.store(value, builder.bitcast(place, self.storage.as_pointer()))
+        builder.store(self.storage.written(builder, value), builder.bitcast(place, self.storage.kind.as_pointer()))
 
     # The backward pass. It moves bits, so that integers serve for all dtypes.
 

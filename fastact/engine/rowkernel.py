@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fastact.engine.ufunc import DTYPES, Loop
+from fastact.dtypes import DTYPES
+from fastact.engine.ufunc import Loop
 from fastact.scalar import scalar
 from fastact.simd import Scalar
 

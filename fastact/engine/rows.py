@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fastact.dtypes import FLOATS
 from fastact.engine import lanes, memory
 from fastact.engine.elementloop import ElementLoop
 from fastact.engine.instance import instance
@@ -277,7 +278,7 @@ def reduce_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
 
 def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
     """What instances for a kernel and dtype have filled in: formulas, passes and memory."""
-    compute = "float64" if dtype == "float64" else "float32"
+    compute = FLOATS[dtype].computed_in
     number = np.dtype(compute).type
     size = np.dtype(dtype).itemsize
     return {

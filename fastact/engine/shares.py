@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastact.dtypes import FLOATS
 from fastact.engine import onepass
 from fastact.engine.columns import STEP, block_loop, block_of, free_tile, new_tile, row_of, second_tile, write_columns
 from fastact.engine.elementloop import ElementLoop
@@ -192,13 +193,13 @@ def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
 
 def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
     """``share_rows`` for one op and dtype."""
-    compute = "float64" if dtype == "float64" else "float32"
+    compute = FLOATS[dtype].computed_in
     filled = {"scale": kernel.scale, "write_shares": ElementLoop(kernel.share, [compute], [dtype])}
     return instance(share_rows, onepass.filled_in_rows(kernel, dtype) | filled)
 
 
 def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     """``share_columns`` for one op and dtype."""
-    compute = "float64" if dtype == "float64" else "float32"
+    compute = FLOATS[dtype].computed_in
     filled = {"write_shares": block_loop(kernel.share, [compute] * 3, [dtype])}
     return instance(share_columns, onepass.filled_in_columns(kernel, dtype) | filled)

@@ -10,13 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastact.dtypes import DTYPES, FLOATS
 from fastact.engine import records, workers
 from fastact.engine.firstcall import FirstCall, enter_team, first_call
-
-DTYPES = ("float16", "float32", "float64")
-"""Loops in the order in which NumPy tries them, so that integers promote as they do for ``np.exp``."""
-
-RELATIVE_COST = {"float16": 1.2, "float32": 1.0, "float64": 2.5}
 
 _keep_alive: list[Any] = []
 
@@ -84,7 +80,7 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
     functions, data = (ctypes.c_void_p * len(loops))(), (ctypes.c_void_p * len(loops))()
     stubs: list[FirstCall] = []
     for i, loop in enumerate(loops):
-        parallel_from = _parallel_from(kernel.cost * RELATIVE_COST[loop.dtype])
+        parallel_from = _parallel_from(kernel.cost * FLOATS[loop.dtype].relative_cost)
         record = records.new_record(nargs, parallel_from, enter_team, ndims=kernel.ndims, label=loop.label)
         stubs.append(first_call(kernel, loop.dtype, record))
         functions[i], data[i] = stubs[i].address, ctypes.addressof(record)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from fastact.calling import checked_out, number, sole, switch
+from fastact.dtypes import NATIVE
 from fastact.engine.rowkernel import EntropyKernel, RowKernel
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
-from fastact.order import NATIVE, arranged_like, made_like
+from fastact.order import arranged_like, made_like
 from fastact.rows import long, reference
 from fastact.rows.axes import LAST
 from fastact.rows.contained import are_contained, loss_of_containers

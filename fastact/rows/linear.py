@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastact.calling import number
+from fastact.dtypes import LISTED, NATIVE
 from fastact.order import arranged_like
 from fastact.rows import reference
 from fastact.rows.contained import are_contained, linear_loss_of_containers
@@ -66,8 +67,8 @@ def _layer(
     hidden, weight = np.asarray(hidden), np.asarray(weight)
     target = as_target(target, hidden.ndim - 1)
     for name, array in (("hidden", hidden), ("weight", weight)):
-        if array.dtype.char not in "efd":
-            raise TypeError(f"{name} must be float16, float32 or float64, got {array.dtype}")
+        if array.dtype.char not in NATIVE:
+            raise TypeError(f"{name} must be {LISTED}, got {array.dtype}")
     if hidden.ndim < 1:
         raise ValueError("hidden must have an axis of features, got a scalar")
     if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from fastact.calling import checked_out
+from fastact.dtypes import NATIVE
 from fastact.engine.rowkernel import SEGMENT, part_kernels
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
-from fastact.order import NATIVE, empty_like_all
+from fastact.order import empty_like_all
 from fastact.rows.record import KERNELS
 
 LONG = 2**19
@@ -79,7 +80,7 @@ def _is_long(operands: Sequence[Any], axis: int, out: Any) -> bool:
         -x.ndim <= axis < x.ndim
         and x.shape[axis] >= LONG
         and x.size // x.shape[axis] < get_num_threads()
-        and x.dtype.char in "efd"
+        and x.dtype.char in NATIVE
         and x.dtype.isnative
         and all(type(a) is np.ndarray and a.dtype == x.dtype for a in given)
         and all(a.shape == x.shape for a in operands)

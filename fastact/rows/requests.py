@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastact.calling import integer, number, only_axis
-from fastact.order import NATIVE
+from fastact.dtypes import LISTED, NATIVE
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -79,7 +79,7 @@ def checked(
     logits = np.asarray(logits)
     if logits.dtype.char not in NATIVE:
         if logits.dtype.kind not in "iub":
-            raise TypeError(f"logits must be float16, float32 or float64, got {logits.dtype}")
+            raise TypeError(f"logits must be {LISTED}, got {logits.dtype}")
         logits = logits.astype(np.result_type(logits.dtype, np.float16))
     elif not logits.dtype.isnative:
         logits = logits.astype(NATIVE[logits.dtype.char])  # as NumPy would at each call of a kernel
@@ -274,11 +274,11 @@ def loss_dtype(dtype: Any, default: Any) -> Any:
     except TypeError:
         found = None
     if found is None or found.char not in NATIVE:
-        raise TypeError(f"dtype must be float16, float32, float64 or None, got {dtype!r}")
+        raise TypeError(f"dtype must be {LISTED}, or None, got {dtype!r}")
     return NATIVE[found.char]
 
 
-_NORMAL = {kind: (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in "efd"}
+_NORMAL = {kind: (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in NATIVE}
 """The smallest and the largest normal number of each dtype, by its character."""
 
 
