@@ -29,7 +29,7 @@ SHAZEER = "Shazeer (2020), GLU variants improve transformer, arXiv:2002.05202."
 
 NOTES = """\
 The activation is rounded before it is multiplied, so a value of infinity times an activation of zero is NaN, as in
-``F.{torch}(gate) * value``{but}."""
+``F.{torch}(gate) * value``{but}; and an activation too small for a normal number has fewer digits, which a large value shows."""
 
 
 def _swiglu(gate: Scalar, value: Scalar) -> Scalar:
@@ -193,7 +193,8 @@ def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
     .. math:: a\,\sigma(b),\ (a, b) = \mathtt{x}
 
     Limits: at a gate of minus infinity the sigmoid is 0, at plus infinity 1; it is rounded before it is multiplied, so infinity
-    times zero is NaN, as in PyTorch. Error: at most 3 units in the last place; float16 rounds the float32 result once.
+    times zero is NaN, as in PyTorch. Error: at most 3 units in the last place, where the sigmoid is a normal number; float16 rounds
+    the float32 result once.
 
     References
     ----------
@@ -268,7 +269,7 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     -----
     .. math:: (\mathtt{grad}\,\sigma(b),\ \mathtt{grad}\,a\,\sigma(b)(1 - \sigma(b))),\ (a, b) = \mathtt{x}
 
-    Error: at most 4 units in the last place; float16 rounds the float32 result once.
+    Error: at most 4 units in the last place, where the sigmoid is a normal number; float16 rounds the float32 result once.
 
     References
     ----------

@@ -130,6 +130,39 @@ def test_gradient_of_capped_logits(dtype, target, cap):
         assert np.all(abs(masked[1].data - (share - q) * slope) <= allowed * unit)
 
 
+@pytest.mark.parametrize("cap", [0.7, 30.0, 100.0])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_losses_of_capped_logits(dtype, cap):
+    """What tanh leaves of a logit's last digits is an error of the loss, and may be more than the loss."""
+    rng, kind = np.random.default_rng(0), np.dtype(dtype).type
+    for rows, classes in ((1000, 2), (40, 33), (3, 1100)):
+        logits = (2 * cap * rng.normal(size=(rows, classes))).astype(dtype)
+        labels = logits.argmax(1)
+        loss = fa.cross_entropy(logits, labels, softcap=cap, reduction="none")
+        capped = np.longdouble(kind(cap)) * np.tanh(logits.astype(np.longdouble) / kind(cap))
+        largest = capped.max(1)
+        exact = np.log(np.exp(capped - largest[:, None]).sum(1))
+        allowed = ROW_OPS["cross_entropy"].ulp * np.spacing(exact.astype(dtype)) + 2 * np.spacing(kind(cap))
+        assert np.all(abs(loss - exact) <= allowed)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_caps_beyond_the_precision(dtype):
+    """Too large a cap is none; too small a one leaves nothing of the logits."""
+    logits, labels = np.array([[0.0, 2.0, 3.0], [1.0, 1.0, 0.0]], dtype), [2, 0]
+    for cap in (1e39, 1e308) if dtype != "float64" else (1e308,):
+        for capped, plain in zip(
+            fa.cross_entropy_with_grad(logits, labels, softcap=cap),
+            fa.cross_entropy_with_grad(logits, labels),
+            strict=True,
+        ):
+            assert np.allclose(capped, plain, rtol=1e-6)
+    for cap in (1e-50, 1e-320, 5e-324):
+        loss, grad = fa.cross_entropy_with_grad(logits, labels, softcap=cap, reduction="none")
+        assert np.allclose(loss, np.log(3), rtol=1e-3)
+        assert not grad[logits != 0].any()
+
+
 @pytest.mark.parametrize("options", LIKE_PYTORCH, ids=label)
 def test_like_pytorch(options):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")

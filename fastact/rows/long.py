@@ -123,11 +123,11 @@ def _in_parts(ufunc: Any, operands: Sequence[Any], axis: int, out: Any) -> Any:
     if out is not None:
         checked_out(out, shape)
     if kernel.kind == "reduce":
-        result = np.empty(kept, operands[0].dtype) if out is None else out
+        result = places = np.empty(kept, operands[0].dtype) if out is None else out
     else:
         result = empty_like_all(operands, operands[0].dtype) if out is None else out
-        moved = apart(moved, np.moveaxis(result, axis, -1))
-    places = np.moveaxis(result, axis, -1) if kernel.kind == "map" else result
+        places = np.moveaxis(result, axis, -1)
+    moved = apart(moved, places)
     for row in np.ndindex(kept):
         rows = [a[row] for a in moved]
         found = merged(kernel, dtype, states(kernel, rows))

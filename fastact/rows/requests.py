@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastact.calling import integer, number, only_axis
-from fastact.dtypes import LISTED, NATIVE
+from fastact.dtypes import FLOATS, LISTED, NATIVE
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -194,6 +194,9 @@ def _with_probabilities(request: Request) -> Request:
 
 def _with_options(request: Request, label_smoothing: float, z_loss: float, softcap: float) -> Request:
     """The request with what is added to the target or to the loss."""
+    limits = np.finfo(FLOATS[request.logits.dtype.name].computed)
+    # A cap too large for the kernel's precision leaves the logits as they are, one too small makes zeros of them.
+    softcap = 0.0 if softcap > float(limits.max) else max(softcap, float(limits.tiny)) if softcap else 0.0
     request = request._replace(z_loss=z_loss, softcap=softcap)
     keep, spread = 1.0 - label_smoothing, label_smoothing / max(1, request.classes)
     if not label_smoothing:

@@ -277,7 +277,7 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, 
     -----
     .. math:: \log \sum_j e^{x_j}
 
-    Error: at most 1 ULP of the larger of maximum and result (2 in float64), whatever the row's length. A row that holds NaN
+    Error: at most 1 ULP of the largest of 1, maximum and result (2 in float64), whatever the row's length. A row that holds NaN
     gives NaN, else one that holds +inf gives +inf; an empty one, or one of nothing but -inf, gives -inf.
 
     Examples
