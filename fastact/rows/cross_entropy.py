@@ -264,9 +264,9 @@ def cross_entropy(
     .. math:: -\sum_c q_c \log \frac{e^{x_c}}{\sum_j e^{x_j}} + \mathtt{z\_loss} \left(\log \sum_j e^{x_j}\right)^2
 
     A row's loss is computed in float64 from float32 exponentials, the row's largest kept apart: at most 6 ULP, however small the
-    loss or long the row, and with a cap 2 ULP of `softcap`, which capped logits are off by. A row that holds NaN or +inf, or
-    nothing but -inf, has the loss NaN. Semantics are those of PyTorch's ``torch.nn.functional.cross_entropy``, but for `axis`,
-    and that a class of probability 0 adds 0 if its logit is -inf.
+    loss or long the row, and with a cap two units in the last place of `softcap`, which capped logits are off by. A row that
+    holds NaN or +inf, or nothing but -inf, has the loss NaN. Semantics are those of PyTorch's
+    ``torch.nn.functional.cross_entropy``, but for `axis`, and that a class of probability 0 adds 0 if its logit is -inf.
 
     Examples
     --------
