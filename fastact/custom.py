@@ -28,7 +28,8 @@ def elementwise(
     ----------
     forward : callable
         A function of one scalar and, if it likes, of parameters, with defaults or without. It may call `fastact` ops,
-        the ``math`` module and anything that Numba compiles; what calls `fastact` ops only is vectorised.
+        the ``math`` module and anything that Numba compiles without memory of its own or the interpreter, so neither arrays, lists
+        and strings nor ``print``; what calls `fastact` ops only is vectorised.
     derivative : callable, optional
         The derivative with respect to the first argument, with the same parameters. The result then has an attribute
         ``backward``: a function of ``(grad, x, *parameters)`` that returns ``grad`` times the derivative.
@@ -49,12 +50,13 @@ def elementwise(
     -----
     Compiled code holds what the function refers to, such as globals, defaults and variables of enclosing functions, as it was at
     the first call for a dtype. That is also the key of the disk cache, along with the function's code and that of the plain
-    functions that it calls; what refers to an object of any other kind than numbers, strings, tuples, arrays, modules, functions
-    and classes is compiled anew in each process.
+    functions that it calls; what refers to an object of any other kind than numbers, strings, tuples, arrays, modules, functions,
+    exceptions, enumerations and named tuples is compiled anew in each process.
 
     A function that Numba cannot compile raises `fastact.CompilationError` when it is first called. One that raises exceptions
     itself, by ``assert`` for one, is computed element by element on one thread: the first that fails ends the call, with the
-    exception that the function raises in Python for that element. What comes after it in `out` is not written.
+    exception that the function raises in Python for that element. What comes after it in `out` is not written; where NumPy
+    converts that from another dtype or byte order, it may hold anything.
 
     Arithmetic raises nothing and warns of nothing; it follows NumPy's rules, at any size of array. Division by zero gives
     infinity or NaN, and so does the ``math`` module where Python raises a ``ValueError`` or an ``OverflowError``. Integers,
@@ -94,8 +96,12 @@ def _make(forward: Callable[..., Any], derivative: Callable[..., Any] | None, co
 
 
 def _parameters(function: Any, what: str) -> list[inspect.Parameter]:
-    if not inspect.isfunction(function):
-        raise TypeError(f"{what} must be a Python function, got {type(function).__name__}")
+    if (
+        not inspect.isfunction(function)
+        or inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+    ):
+        raise TypeError(f"{what} must be a Python function that returns a number, got {function!r}")
     parameters = list(inspect.signature(function).parameters.values())
     if not 1 <= len(parameters) <= 3 or any(
         p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters

@@ -1,5 +1,8 @@
 """``fastact.elementwise``: functions of the user's own as ufuncs."""
 
+import contextlib
+import enum
+import functools
 import math
 import os
 import re
@@ -7,6 +10,7 @@ import subprocess
 import sys
 import types
 import warnings
+from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -127,6 +131,9 @@ def test_closures_keep_their_values_apart(tmp_path, monkeypatch):
 SCALE = 1.0
 TABLE = np.array([1.0, 2.0])
 PAIR = (1.0, 2)
+PointAB, PointBA = namedtuple("Point", "a b"), namedtuple("Point", "b a")
+POINT, Point = PointAB(2.0, 3.0), PointAB
+Kind = enum.Enum("Kind", {"A": 1.0})
 
 
 def scaled_by_helper(x):
@@ -138,6 +145,21 @@ VALUES = {
     "an array": (lambda: fa.elementwise(lambda x: x * TABLE[0]), "TABLE", [np.array([2.0]), np.array([3.0])]),
     "a tuple": (lambda: fa.elementwise(lambda x: x * PAIR[1]), "PAIR", [(1.0, 2.0), (1.0, 3.0)]),
     "a global of a helper": (lambda: fa.elementwise(lambda x: scaled_by_helper(x)), "SCALE", [2.0, 3.0]),
+    "an enumeration": (
+        lambda: fa.elementwise(lambda x: x * Kind.A.value),
+        "Kind",
+        [enum.Enum("Kind", {"A": value}) for value in (2.0, 3.0)],
+    ),
+    "a named tuple": (
+        lambda: fa.elementwise(lambda x: x * POINT.a),
+        "POINT",
+        [PointAB(2.0, 3.0), PointBA(2.0, 3.0)],
+    ),
+    "the type of a named tuple": (
+        lambda: fa.elementwise(lambda x: x * Point(2.0, 3.0).a),
+        "Point",
+        [PointAB, PointBA],
+    ),
     "an attribute of a module": (lambda: fa.elementwise(lambda x: x * settings.SCALE), "settings.SCALE", [2.0, 3.0]),
 }
 
@@ -178,6 +200,35 @@ def test_what_cannot_be_told_is_kept_nowhere(tmp_path, monkeypatch):
     assert fingerprint(unknown.__wrapped__) is None or kept(tmp_path, "unknown") == 0
     cell = []
     assert fingerprint(lambda x: x + len(cell)) is None
+    foreign = numba.cfunc("float64(float64)")(lambda x: 2 * x)  # has the module of its class, Numba's
+    assert fingerprint(lambda x: foreign(x)) is None
+
+
+def test_addresses_are_kept_nowhere(tmp_path, monkeypatch):
+    """Compiled code holds the address of a foreign function, which another process, or another such function, has not."""
+    monkeypatch.setenv("FASTACT_CACHE_DIR", str(tmp_path))
+
+    def times(k):
+        @numba.cfunc("float64(float64)")
+        def foreign(x):
+            return x * k
+
+        return fa.elementwise(lambda x: foreign(x))
+
+    assert [times(k)(2.0) for k in (3.0, 5.0)] == [6.0, 10.0]
+    assert kept(tmp_path, "lambda") == 0
+
+
+def test_what_a_wrapper_says_of_itself_is_not_believed():
+    def make(k):
+        @functools.wraps(math.sin)
+        def helper(x):
+            return x * k
+
+        return lambda x: helper(x)
+
+    assert fingerprint(make(2.0)) != fingerprint(make(3.0))
+    assert fa.elementwise(make(2.0))(3.0) == 6.0
 
 
 def test_the_key_of_a_function_without_a_file(python, tmp_path):
@@ -212,7 +263,13 @@ def test_wrong_signatures(wrong):
 
 
 def test_what_is_no_function_is_refused():
-    for wrong in (3, "x", np.exp, abs, fa.relu):
+    async def later(x):
+        return x
+
+    def several(x):
+        yield x
+
+    for wrong in (3, "x", np.exp, abs, fa.relu, later, several):
         with pytest.raises(TypeError, match="must be a Python function"):
             fa.elementwise(wrong)
     with pytest.raises(TypeError, match="as many arguments as forward, which takes 2"):
@@ -234,9 +291,65 @@ def test_what_numba_cannot_compile_is_the_callers_error(size, dtype):
 
 
 def test_what_returns_no_number_is_the_callers_error():
-    for wrong in (lambda x: "text", lambda x: None, lambda x: (x, x), lambda x: (x, x, x)):
+    for wrong in (lambda x: "text", lambda x: (x, x), lambda x: (x, x, x)):
         with pytest.raises(fa.CompilationError):
             fa.elementwise(wrong)(X)
+    with pytest.raises(TypeError, match="must return a number, got None"):
+        fa.elementwise(lambda x: None)(X)
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("later"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize("x", [1.0, np.ones(7, np.float32)], ids=["scalar", "array"])
+def test_what_only_raises(error, x):
+    kind, arguments = type(error), error.args
+
+    def stub(x):
+        raise kind(*arguments)
+
+    with pytest.raises(kind) as caught:
+        fa.elementwise(stub)(x)
+    assert caught.value.args == arguments
+
+
+def test_an_exception_while_another_is_handled():
+    @fa.elementwise
+    def small(x):
+        if x > 10:
+            raise ValueError("large")
+        return x
+
+    def in_handler():
+        try:
+            raise KeyError("first")
+        except KeyError:
+            small(X + 20)
+
+    def at_exit():
+        with contextlib.ExitStack() as stack:
+            stack.callback(small, 20.0)
+            raise KeyError("first")
+
+    for call in (in_handler, at_exit):
+        with pytest.raises(ValueError, match="large") as caught:
+            call()
+        assert isinstance(caught.value.__context__, KeyError)
+
+
+def test_the_interpreter_is_refused():
+    """Compiled code would wait for ever for what it prints."""
+
+    def printing(x):
+        print(x)
+        return x
+
+    def in_python(x):
+        with numba.objmode(y="float64"):
+            y = x + 1
+        return y * x
+
+    for formula in (printing, in_python):
+        with pytest.raises(fa.CompilationError, match="may not use the interpreter"):
+            fa.elementwise(formula)(X)
 
 
 LAYOUTS = {

@@ -16,13 +16,20 @@ SYMBOL = "fastact_loop"
 FAILED = "fastact_failed"
 """What a function calls where it raises an exception, for ``can_fail`` to look for."""
 
+INTERPRETER = ("@PySys_", "@PyErr_")
+"""What the names of functions of the interpreter begin with by which compiled code prints, or tells what Python has raised.
+
+They need the environment that Numba gives to a function of its own; a kernel has none, and would hang."""
 NUMBAS = b"numba_"
 """What the names of Numba's own functions in C begin with; a user's formula may call them: ``math.gamma`` is ``numba_gamma``."""
 
 
 def compile_loop(function: Callable[..., Any], users: bool = False) -> bytes:
     """Compile a function of the inner-loop type, perhaps with a user's formula, to an object file that exports it as ``SYMBOL``."""
-    return _emit(_optimised(function, users).get_llvm_str())
+    code = _optimised(function, users).get_llvm_str()
+    if users and any(name in code for name in INTERPRETER):
+        raise TypeError("a formula may not use the interpreter, as print and numba.objmode do")
+    return _emit(code)
 
 
 def optimised_module(function: Callable[..., Any]) -> Any:

@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastact.engine.intrinsics import I32, I64
+from fastact.engine.intrinsics import F64, I1, I32, I64
 from fastact.engine.storage import STORAGE
 
 BYTES = ir.IntType(8).as_pointer()
@@ -133,6 +133,10 @@ class ElementLoop:
         if own < len(arguments) - 1:  # the formula takes the others as *rest
             arguments[own:] = [context.make_tuple(builder, signature.args[-1], arguments[own:])]
         results, kinds = [formula(builder, arguments)], [signature.return_type]
+        if signature.return_type == types.none:  # it has raised an exception, or forgot to return a number
+            with builder.if_then(I1(1)):
+                context.call_conv.return_user_exc(builder, TypeError, ())
+            results, kinds = [F64(0.0)], [types.float64]
         if isinstance(signature.return_type, types.BaseTuple):
             results, kinds = (
                 cgutils.unpack_tuple(builder, results[0], len(self.writes)),

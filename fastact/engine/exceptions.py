@@ -53,7 +53,9 @@ def raise_in_caller(error: BaseException) -> None:
     thread = threading.get_ident()
     _left[thread] = error
 
-    def taken(_: type) -> BaseException:
+    def taken(_: type, *instead: BaseException) -> BaseException:
+        if instead:  # while another exception is being handled, the interpreter calls it once more, with what the first call gave
+            return instead[0]
         frame = sys._getframe().f_back  # none where nothing is left but to print the exception
         if frame is not None and frame.f_code is _Conductor.__getattr__.__code__:
             return AttributeError()

@@ -5,7 +5,9 @@ not do: two closures of one line differ, and so does one function over a global 
 needed: functions of a notebook have a fingerprint as well.
 """
 
+import enum
 import hashlib
+import sys
 import types
 from collections.abc import Iterable
 from typing import Any
@@ -63,7 +65,7 @@ class _Walk:
         elif isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
             self.note(kind.__name__, value.dtype.str, np.shape(value), value.tobytes())
         elif isinstance(value, tuple | frozenset):
-            self.note(kind.__module__, kind.__qualname__, len(value))
+            self.note(kind.__module__, kind.__qualname__, getattr(kind, "_fields", ()), len(value))
             for item in value if isinstance(value, tuple) else sorted(value, key=repr):
                 self.add(item)
         elif isinstance(value, types.CodeType):
@@ -73,7 +75,7 @@ class _Walk:
         elif is_known(value):
             self.note("known", getattr(value, "__module__", ""), value.__name__)
         elif isinstance(value, type):
-            self.note("class", value.__module__, value.__qualname__)
+            self._add_class(value)
         elif isinstance(value, types.FunctionType):
             self._add_function(value)
         elif isinstance(getattr(value, "py_func", None), types.FunctionType):  # what Numba has decorated
@@ -106,6 +108,16 @@ class _Walk:
         self.note(*(getattr(code, field) for field in CODE_FIELDS), getattr(code, "co_exceptiontable", b""))
         self.add(code.co_consts)
 
+    def _add_class(self, value: type) -> None:
+        """What compiled code takes from a class; what it takes from others than these nobody can say."""
+        self.note("class", value.__module__, value.__qualname__, getattr(value, "_fields", ()))
+        if issubclass(value, enum.Enum):
+            for member in value:
+                self.note(member.name)
+                self.add(member.value)
+        elif not (issubclass(value, BaseException) or (issubclass(value, tuple) and hasattr(value, "_fields"))):
+            raise _UnknownError(value)
+
     def _add_module(self, module: types.ModuleType, names: Iterable[str]) -> None:
         self.note("module", module.__name__)
         if not is_known(module):
@@ -121,12 +133,13 @@ def names_in(code: types.CodeType) -> set[str]:
 
 
 def is_known(value: Any) -> bool:
-    """Whether a function, class or module follows from versions that the cache's key holds anyway."""
+    """Whether a function, class or module follows from versions that the cache's key holds anyway, and its name leads to it."""
     if isinstance(value, types.ModuleType):
         return value.__name__.partition(".")[0] in KNOWN_MODULES
     name, home = getattr(value, "__name__", None), getattr(value, "__module__", None)
     if isinstance(value, np.ufunc):
         return getattr(np, value.__name__, None) is value or home == "fastact"
     if isinstance(name, str) and isinstance(home, str):
-        return home.partition(".")[0] in KNOWN_MODULES and callable(value)
+        # Instances have the module of their class, and wrappers that of what they wrap.
+        return home.partition(".")[0] in KNOWN_MODULES and getattr(sys.modules.get(home), name, None) is value
     return isinstance(value, types.BuiltinFunctionType)
