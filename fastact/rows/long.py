@@ -113,6 +113,7 @@ def write(kernel: Any, rows: list[Any], constants: Any, target: Any) -> None:
         _gufuncs(kernel, rows[0].dtype.name)[2](*parts, constants, out=out)
 
 
+@np.errstate(all="ignore")
 def _in_parts(ufunc: Any, operands: Sequence[Any], axis: int, out: Any) -> Any:
     """The same bits as the whole row at once."""
     kernel = KERNELS[ufunc]
