@@ -12,7 +12,7 @@ from fastact.engine.rowkernel import EntropyKernel, RowKernel
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
-from fastact.order import arranged_like, made_like
+from fastact.order import arranged_like, empty_like_all, made_like
 from fastact.quiet import quietly
 from fastact.rows import long, reference
 from fastact.rows.axes import LAST
@@ -461,6 +461,11 @@ def _gradient_array(request: Request, out: Any, mostly_zero: bool) -> tuple[Any,
     logits = request.logits
     if out is not None:
         return np.moveaxis(out, request.axis, -1), False
+    if (
+        0 in logits.strides
+    ):  # axes that are repeated follow each other in the caller's order, which they do not show here
+        whole = empty_like_all([np.moveaxis(logits, -1, request.axis)], logits.dtype)
+        return np.moveaxis(whole, request.axis, -1), False
     if not mostly_zero:
         # In memory as the caller's logits are, so that their axis of classes stays where it was.
         return np.empty_like(logits), False
