@@ -64,6 +64,8 @@ OTHERS = {
     "a gradient of tiny halves": lambda: fa.prelu_backward(HALF, -HALF, np.float16(0.1)),
     "slopes that are too large": lambda: fa.rrelu(-np.ones(2, "f"), training=True, lower=1e38, upper=1e39),
     "slopes without a bound": lambda: fa.rrelu(-np.ones(2, "f"), training=True, lower=-INF),
+    "a number too large for halves": lambda: fa.softmax_backward(1e300, HALF),
+    "a number too large for halves of halves": lambda: fa.glu_backward(1e300, np.ones(4, np.float16)),
     "masked logits, smoothed": lambda: fa.cross_entropy_with_grad(LOGITS, [0, 1], label_smoothing=1e-40),
     "masked logits, tiny weights": lambda: fa.cross_entropy_with_grad(LOGITS, [0, 1], weight=[1e-310] * 3),
 }
