@@ -21,6 +21,7 @@ from fastact.lazy import at_shape, lazily
 from fastact.maths.erf import gelu, gelu_derivative
 from fastact.maths.sigmoid import LOWEST, sigmoid, sigmoid_and_derivative, silu_and_derivative, times_sigmoid
 from fastact.order import empty_like_all, made_like
+from fastact.quiet import quietly
 from fastact.registry import Op, register
 from fastact.scalar import scalar
 from fastact.simd import Scalar, maximum, minimum, select
@@ -305,7 +306,7 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
         over_rows(grad, gate, value, grad_gate, grad_value)
     else:
         (value, gate), (grad_value, grad_gate) = _halves(x, axis, half), _halves(result, axis, half)
-        ufunc(weak, gate, value, grad_gate, grad_value)
+        quietly(ufunc, weak, gate, value, grad_gate, grad_value)
     return result
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastact.layout import ROWS, Layout, broadcast_axes, core_axes
+from fastact.quiet import quietly
 
 
 def is_lazy(x: Any) -> bool:
@@ -101,7 +102,25 @@ def refuse_out(options: Mapping[str, Any]) -> None:
 def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     """The sum over those axes along which something of the shape has been broadcast."""
     axes = broadcast_axes(x.shape, shape)
-    return x.sum(axis=axes, keepdims=True, dtype=np.float64).reshape(shape).astype(x.dtype) if axes else x
+    return cast(summed(x, axes, True).reshape(shape), x.dtype) if axes else x
+
+
+def summed(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The sum in float64, block by block as dask's own, but without a warning of what is too large."""
+    return _dask().reduction(x, _block_sum, _block_sum, axis, keepdims, np.float64)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """An array in that dtype, without a warning of what is too large, or too small, for it."""
+    return x if x.dtype == dtype else x.map_blocks(partial(quietly, _cast), dtype, dtype=dtype)
+
+
+def _block_sum(block: Any, axis: Any, keepdims: bool) -> Any:
+    return quietly(np.sum, block, axis=axis, keepdims=keepdims, dtype=np.float64)
+
+
+def _cast(block: Any, dtype: Any) -> Any:
+    return block.astype(dtype)
 
 
 def _dask() -> Any:

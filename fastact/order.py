@@ -8,8 +8,8 @@ import numpy as np
 
 def empty_like_all(operands: Sequence[Any], dtype: Any, order: Any = "K") -> Any:
     """An array of the operands' broadcast shape, as ``np.add(*operands)`` would lie in memory: its iterator makes it."""
-    if len(operands) == 1 and order == "K":
-        return np.empty_like(operands[0], dtype)
+    if len(operands) == 1 and order == "K" and 0 not in operands[0].strides:
+        return np.empty_like(operands[0], dtype)  # which takes an axis that is repeated for the innermost
     given, arrays = len(operands), [*operands, None]
     flags: list[Any] = [["readonly"]] * given + [["writeonly", "allocate", "no_subtype"]]
     dtypes = [None] * given + [dtype]

@@ -270,3 +270,21 @@ def test_a_linear_layer(layout, ignored, dtype, same_bits):
         alone = fa.linear_cross_entropy(placed, matrix, target, **options)
         for loss in (got[0], alone):
             assert np.ndim(loss) == 0 or axes_in_memory(loss) == axes_in_memory(np.add(placed[..., 0], target))
+
+
+@pytest.mark.parametrize("axis", AXES, ids=str)
+def test_repeated_axes_follow_each_other_as_those_of_an_elementwise_result(axis):
+    x = np.broadcast_to(np.arange(4.0), (2, 3, 4))
+    expected = np.exp(x).strides
+    for result in (fa.softmax(x, axis), fa.log_softmax(x, axis), fa.softmax_backward(x, x, axis)):
+        assert result.strides == expected
+    if isinstance(axis, int):
+        labels = np.zeros(np.delete(x.shape, axis), int)
+        assert fa.cross_entropy_with_grad(x, labels, axis=axis)[1].strides == expected
+
+
+@pytest.mark.parametrize("axis", AXES, ids=str)
+def test_results_of_lists_are_contiguous(axis):
+    given = np.zeros((2, 3, 4)).tolist()
+    assert fa.softmax(given, axis).flags.c_contiguous
+    assert fa.softmax_backward(given, given, axis).flags.c_contiguous

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from fastact.activations.common import INF, real, require, unless_nan
-from fastact.calling import switch
+from fastact.calling import UFUNC_ARGUMENTS, refuse_unknown, switch
 from fastact.containers import is_foreign, is_tensor, masked, within
 from fastact.layout import Layout, broadcast_axes
-from fastact.lazy import refuse_out, sum_to
+from fastact.lazy import lazily, refuse_out, sum_to
+from fastact.quiet import quietly
 from fastact.registry import Op, elementwise, register
 from fastact.scalar import scalar
 from fastact.simd import Scalar, absolute, copysign, fma, maximum, minimum, select, widen
@@ -122,29 +123,30 @@ def _prelu_backward(ufunc: Any) -> Any:
             gradients: tuple[Any, Any] = within(prelu_backward, _PRELU_BACKWARD, operands, {"out": out}, lazy=lazy)
             return gradients
         shapes = np.shape(x), np.shape(weight)
-        outs = _pair(out, shapes)
-        full = np.broadcast_shapes(np.shape(grad), *shapes)
-        direct = tuple(given if shape == full else None for given, shape in zip(outs, shapes, strict=True))
-        grads: tuple[Any, Any]
-        if shapes == (full, full):
-            grads = ufunc(grad, x, weight, out=direct)
-            return grads
-        if not _are_halves(grad, x, weight):
-            grads = ufunc(grad, x, weight, out=direct)
-            return _sum_to(grads[0], shapes[0], outs[0]), _sum_to(grads[1], shapes[1], outs[1])
-        with np.errstate(over="ignore"):
-            # Products that are summed are not rounded to halves first: they would overflow, or vanish.
-            grads = ufunc(grad, x, weight, out=direct, dtype=np.float32)
-            by_x, by_weight = (_sum_to(*of, np.float16) for of in zip(grads, shapes, outs, strict=True))
-            return by_x, by_weight
+        found: tuple[Any, Any] = quietly(_prelu_gradients, ufunc, (grad, x, weight), shapes, _pair(out, shapes))
+        return found
 
     return prelu_backward
 
 
+def _prelu_gradients(ufunc: Any, operands: tuple[Any, ...], shapes: tuple[Any, Any], outs: tuple[Any, Any]) -> Any:
+    """Both gradients of operands of which the last two have these shapes."""
+    full = np.broadcast_shapes(np.shape(operands[0]), *shapes)
+    direct = tuple(given if shape == full else None for given, shape in zip(outs, shapes, strict=True))
+    if shapes == (full, full):
+        return ufunc(*operands, out=direct)
+    if not _are_halves(*operands):
+        grads = ufunc(*operands, out=direct)
+        return _sum_to(grads[0], shapes[0], outs[0]), _sum_to(grads[1], shapes[1], outs[1])
+    # Products that are summed are not rounded to halves first: they would overflow, or vanish.
+    grads = ufunc(*operands, out=direct, dtype=np.float32)
+    return tuple(_sum_to(*of, np.float16) for of in zip(grads, shapes, outs, strict=True))
+
+
 def _are_halves(*operands: Any) -> bool:
-    """Whether their products are float16."""
+    """Whether their products are float16, in either byte order."""
     kinds = [a if type(a) in (bool, int, float) else getattr(a, "dtype", None) for a in operands]
-    if not any(k == np.float16 for k in kinds):
+    if not any(getattr(k, "type", None) is np.float16 for k in kinds):
         return False
     return all(isinstance(k, (np.dtype, int, float)) for k in kinds) and bool(np.result_type(*kinds) == np.float16)
 
@@ -162,14 +164,27 @@ def _lazy_gradients(
 
 
 def _pair(out: Any, shapes: tuple[Any, Any]) -> tuple[Any, Any]:
-    """``out=`` as an array or ``None`` for each gradient; NumPy's ufuncs would also take one that is too large."""
+    """``out=`` as an array or ``None`` for each gradient, both checked before either is written to.
+
+    NumPy's ufuncs would also take one that is too large.
+    """
     if out is None:
         return None, None
     if not isinstance(out, tuple) or len(out) != 2:
         raise TypeError("out must be a tuple (grad_x, grad_weight) of arrays or None")
     for name, given, shape in zip(("x", "weight"), out, shapes, strict=True):
-        if given is not None and np.shape(given) != shape:
-            raise ValueError(f"out for grad_{name} has shape {np.shape(given)}, but {name} has shape {shape}")
+        if given is None:
+            continue
+        if not isinstance(given, np.ndarray):
+            raise TypeError(f"out for grad_{name} must be an array or None, got {type(given).__name__}")
+        if given.shape != shape:
+            raise ValueError(f"out for grad_{name} has shape {given.shape}, but {name} has shape {shape}")
+        if not given.flags.writeable:
+            raise ValueError(f"out for grad_{name} is read-only")
+        if not np.can_cast(np.float16, given.dtype, "same_kind"):
+            raise TypeError(
+                f"out for grad_{name} must be of floats, to which those cast as 'same_kind', got {given.dtype}"
+            )
     return out
 
 
@@ -182,8 +197,7 @@ def _sum_to(grad: Any, shape: tuple[int, ...], out: Any, dtype: Any = None) -> A
         total = grad.sum(axis=axes, keepdims=True, dtype=np.float64)
     else:
         total = _sum(np.asarray(grad), axes)
-    with np.errstate(over="ignore"):  # a sum that is too large for its dtype is infinite
-        total = total.reshape(shape).astype(grad.dtype if dtype is None else dtype)
+    total = total.reshape(shape).astype(grad.dtype if dtype is None else dtype)
     if out is None:
         return total[()]
     np.copyto(out, total, casting="same_kind")
@@ -268,22 +282,32 @@ def _public_rrelu(at_mean: Any) -> Any:
         out: Any = None,
         **ufunc_arguments: Any,
     ) -> Any:
+        if ufunc_arguments:
+            refuse_unknown("rrelu", ufunc_arguments, _RRELU_KEYWORDS)
         if training is False or not switch("training", training):
             return at_mean(x, lower, upper, out, **ufunc_arguments)
         _check_rrelu(lower, upper)
+        lower, upper = real("lower", lower), real("upper", upper)
         if is_foreign(x):
             operands, options = {"x": x}, {"lower": lower, "upper": upper, "training": True, "rng": rng, "out": out}
             return within(rrelu, _RRELU, operands, options | ufunc_arguments, lazy=partial(_lazy_rrelu, at_mean.ufunc))
         x = np.asanyarray(x)
         dtype = np.result_type(x, np.float16) if x.dtype.kind in "biuf" else x.dtype
         draws = np.random.default_rng(rng).random(x.shape, dtype=np.float64 if dtype == np.float64 else np.float32)
-        slopes = (lower + (upper - lower) * draws).astype(dtype)
+        slopes = quietly(_slopes, draws, lower, upper, dtype)
         return at_mean.ufunc(x, slopes, slopes, out, **ufunc_arguments), slopes
 
     return rrelu
 
 
 _RRELU = Layout({"x": "..."}, ("...", "..."))
+_RRELU_KEYWORDS = ("lower", "upper", "training", "rng", "out", *UFUNC_ARGUMENTS)
+_RRELU_BACKWARD_KEYWORDS = ("lower", "upper", "slopes", "out", *UFUNC_ARGUMENTS)
+
+
+def _slopes(draws: Any, lower: Any, upper: Any, dtype: Any) -> Any:
+    """Slopes between two bounds, for draws between 0 and 1."""
+    return (lower + (upper - lower) * draws).astype(dtype)
 
 
 def _lazy_rrelu(
@@ -294,7 +318,9 @@ def _lazy_rrelu(
     x, lower, upper = operands["x"], options["lower"], options["upper"]
     seed = np.random.default_rng(options["rng"]).integers(2**63)
     draws = import_module("dask.array").random.default_rng(seed).random(x.shape, chunks=x.chunks)
-    slopes = (lower + (upper - lower) * draws).astype(np.result_type(x.dtype, np.float16))
+    of = {"draws": draws, "lower": lower, "upper": upper}
+    layout, dtype = Layout(dict.fromkeys(of, "..."), ("...",)), np.result_type(x.dtype, np.float16)
+    slopes = lazily(partial(quietly, _slopes), layout, of, {"dtype": dtype})
     return ufunc(x, slopes, slopes), slopes
 
 
@@ -308,6 +334,8 @@ def _public_rrelu_backward(at_mean: Any) -> Any:
         out: Any = None,
         **ufunc_arguments: Any,
     ) -> Any:
+        if ufunc_arguments:
+            refuse_unknown("rrelu_backward", ufunc_arguments, _RRELU_BACKWARD_KEYWORDS)
         if slopes is not None and (is_tensor(grad) or is_tensor(x)):
             operands = {"grad": grad, "x": x, "lower": slopes, "upper": slopes}
             return elementwise(at_mean.ufunc, operands, {"out": out, **ufunc_arguments})

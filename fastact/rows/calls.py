@@ -12,6 +12,7 @@ from fastact.calling import UFUNC_ARGUMENTS, refuse_unknown, sole
 from fastact.containers import is_container, masked, whole_owner, within, without_masked
 from fastact.layout import Layout
 from fastact.lazy import at_shape, lazily
+from fastact.quiet import quietly
 from fastact.rows.axes import Axis, checked_axis, is_scalar, over_axes, reduce_axes
 from fastact.rows.long import WEAK, along, loop_dtypes
 from fastact.rows.record import KERNELS, PUBLIC
@@ -46,7 +47,7 @@ def _broadcast(ufunc: Any, operands: tuple[Any, ...], kinds: tuple[Any, ...]) ->
     NumPy itself broadcasts the axes of a generalised ufunc's rows only, and counts ``axis`` in each operand for itself.
     """
     pairs = zip(operands, kinds, strict=False)
-    arrays = tuple(np.asarray(x, kind if type(x) in WEAK else None) for x, kind in pairs)
+    arrays = tuple(quietly(np.asarray, x, kind) if type(x) in WEAK else np.asarray(x) for x, kind in pairs)
     if len(arrays) == 1:
         return arrays
     try:

@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from fastact.calling import integer, number, switch
 from fastact.containers import is_container, masked, within, without_masked
 from fastact.layout import Layout
-from fastact.lazy import as_lazy, call, is_lazy, lazily
+from fastact.lazy import as_lazy, call, cast, is_lazy, lazily, summed
 from fastact.maths.entropy import NO_CLASS
 from fastact.rows.requests import as_target, check_reduction, checked_index, checked_options, narrowed
 
@@ -27,6 +27,7 @@ def are_contained(*operands: Any) -> bool:
     return any(type(x) is not np.ndarray and x is not None and is_container(x) for x in operands)
 
 
+@np.errstate(all="ignore")
 def loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
     """Call `cross_entropy` or `cross_entropy_with_grad` with the arguments in ``given``, some of which are containers."""
     operands, options = _split(function, given, ("logits", "target", "weight"))
@@ -39,6 +40,7 @@ def loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
     return within(function, layout, operands, options, partial(_unmasked_loss, function), _lazy_loss)
 
 
+@np.errstate(all="ignore")
 def linear_loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
     """The same for `linear_cross_entropy` and `linear_cross_entropy_with_grad`."""
     operands, options = _split(function, given, ("hidden", "weight", "target", "bias", "class_weight"))
@@ -232,27 +234,32 @@ def _lazy_loss(function: Callable[..., Any], layout: Layout, operands: Options, 
     labels = operands["target"] if layout.operands["target"] == "..." else None
     total, scale = _lazily_summed(loss, labels, operands.get("weight"), options)
     if rest:
-        rest[0] = (rest[0] * scale).astype(rest[0].dtype)
+        rest[0] = _scaled_lazily(rest[0], scale)
     return (total, *rest) if rest else total
 
 
 def _lazily_summed(loss: Any, labels: Any, class_weight: Any, options: Options) -> tuple[Any, Any]:
     """The mean or sum of the rows' losses, and what gradients are multiplied by."""
-    total = loss.sum(dtype=np.float64)
+    total = summed(loss)
     if options["reduction"] == "sum":
         return total.map_blocks(narrowed, loss.dtype, dtype=loss.dtype), 1.0
     operands = {"loss": loss, "target": labels, "weight": class_weight if labels is not None else None}
     operands = {name: x for name, x in operands.items() if x is not None}
     layout = Layout({"loss": "...", "target": "...", "weight": "c"}, ("...",))
     index = {"ignore_index": options["ignore_index"]}
-    weight = lazily(_row_weights, layout, operands, index).sum(dtype=np.float64)
+    weight = summed(lazily(_row_weights, layout, operands, index))
     mean = total.map_blocks(_mean, weight, options["empty"], dtype=np.float64)
     scale = weight.map_blocks(_reciprocal, dtype=np.float64)
     return mean.map_blocks(narrowed, loss.dtype, dtype=loss.dtype), scale
 
 
+def _scaled_lazily(grad: Any, scale: Any) -> Any:
+    return grad.map_blocks(_scaled, scale, None, dtype=grad.dtype)
+
+
 def _reciprocal(weight: Any) -> Any:
-    return 1 / weight if weight else np.float64(1.0)
+    with np.errstate(all="ignore"):
+        return 1 / weight if weight else np.float64(1.0)
 
 
 def _lazy_linear_loss(function: Callable[..., Any], layout: Layout, operands: Options, options: Options) -> Any:
@@ -266,7 +273,7 @@ def _lazy_linear_loss(function: Callable[..., Any], layout: Layout, operands: Op
     loss, *gradients = _lazy_gradients(function, operands, rows)
     if summary:
         loss, scale = _lazily_summed(loss, as_lazy(labels), class_weight, options)
-        gradients = [(gradient * scale).astype(gradient.dtype) for gradient in gradients]
+        gradients = [_scaled_lazily(gradient, scale) for gradient in gradients]
     return loss, *gradients
 
 
@@ -302,5 +309,5 @@ def _lazy_gradients(function: Callable[..., Any], operands: Options, options: Op
             whole = array.concatenate(parts)
             found.append(whole if len(shape) == 1 else whole.reshape(*shape, *result.shape[1:]))
         else:
-            found.append(array.stack(parts).sum(axis=0, dtype=np.float64).astype(result.dtype))
+            found.append(cast(summed(array.stack(parts), 0), result.dtype))
     return found

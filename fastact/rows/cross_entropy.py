@@ -12,7 +12,8 @@ from fastact.engine.rowkernel import EntropyKernel, RowKernel
 from fastact.engine.threads import get_num_threads
 from fastact.engine.ufunc import make_ufunc
 from fastact.maths import entropy
-from fastact.order import arranged_like, made_like
+from fastact.order import arranged_like, empty_like_all, made_like
+from fastact.quiet import quietly
 from fastact.rows import long, reference
 from fastact.rows.axes import LAST
 from fastact.rows.contained import are_contained, loss_of_containers
@@ -23,10 +24,10 @@ from fastact.rows.requests import (
     check_labels,
     check_reduction,
     checked,
-    gradient_scale,
     loss_dtype,
     narrowed,
     rounded,
+    with_scale,
 )
 from fastact.scalar import scalar
 from fastact.simd import Scalar
@@ -125,6 +126,7 @@ def _state(m: Scalar, ties: Scalar, rest: Scalar, terms: Scalar) -> tuple[Any, .
 _LONG = RowKernel("cross_entropy.long", _state, entropy.label_gradient)
 
 
+@np.errstate(all="ignore")
 def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
     """The same bits with the segments of each row shared out over the threads."""
     logits, weights = request.logits, request.weight
@@ -142,8 +144,7 @@ def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> An
         m, ties, rest = long.merged(_LONG, dtype, long.states(_LONG, [x]))[:3]
         weight, one, zero = weights[label], np.float64(1), np.float64(0)
         options = (one, zero, zero, np.float64(request.z_loss), np.float64(scale), np.float64(request.classes), T(0))
-        with np.errstate(all="ignore"):
-            outcome = entropy.row_loss(T(m), T(ties), rest, zero, zero, T(x[label]), weight, T(0), *options)
+        outcome = entropy.row_loss(T(m), T(ties), rest, zero, zero, T(x[label]), weight, T(0), *options)
         loss, lse, *constants, at_label = outcome
         results[row] = loss, weight, lse, np.argmax(x) if argmax else 0
         if grad is not None:
@@ -205,14 +206,14 @@ def reduced(reduction: str, results: Any, dtype: Any, empty: float, weighted: bo
     else:
         rows = results.reshape(-1, RESULTS)
         losses, weights = rows[:, LOSS], rows[:, WEIGHT]
-        weight = float(np.add.reduce(weights))
         # The order of additions, and so the last bit, must not depend on who left out the rows that add nothing.
         if weighted:
             counted = (losses != 0) | (weights != 0)
-            losses, weight = losses[counted], float(np.add.reduce(weights[counted]))
-        elif weight != len(rows):
-            losses = losses[weights != 0]
-        total = float(np.add.reduce(losses))
+            losses, weight = losses[counted], float(quietly(np.add.reduce, weights[counted]))
+        else:
+            weight = float(np.add.reduce(weights))
+            losses = losses if weight == len(rows) else losses[weights != 0]
+        total = float(quietly(np.add.reduce, losses))
     if reduction == "mean":
         total = empty if weight == total == 0 else total / weight if weight else total * math.inf
     return rounded(total, dtype)
@@ -421,7 +422,8 @@ def cross_entropy_with_grad(
     dtype = loss_dtype(dtype, request.logits.dtype)
     _check_out(request, out)
     ignored = check_labels(request)
-    scale, shape = gradient_scale(request, ignored), request.logits.shape[:-1]
+    request, scale = with_scale(request, ignored)
+    shape = request.logits.shape[:-1]
     counted, rows = _counted(request, ignored)
     grad, zeroed = _gradient_array(request, out, 2 * ignored > request.target.size)
     if rows is None:
@@ -459,6 +461,11 @@ def _gradient_array(request: Request, out: Any, mostly_zero: bool) -> tuple[Any,
     logits = request.logits
     if out is not None:
         return np.moveaxis(out, request.axis, -1), False
+    if (
+        0 in logits.strides
+    ):  # axes that are repeated follow each other in the caller's order, which they do not show here
+        whole = empty_like_all([np.moveaxis(logits, -1, request.axis)], logits.dtype)
+        return np.moveaxis(whole, request.axis, -1), False
     if not mostly_zero:
         # In memory as the caller's logits are, so that their axis of classes stays where it was.
         return np.empty_like(logits), False

@@ -9,12 +9,13 @@ import numpy as np
 from fastact.calling import number
 from fastact.dtypes import LISTED, NATIVE
 from fastact.order import arranged_like
+from fastact.quiet import quietly
 from fastact.rows import reference
 from fastact.rows.contained import are_contained, linear_loss_of_containers
 from fastact.rows.cross_entropy import RESULTS, among_all, gufunc, reduced
 from fastact.rows.docs import documented
 from fastact.rows.record import RowOp, register_row_op
-from fastact.rows.requests import Request, as_target, check_labels, checked, gradient_scale, loss_dtype, meant, narrowed
+from fastact.rows.requests import Request, as_target, check_labels, checked, loss_dtype, meant, narrowed, with_scale
 
 BLOCKS, LARGEST_BLOCK = 12, 2**26
 """A block of logits takes a twelfth of what all would, and at most so many bytes."""
@@ -45,9 +46,9 @@ class _Layer(NamedTuple):
         buffer = np.empty((min(size, rows), classes), self.hidden.dtype)
         for first in range(0, rows, size):
             block = slice(first, min(first + size, rows))
-            logits = np.matmul(self.hidden[block], self.weight.T, out=buffer[: block.stop - first])
+            logits = quietly(np.matmul, self.hidden[block], self.weight.T, out=buffer[: block.stop - first])
             if self.bias is not None:
-                logits += self.bias
+                quietly(np.add, logits, self.bias, out=logits)
             yield block, self.request._replace(logits=logits, target=self.request.target[block])
 
 
@@ -237,17 +238,18 @@ def linear_cross_entropy_with_grad(
     results = np.empty((layer.hidden.shape[0], RESULTS))
     grad_hidden, grad_weight = np.empty_like(layer.hidden), np.empty_like(layer.weight)
     grad_bias = None if layer.bias is None else np.zeros(layer.bias.shape)
-    scale = gradient_scale(layer.request, 0)
+    request, scale = with_scale(layer.request, 0)
+    layer = layer._replace(request=request)
     for block, request in layer.blocks():
         # The gradient is written over the logits.
         _, grad = gufunc(request, True)(*request.operands(scale, False), out=(results[block], request.logits))
-        np.matmul(grad, layer.weight, out=grad_hidden[block])
+        quietly(np.matmul, grad, layer.weight, out=grad_hidden[block])
         if block.start == 0:
-            np.matmul(grad.T, layer.hidden[block], out=grad_weight)
+            quietly(np.matmul, grad.T, layer.hidden[block], out=grad_weight)
         else:
-            _add_product(grad_weight, grad, layer.hidden[block])
+            quietly(_add_product, grad_weight, grad, layer.hidden[block])
         if grad_bias is not None:
-            grad_bias += np.add.reduce(grad, axis=0, dtype=np.float64)
+            quietly(_add_column_sums, grad_bias, grad)
     if not results.size:
         grad_weight[...] = 0
     given = layer.given[0]
@@ -264,6 +266,11 @@ def _add_product(total: Any, grad: Any, hidden: Any) -> None:
     for first in range(0, total.shape[0], classes):
         part = total[first : first + classes]
         part += np.matmul(grad[:, first : first + classes].T, hidden, out=product[: len(part)])
+
+
+def _add_column_sums(total: Any, grad: Any) -> None:
+    """``total += grad.sum(0)``, in float64."""
+    total += np.add.reduce(grad, axis=0, dtype=np.float64)
 
 
 def _arguments(x: Any) -> tuple[Any, ...]:

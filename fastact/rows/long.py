@@ -46,9 +46,9 @@ def _like(ufunc: Any, operands: Sequence[Any], axis: int, arguments: dict[str, A
         if axis == -1 and x.flags.c_contiguous and (x is last or last.flags.c_contiguous):
             return None
         alike = x is last or (x.strides == last.strides and x.dtype.char == last.dtype.char)
-        if alike and x.dtype.char in NATIVE:
+        if alike and x.dtype.char in NATIVE and 0 not in x.strides:
             return np.empty_like(x, NATIVE[x.dtype.char])
-    elif not arguments and len(operands) == 1:
+    elif not arguments and len(operands) == 1 and axis == -1:
         return None  # a list becomes an array in NumPy's usual order
     arrays = [np.asarray(operand) for operand in operands]
     return empty_like_all(arrays, loop_dtypes(ufunc, operands, arguments)[-1], order_of(arguments))
@@ -113,6 +113,7 @@ def write(kernel: Any, rows: list[Any], constants: Any, target: Any) -> None:
         _gufuncs(kernel, rows[0].dtype.name)[2](*parts, constants, out=out)
 
 
+@np.errstate(all="ignore")
 def _in_parts(ufunc: Any, operands: Sequence[Any], axis: int, out: Any) -> Any:
     """The same bits as the whole row at once."""
     kernel = KERNELS[ufunc]

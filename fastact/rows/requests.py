@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastact.calling import integer, number, only_axis
-from fastact.dtypes import FLOATS, LISTED, NATIVE
+from fastact.dtypes import DTYPES, FLOATS, LISTED, NATIVE
+from fastact.quiet import quietly
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -202,16 +203,21 @@ def _with_options(request: Request, label_smoothing: float, z_loss: float, softc
     if not label_smoothing:
         return request
     if request.label:
-        dense = _exactly(request.weight, request.logits.dtype)
-        if dense.dtype != request.logits.dtype:
-            dense = narrowed(dense, np.result_type(request.logits.dtype, np.float32))
-        return request._replace(keep=keep, dense=np.ascontiguousarray(dense), slope=spread)
+        return request._replace(keep=keep, dense=_smoothing_weights(request), slope=spread)
     if not request.weighted:
         return request._replace(slope=keep, offset=spread)
     with np.errstate(all="ignore"):
         dense = request.dense * keep
         dense += (spread * request.weight).astype(dense.dtype)
     return request._replace(dense=dense)
+
+
+def _smoothing_weights(request: Request) -> Any:
+    """The classes' weights as the dense operand that smoothed labels need."""
+    dense = _exactly(request.weight, request.logits.dtype)
+    if dense.dtype != request.logits.dtype:
+        dense = narrowed(dense, np.result_type(request.logits.dtype, np.float32))
+    return np.ascontiguousarray(dense)
 
 
 def _exactly(values: Any, dtype: Any) -> Any:
@@ -228,7 +234,7 @@ def _checked_weight(weight: Any, classes: int, name: str) -> Any:
         raise TypeError(f"{name} must hold real numbers, got {weight.dtype}")
     if weight.shape != (classes,):
         raise ValueError(f"{name} must have one element for each of the {classes} classes, got shape {weight.shape}")
-    return weight.astype(np.float64, copy=False)
+    return weight if weight.dtype == np.float64 else narrowed(weight, np.float64)  # of longer floats some are too large
 
 
 @lru_cache(maxsize=16)
@@ -254,18 +260,33 @@ def check_labels(request: Request) -> int:
     return count
 
 
-def gradient_scale(request: Request, ignored: int) -> float:
-    """What a row's gradient is multiplied by, known from the labels alone, of which so many are ignored."""
+def with_scale(request: Request, ignored: int) -> tuple[Request, float]:
+    """The request, and what a row's gradient is multiplied by, known from the labels alone, of which so many are ignored."""
     if request.reduction != "mean":
-        return 1.0
+        return request, 1.0
     if not request.label:
         total = float(math.prod(request.logits.shape[:-1]))
     elif not request.weighted:
         total = float(request.target.size - ignored)
     else:
         labels = request.target[request.target != request.ignore_index] if ignored else request.target
-        total = float(np.add.reduce(request.weight[labels], axis=None))
-    return 1.0 / total if total else 0.0
+        total = float(quietly(np.add.reduce, request.weight[labels], axis=None))
+        if 0.0 < abs(total) < SMALLEST_INVERTIBLE:
+            request, total = _magnified(request, total)
+    return request, 1.0 / total if total else 0.0
+
+
+SMALLEST_INVERTIBLE = 2.0**-1023
+"""The reciprocals of smaller numbers are infinite, or nearly so."""
+
+
+def _magnified(request: Request, total: float) -> tuple[Request, float]:
+    """The request for the same mean with weights times a power of two by which their total is about one, and that total."""
+    total, exponent = math.frexp(total)
+    with np.errstate(all="ignore"):
+        weight, z_loss = (np.ldexp(x, -exponent) for x in (request.weight, np.float64(request.z_loss)))
+    request = request._replace(weight=weight, z_loss=float(z_loss))
+    return request if request.dense is None else request._replace(dense=_smoothing_weights(request)), total
 
 
 def loss_dtype(dtype: Any, default: Any) -> Any:
@@ -277,7 +298,7 @@ def loss_dtype(dtype: Any, default: Any) -> Any:
     except TypeError:
         found = None
     if found is None or found.char not in NATIVE:
-        raise TypeError(f"dtype must be {LISTED}, or None, got {dtype!r}")
+        raise TypeError(f"dtype must be {', '.join(DTYPES)} or None, got {dtype!r}")
     return NATIVE[found.char]
 
 
