@@ -81,13 +81,22 @@ def without_masked(operand: Any, mask: Any, nothing: float) -> Any:
     return np.where(mask, data.dtype.type(nothing), data)
 
 
-def masked(result: Any, mask: Any, out: Any) -> Any:
-    """The result under a mask; or ``out``, to whose data it has been written, with the mask if it takes one."""
-    if out is None:
-        return np.ma.array(result, mask=mask) if np.ndim(result) else np.ma.masked if mask else result
+def masked(result: Any, mask: Any, out: Any, like: Any = None) -> Any:
+    """The result under a mask, with the rest of a masked array that it is ``like``; or ``out``, to which it has been written.
+
+    A masked ``out`` takes the mask as NumPy's ufuncs write it: as one of its own, whatever it has shared with others, and hard
+    or not.
+    """
     if isinstance(out, np.ma.MaskedArray):
-        out.mask = mask
-    return out
+        own = np.ma.array(np.ma.getdata(out), mask=np.array(np.broadcast_to(mask, out.shape), bool))
+        return out.__array_wrap__(out, (np.positive, (own,), 0))
+    if out is not None:
+        return out
+    if not np.ndim(result):
+        return np.ma.masked if mask else result
+    whole = like.__array_wrap__(result) if isinstance(like, np.ma.MaskedArray) else np.ma.array(result)
+    whole.mask = mask
+    return whole
 
 
 def _taken_out(x: Any) -> Any:

@@ -326,7 +326,7 @@ def _glu_backward_lazily(function: Any, layout: Layout, operands: Mapping[str, A
     x, axis = operands["x"], options["axis"]
     position, half = _half(x, axis)
     shape = (*x.shape[:position], half, *x.shape[position + 1 :])
-    return lazily(function, layout, {"grad": at_shape(operands["grad"], shape), "x": x}, options)
+    return lazily(function, layout, {"grad": at_shape("grad", operands["grad"], shape), "x": x}, options)
 
 
 LONG = 1 << 18

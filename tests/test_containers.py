@@ -213,6 +213,10 @@ def in_masked(array):
     return np.ma.array(array, mask=mask)
 
 
+def in_masked_rows(array):
+    return np.ma.array(array, mask=np.zeros(array.shape, bool))
+
+
 def halved(mask, axis):
     either = np.logical_or(*np.split(mask, 2, axis))
     return np.concatenate([either, either], axis)
@@ -455,10 +459,130 @@ def test_masked_targets_are_checked_as_others_are():
         fa.cross_entropy(x, np.ma.array([0, 1, 2**64 - 100], mask=[0, 1, 0], dtype="u8"))
 
 
-def test_a_class_axis_in_several_chunks_is_daskss_error():
+def test_a_class_axis_in_several_chunks_is_an_error():
     array = pytest.importorskip("dask.array")
     with pytest.raises(ValueError, match="multiple chunks"):
         fa.softmax(array.from_array(X, chunks=(3, 5)))
+
+
+def of_unknown_lengths(array):
+    """The array's rows but the first, in several blocks whose lengths dask does not know."""
+    dask = pytest.importorskip("dask.array")
+    rows = dask.from_array(array, chunks=(2, *array.shape[1:]))
+    return rows[dask.from_array(np.arange(len(array)), chunks=2) > 0]
+
+
+UNKNOWN = {
+    "softmax": (fa.softmax, X),
+    "log_softmax": (fa.log_softmax, X),
+    "logsumexp": (fa.logsumexp, X),
+    "softmax_backward": (fa.softmax_backward, X, X),
+    "one row": (lambda x: fa.softmax_backward(X[0], x), X),
+    "one column": (lambda x: fa.softmax_backward(X[:1, :1], x), X),
+    "a number": (lambda x: fa.log_softmax_backward(x, 1.0), X),
+    "glu_backward": (fa.glu_backward, X[:, :5], X),
+    "maxout_backward": (partial(fa.maxout_backward, num_pieces=2), X, np.ones((6, 10), np.int32)),
+    "prelu_backward": (lambda x: fa.prelu_backward(x, x, X[0])[1], X),
+    "cross_entropy": (fa.cross_entropy, X, np.arange(6)),
+    "rows' losses": (partial(fa.cross_entropy, reduction="none"), X, np.arange(6)),
+    "gradient": (lambda x, y: fa.cross_entropy_with_grad(x, y)[1], X, np.arange(6)),
+    "probabilities": (fa.cross_entropy, X, abs(X)),
+    "layer": (lambda x, y: fa.linear_cross_entropy(x, X, y), X, np.arange(6)),
+    "layer's gradient": (lambda x, y: fa.linear_cross_entropy_with_grad(x, X, y)[1], X, np.arange(6)),
+}
+
+
+@pytest.mark.parametrize("call", UNKNOWN)
+def test_dask_arrays_of_unknown_lengths(call):
+    function, *arrays = UNKNOWN[call]
+    with nothing_computed():
+        got = function(*map(of_unknown_lengths, arrays))
+    check_values(function(*(array[1:] for array in arrays)), got.compute(scheduler="synchronous"))
+
+
+def test_lengths_that_must_be_known_are_asked_for():
+    x, labels = of_unknown_lengths(X), np.arange(5)
+    for call in (
+        partial(fa.softmax, x, axis=0),
+        partial(fa.logsumexp, x, axis=None),
+        partial(fa.softmax_backward, x, X[1:]),
+        partial(fa.softmax_backward, x, in_dask(X)),
+        partial(fa.cross_entropy, x, labels),
+        partial(fa.linear_cross_entropy_with_grad, x, X, labels),
+        partial(fa.rrelu, x, training=True),
+    ):
+        with pytest.raises(ValueError, match=r"unknown length along axis 0: call its compute_chunk_sizes\(\)"):
+            call()
+
+
+def test_errors_of_dask_arrays_name_the_argument():
+    dask = pytest.importorskip("dask.array")
+    lazy, labels = in_dask(X), np.zeros(6, int)
+    with nothing_computed():
+        for function, first, name in (
+            (fa.cross_entropy, (lazy,), "weight"),
+            (fa.cross_entropy_with_grad, (lazy,), "weight"),
+            (fa.linear_cross_entropy, (lazy, np.eye(10)), "class_weight"),
+            (fa.linear_cross_entropy_with_grad, (lazy, np.eye(10)), "class_weight"),
+        ):
+            with pytest.raises(ValueError, match=f"^{name} must have one element for each of the 10 classes"):
+                function(*first, labels, **{name: np.ones(4)})
+            for wrong in (labels[:5], labels[:1], labels[:, None]):
+                with pytest.raises(ValueError, match=r"^target .*must have shape \(6,\)"):
+                    function(*first, wrong)
+            if function is not fa.linear_cross_entropy_with_grad:
+                with pytest.raises(ValueError, match=f"^{name} consists of multiple chunks.*rechunk"):
+                    function(*first, labels, **{name: dask.ones(10, chunks=5)})
+        with pytest.raises(ValueError, match=r"grad of shape \(4, 10\) and output of shape \(3, 10\) do not broadcast"):
+            fa.softmax_backward(lazy[:4], lazy[:3])
+        with pytest.raises(ValueError, match=r"grad must broadcast to the shape \(3, 10\), got \(4, 10\)"):
+            fa.glu_backward(lazy[:4], np.ones((3, 20)))
+    half = {"class_weight": dask.ones(10, chunks=5)}
+    loss = fa.linear_cross_entropy_with_grad(lazy, np.eye(10), labels, **half)[0]
+    assert float(loss.compute(scheduler="synchronous")) == pytest.approx(fa.cross_entropy(X, labels))
+
+
+@pytest.mark.parametrize("wrap", [lambda a: a, np.ma.array, in_masked_rows, partial(in_dask, rows=2)])
+@pytest.mark.parametrize("dtype", [None, "f4"])
+def test_losses_of_halves_are_rounded_once(wrap, dtype):
+    """A row's loss is too large for them, the mean is not."""
+    x, labels = np.zeros((6, 2), np.float16), np.array([1, 0, 0, 0, 0, 0])
+    x[0] = [6e4, -6e4]
+    expected = (12e4 + 5 * np.log(2)) / 6
+    for function in (fa.cross_entropy, fa.cross_entropy_with_grad):
+        got = function(wrap(x), labels, dtype=dtype)
+        loss = got[0] if isinstance(got, tuple) else got
+        assert np.asarray(loss).dtype == (dtype or "f2")
+        assert float(loss) == pytest.approx(expected, rel=1e-3 if dtype is None else 1e-6)
+    lse = fa.cross_entropy_with_grad(wrap(x), labels, dtype=dtype, return_lse=True)[2]
+    assert lse.dtype == (dtype or "f2")
+    layer = fa.linear_cross_entropy_with_grad(wrap(x), np.eye(2, dtype=np.float16), labels, dtype=dtype)[0]
+    assert np.asarray(layer).dtype == (dtype or "f2")
+    assert float(layer) == pytest.approx(expected, rel=1e-3 if dtype is None else 1e-6)
+
+
+def test_the_gradient_of_masked_logits_is_masked():
+    """Where nothing is, too."""
+    for mask in (np.ma.nomask, np.zeros((2, 3), bool)):
+        loss, grad = fa.cross_entropy_with_grad(np.ma.array(np.ones((2, 3)), mask=mask), [0, 1], reduction="none")
+        assert type(loss) is type(grad) is np.ma.MaskedArray
+    assert type(fa.cross_entropy_with_grad(np.ones((2, 3)), np.ma.array([0, 1]))[1]) is np.ndarray
+
+
+def test_masked_labels_are_named_as_they_were_given():
+    labels = np.ma.array([0, 1, 2**64 - 3], mask=[1, 0, 0], dtype="u8")
+    for x in (np.ma.array(np.eye(3)), np.eye(3)):
+        with pytest.raises(IndexError, match="label 18446744073709551613 at position 2 is out of range"):
+            fa.cross_entropy(x, labels)
+
+
+def test_missing_labels_are_said_to_be_missing():
+    pandas = pytest.importorskip("pandas")
+    for kind in (pandas.Series, pandas.Index, pandas.array):
+        with pytest.raises(ValueError, match="target has missing values"):
+            fa.cross_entropy(np.ones((2, 3)), kind([0, None], dtype="Int64"))
+        with pytest.raises(ValueError, match="target has missing values"):
+            fa.linear_cross_entropy(np.ones((2, 3)), np.eye(3), kind([0, None], dtype="Int64"))
 
 
 def test_dask_arrays_are_not_written_to():

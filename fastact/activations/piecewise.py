@@ -11,7 +11,7 @@ from fastact.activations.common import INF, real, require, unless_nan
 from fastact.calling import switch
 from fastact.containers import is_foreign, is_tensor, masked, within
 from fastact.layout import Layout, broadcast_axes
-from fastact.lazy import refuse_out, sum_to
+from fastact.lazy import refuse_out, refuse_unknown_lengths, sum_to
 from fastact.registry import Op, elementwise, register
 from fastact.scalar import scalar
 from fastact.simd import Scalar, absolute, copysign, fma, maximum, minimum, select, widen
@@ -292,6 +292,7 @@ def _lazy_rrelu(
     """The same of a dask array: each block draws its own slopes, for which the generator is asked once."""
     refuse_out(options)
     x, lower, upper = operands["x"], options["lower"], options["upper"]
+    refuse_unknown_lengths("x", x, range(x.ndim))
     seed = np.random.default_rng(options["rng"]).integers(2**63)
     draws = import_module("dask.array").random.default_rng(seed).random(x.shape, chunks=x.chunks)
     slopes = (lower + (upper - lower) * draws).astype(np.result_type(x.dtype, np.float16))

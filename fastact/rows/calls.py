@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from fastact.calling import UFUNC_ARGUMENTS, refuse_unknown, sole
 from fastact.containers import is_container, masked, whole_owner, within, without_masked
 from fastact.layout import Layout
-from fastact.lazy import at_shape, lazily
+from fastact.lazy import at_shape, full_shape, lazily
 from fastact.rows.axes import Axis, checked_axis, is_scalar, over_axes, reduce_axes
 from fastact.rows.long import WEAK, along, loop_dtypes
 from fastact.rows.record import KERNELS, PUBLIC
@@ -52,8 +52,12 @@ def _broadcast(ufunc: Any, operands: tuple[Any, ...], kinds: tuple[Any, ...]) ->
     try:
         return tuple(np.broadcast_arrays(*arrays))
     except ValueError:
-        shapes = [f"{name} of shape {a.shape}" for name, a in zip(_names(ufunc, operands), arrays, strict=True)]
-        raise ValueError(f"{' and '.join(shapes)} do not broadcast") from None
+        raise _mismatch(ufunc, operands) from None
+
+
+def _mismatch(ufunc: Any, operands: tuple[Any, ...]) -> ValueError:
+    shapes = [f"{name} of shape {np.shape(x)}" for name, x in zip(_names(ufunc, operands), operands, strict=True)]
+    return ValueError(f"{' and '.join(shapes)} do not broadcast")
 
 
 def _names(ufunc: Any, operands: tuple[Any, ...]) -> tuple[str, ...]:
@@ -74,7 +78,11 @@ def _within(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, argumen
     result = "...n" if KERNELS[ufunc].kind == "map" else "...k" if arguments.get("keepdims") else "..."
     owners: tuple[str, ...] = ()
     if len({np.shape(x) for x in operands}) > 1:
-        axis = _from_the_back(axis, len(np.broadcast_shapes(*map(np.shape, operands))))
+        try:
+            shape = full_shape(*map(np.shape, operands))
+        except ValueError:
+            raise _mismatch(ufunc, operands) from None
+        axis = _from_the_back(axis, len(shape))
         owners = whole_owner(dict(zip(names, operands, strict=True)))
     layout = Layout(dict.fromkeys(names, "...n"), (result,), owners)
 
@@ -93,8 +101,8 @@ def _from_the_back(axis: Axis, ndim: int) -> Axis:
 
 def _lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """The same of dask arrays, at their full shape: blocks of a row have one length."""
-    shape = np.broadcast_shapes(*map(np.shape, operands.values()))
-    return lazily(function, layout, {name: at_shape(x, shape) for name, x in operands.items()}, options)
+    shape = full_shape(*map(np.shape, operands.values()))
+    return lazily(function, layout, {name: at_shape(name, x, shape) for name, x in operands.items()}, options)
 
 
 def _without_masked(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
