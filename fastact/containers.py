@@ -70,7 +70,7 @@ def within(
 def whole_owner(operands: Mapping[str, Any]) -> tuple[str, ...]:
     """A layout's ``owners`` for a result with all axes of all operands: the first container that has them, else none."""
     ndim = max(map(np.ndim, operands.values()))
-    whole = [name for name, x in operands.items() if is_foreign(x) and not is_lazy(x) and np.ndim(x) == ndim]
+    whole = [name for name, x in operands.items() if _takes_back(x) and np.ndim(x) == ndim]
     return (whole[0] if whole else "",)
 
 
@@ -106,7 +106,7 @@ def _taken_out(x: Any) -> Any:
     if hasattr(x, "dims") and hasattr(x, "data"):  # xarray, perhaps of a dask array
         return x.data
     array = np.asarray(x)
-    if array.dtype == object and hasattr(x, "iloc"):  # pandas' columns that may hold NA
+    if array.dtype == object and hasattr(x, "to_numpy"):  # pandas' columns that may hold NA
         dtypes = [getattr(dtype, "numpy_dtype", dtype) for dtype in (x.dtypes if x.ndim == 2 else [x.dtype])]
         if all(isinstance(dtype, np.dtype) and dtype.kind in "iubf" for dtype in dtypes):
             return x.to_numpy(dtype=np.result_type(*dtypes), na_value=np.nan)
@@ -139,9 +139,16 @@ def _owner(i: int, axes: str, layout: Layout, operands: Mapping[str, Any]) -> tu
         names = [layout.owners[i]]
     for name in names:
         x = operands.get(name)
-        if is_foreign(x) and not is_lazy(x):
+        if _takes_back(x):
             return x, layout.operands[name]
     return None, ""
+
+
+def _takes_back(x: Any) -> bool:
+    """Whether results are put back like ``x``: not like labels, pandas' indices, which hold no values, nor its bare arrays."""
+    if not is_foreign(x) or is_lazy(x):
+        return False
+    return isinstance(x, np.ndarray) or hasattr(x, "iloc") or hasattr(x, "dims") or is_tensor(x)
 
 
 def _origins(given: str, given_ndim: int, axes: str, ndim: int, axis: Any) -> list[tuple[int, bool] | None]:
@@ -180,9 +187,7 @@ def _like(x: Any, result: Any, origins: list[tuple[int, bool] | None]) -> Any:
         whole = {x.dims[k] for k in kept if k is not None}
         coords = {name: coord for name, coord in x.coords.items() if whole.issuperset(coord.dims)}
         return type(x)(result, dims=dims, coords=coords, name=x.name, attrs=x.attrs)
-    if hasattr(x, "__array_wrap__"):
-        return x.__array_wrap__(np.asarray(result))  # as an array also what has no axis: tensors take no numbers
-    return result
+    return x.__array_wrap__(np.asarray(result))  # as an array also what has no axis: tensors take no numbers
 
 
 def _like_pandas(x: Any, result: Any, kept: list[int | None]) -> Any:

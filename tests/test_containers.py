@@ -344,6 +344,129 @@ def test_masked_pieces_are_never_the_largest():
     assert fa.maxout(x.T, 2, axis=0).tolist() == fa.maxout(x, 2).T.tolist()
 
 
+def test_a_masked_piece_is_not_chosen_among_infinite_ones():
+    x = np.ma.array([[5.0, -np.inf], [-np.inf, 5.0], [np.nan, 1.0], [1.0, 2.0]], mask=[[1, 0], [0, 1], [0, 1], [1, 1]])
+    out = np.zeros((4, 1)), np.zeros((4, 1), np.int32)
+    fa.maxout_with_index(x, 2, out=out)
+    for which in (fa.maxout_with_index(x, 2)[1], fa.maxout_with_index(x.T, 2, axis=0)[1].T, out[1]):
+        assert which[:3].tolist() == [[1], [0], [0]]
+    middle = np.ma.array([1.0, -np.inf, -np.inf], mask=[1, 1, 0])
+    assert fa.maxout_with_index(middle, 3)[1].tolist() == [2]
+
+
+INTO = {
+    "softmax": (fa.softmax, (2, 4)),
+    "softmax of all": (partial(fa.softmax, axis=None), (2, 4)),
+    "softmax_backward": (lambda x, out: fa.softmax_backward(x, x, out=out), (2, 4)),
+    "broadcast gradient": (lambda x, out: fa.softmax_backward(1.0, x, out=out), (2, 4)),
+    "logsumexp": (fa.logsumexp, (2,)),
+    "logsumexp of all": (partial(fa.logsumexp, axis=None), ()),
+    "cross_entropy_with_grad": (lambda x, out: fa.cross_entropy_with_grad(x, [0, 1], out=out)[1], (2, 4)),
+    "in a tuple": (lambda x, out: fa.cross_entropy_with_grad(x, [0, 1], out=(out,))[1], (2, 4)),
+    "mostly ignored": (lambda x, out: fa.cross_entropy_with_grad(x, [-100, -100], out=out)[1], (2, 4)),
+    "maxout": (lambda x, out: fa.maxout(x, 2, out=out), (2, 2)),
+    "maxout_with_index": (lambda x, out: fa.maxout_with_index(x, 2, out=(out, None))[0], (2, 2)),
+    "maxout_backward": (lambda x, out: fa.maxout_backward(x, np.zeros((2, 4), int), 2, out=out), (2, 8)),
+    "glu": (fa.glu, (2, 2)),
+    "glu_backward": (lambda x, out: fa.glu_backward(x[:, :2], x, out=out), (2, 4)),
+}
+
+
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("call", INTO)
+def test_the_mask_of_out_is_written_as_by_ufuncs(call, hard):
+    """As one of its own: not what it has shared, hard or not, nor what was masked before."""
+    function, shape = INTO[call]
+    x = np.arange(8.0).reshape(2, 4)
+    for given in (x, np.ma.array(x), np.ma.array(x, mask=[[False] * 4, [True] * 4])):
+        before = np.ones(shape, bool)
+        out = np.ma.array(np.zeros(shape), mask=before, hard_mask=hard, copy=False)
+        other = np.ma.array(np.zeros(shape), mask=before, copy=False)
+        view = out[...]
+        with np.errstate(all="raise"):
+            assert function(given, out=out) is out
+        masks = np.ma.getmaskarray(given).all() if not shape else np.zeros(shape, bool)
+        if shape and np.ma.is_masked(given):
+            masks[1] = True
+        np.testing.assert_array_equal(out.mask, masks)
+        assert out.mask.shape == shape
+        assert before.all()
+        assert other.mask.all()
+        assert view.mask.all()
+        if given is x:
+            plain = np.zeros(shape)
+            np.testing.assert_array_equal(out.data, function(x, out=plain))
+        assert not np.may_share_memory(out.mask, np.ma.getmaskarray(given))
+
+
+def test_masked_results_keep_the_rest_of_what_they_are_made_of():
+    """As those of ``np.exp``."""
+
+    class Own(np.ma.MaskedArray):
+        pass
+
+    x = np.ma.array(np.ones((2, 4)), mask=np.eye(2, 4), fill_value=7.0).view(Own)
+    for got in (
+        fa.softmax(x),
+        fa.log_softmax_backward(1.0, x),
+        fa.logsumexp(x),
+        fa.glu(x),
+        fa.glu_backward(1.0, x),
+        fa.maxout(x, 2),
+        fa.maxout_with_index(x, 2)[0],
+        fa.cross_entropy_with_grad(x, [3, 3])[1],
+    ):
+        assert type(got) is type(np.exp(x)) is Own
+        assert got.fill_value == np.exp(x).fill_value == 7.0
+        assert not np.may_share_memory(got.mask, x.mask)
+
+
+class Sub(np.ndarray):
+    """Nothing but a subclass."""
+
+
+@pytest.mark.parametrize("kind", [np.matrix, Sub, np.ma.MaskedArray])
+def test_results_over_rows_are_no_subclass_if_none_is_asked_for(kind):
+    x = np.ones((2, 3)).view(kind)
+    for function in (
+        fa.softmax,
+        fa.log_softmax,
+        fa.softmin,
+        fa.logsumexp,
+        partial(fa.logsumexp, axis=(0, 1), keepdims=True),
+        partial(fa.softmax, axis=None),
+        partial(fa.softmax_backward, np.ones((2, 3))),
+        partial(fa.softmax_backward, 1.0),
+    ):
+        got = function(x, subok=False)
+        assert type(got) is np.ndarray
+        np.testing.assert_array_equal(got, function(np.ones((2, 3))))
+        assert type(function(x)) is kind
+
+
+def test_pandas_indices_and_bare_arrays_are_plain_arrays():
+    pandas = pytest.importorskip("pandas")
+    x = np.arange(6.0).reshape(2, 3)
+    frame = pandas.DataFrame(x)
+    for labels in (
+        pandas.Index([0, 2]),
+        pandas.RangeIndex(2),
+        pandas.array([0, 2]),
+        pandas.Index([0, 2], dtype="Int64"),
+    ):
+        values = np.asarray(labels, np.int64)
+        for logits in (x, np.ma.array(x)):
+            assert fa.cross_entropy(logits, labels) == fa.cross_entropy(x, values)
+        assert fa.linear_cross_entropy(x, np.eye(3), labels) == fa.linear_cross_entropy(x, np.eye(3), values)
+        rows = fa.cross_entropy(frame, labels, reduction="none")
+        assert type(rows) is pandas.Series
+        np.testing.assert_array_equal(rows, fa.cross_entropy(x, values, reduction="none"))
+        for function in (fa.softmax, fa.logsumexp, fa.glu, partial(fa.maxout, num_pieces=2)):
+            got = function(labels)
+            assert isinstance(got, np.ndarray | np.generic)
+            np.testing.assert_array_equal(got, function(values))
+
+
 def test_masked_classes_and_labels_count_nothing():
     x = np.ma.array([[0.0, 1.0, 2.0, 5.0], [1.0, 2.0, 3.0, 4.0]], mask=[[0, 0, 0, 1], [0, 1, 0, 0]])
     rows = [fa.cross_entropy([[0.0, 1.0, 2.0]], [0]), fa.cross_entropy([[1.0, 3.0, 4.0]], [1])]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from fastact.calling import UFUNC_ARGUMENTS, refuse_unknown, sole
-from fastact.containers import is_container, masked, whole_owner, within, without_masked
+from fastact.containers import is_container, is_foreign, masked, whole_owner, within, without_masked
 from fastact.layout import Layout
 from fastact.lazy import at_shape, full_shape, lazily
 from fastact.rows.axes import Axis, checked_axis, is_scalar, over_axes, reduce_axes
@@ -23,10 +23,12 @@ def over_rows(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, argum
         out = sole(out)
         refuse_unknown(PUBLIC[ufunc].__name__, arguments, _allowed(PUBLIC[ufunc]))
     x, last = operands[0], operands[-1]
-    if type(axis) is int and type(x) is type(last) is np.ndarray and (x is last or x.shape == last.shape) and x.ndim:
+    hides = out is not None and isinstance(out, np.ma.MaskedArray)
+    same = type(x) is type(last) is np.ndarray and (x is last or x.shape == last.shape)
+    if type(axis) is int and same and x.ndim and not hides:
         return along(ufunc, operands, axis, out, arguments)  # for short rows the questions below would take as long
     axis = checked_axis(axis)
-    if any(map(is_container, operands)):
+    if hides or any(map(is_container, operands)):
         return _within(ufunc, operands, axis, out, arguments)
     if len(operands) == 1 and type(axis) is int and not is_scalar(x):
         return along(ufunc, operands, axis, out, arguments)
@@ -74,6 +76,11 @@ def _allowed(function: Any) -> list[str]:
 
 def _within(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
     """The same of containers."""
+    if not arguments.get("subok", True):  # masks are heeded still
+        bare = [np.asarray(x) if isinstance(x, np.ndarray) and is_foreign(x) else x for x in operands]
+        if not any(map(is_container, (*bare, out))):
+            return over_rows(ufunc, tuple(bare), axis, out, arguments)
+        operands = tuple(bare)
     function, names = PUBLIC[ufunc], _names(ufunc, operands)
     result = "...n" if KERNELS[ufunc].kind == "map" else "...k" if arguments.get("keepdims") else "..."
     owners: tuple[str, ...] = ()
@@ -108,6 +115,9 @@ def _lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options:
 def _without_masked(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
     """The same of masked arrays: what is masked in one counts in no row, and stays masked, as does what no element counts in."""
     kernel = KERNELS[ufunc]
+    like = next((x for x in operands if isinstance(x, np.ma.MaskedArray)), None)
+    if like is None:  # but ``out`` is one
+        return masked(over_rows(ufunc, operands, axis, np.ma.getdata(out), arguments), False, out)
     nothing = kernel.padding if kernel.exponentials else 0.0
     mask: Any = reduce(np.logical_or, map(np.ma.getmaskarray, operands))
     filled = tuple(without_masked(operand, mask, nothing) for operand in operands)
@@ -115,4 +125,4 @@ def _without_masked(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any,
     result = over_rows(ufunc, filled, axis, None if out is None else np.ma.getdata(out), arguments)
     if kernel.kind == "reduce":
         mask = mask.all(axis=axis, keepdims=keepdims)
-    return masked(result, mask, out)
+    return result if out is None and not arguments.get("subok", True) else masked(result, mask, out, like)

@@ -116,7 +116,7 @@ def _unmasked_loss(
     function: Callable[..., Any], logits: Any, target: Any, weight: Any = None, out: Any = None, **options: Any
 ) -> Any:
     """The loss as if masked classes were not there, nor rows whose label is masked, or where all classes are."""
-    keeps_mask = isinstance(logits, np.ma.MaskedArray) or out is not None
+    like, keeps_mask = logits, isinstance(logits, np.ma.MaskedArray) or out is not None
     logits, target = np.ma.asarray(logits), np.ma.asarray(target)
     options["weight"] = np.ma.filled(weight, 0) if isinstance(weight, np.ma.MaskedArray) else weight
     plain = {} if out is None else {"out": np.ma.getdata(out)}
@@ -145,7 +145,7 @@ def _unmasked_loss(
     scale = _reciprocal(weight) if reduction == "mean" else 1.0
     if rest:
         rest[0] = _scaled(rest[0], np.where(np.expand_dims(off, axis), 0.0, scale), out)
-        rest[0] = masked(rest[0], hidden, out, logits) if keeps_mask else rest[0]
+        rest[0] = masked(rest[0], hidden, out, like) if keeps_mask else rest[0]
         if options["return_lse"]:
             rest[1] = narrowed(rest[1], dtype)
         rest[1:] = [masked(values, off, None) for values in rest[1:]]
