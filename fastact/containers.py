@@ -99,6 +99,27 @@ def masked(result: Any, mask: Any, out: Any, like: Any = None) -> Any:
     return whole
 
 
+def at_one_shape(*operands: Any) -> tuple[Any, ...]:
+    """The operands of a ufunc, masked ones at the shape that all broadcast to.
+
+    Of three or more NumPy combines the masks of those only that hide something, and theirs may be of less than the result.
+    """
+    if not any(isinstance(x, np.ma.MaskedArray) for x in operands) or any(map(is_foreign, operands)):
+        return operands
+    try:
+        shape = np.broadcast_shapes(*map(np.shape, operands))
+    except ValueError:
+        return operands  # which the ufunc refuses
+    return tuple(_broadcast(x, shape) if isinstance(x, np.ma.MaskedArray) and x.shape != shape else x for x in operands)
+
+
+def _broadcast(x: Any, shape: tuple[int, ...]) -> Any:
+    """A masked array at a larger shape, in the memory that it has, its mask aside."""
+    whole = x.__array_wrap__(np.broadcast_to(np.ma.getdata(x), shape))
+    whole.mask = np.broadcast_to(np.ma.getmaskarray(x), shape)
+    return whole
+
+
 def _taken_out(x: Any) -> Any:
     """The array, lazy or masked if it is so, in a container."""
     if not is_foreign(x) or is_lazy(x):

@@ -1,5 +1,6 @@
 """Containers of other libraries: their type, names, index and mask are kept, lazy arrays stay lazy, and the values are right."""
 
+import itertools
 import warnings
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
+from fastact.layout import broadcast_axes
 from tests.combinations import covering
 from tests.everycall import CALLS, EVERY_CALL, GRAD, PUBLIC, Q, ids
 
@@ -247,8 +249,6 @@ def test_masked(call):
             mask = MASK.all(axis=axis, keepdims=call.options.get("keepdims", False))
         elif call.name == "prelu_backward" and k == 1:
             mask = MASK.all(0)
-        elif call.name == "rrelu" and k == 1:
-            continue  # the slopes that have been drawn
         else:
             mask = MASKS.get(call.name, lambda *_: MASK)(call, axis)
         np.testing.assert_array_equal(np.ma.getmaskarray(got), mask)
@@ -295,6 +295,44 @@ def test_masked_elements_count_in_no_gradient_of_a_slope():
         assert by_weight.sum(axis=0).tolist() == [-3, -4, None] if by_weight.ndim == 2 else [-3, -4, None]
     fa.prelu_backward(grad, np.ma.array(x, mask=mask), weight, out=(None, out))
     assert out.tolist() == [-3, -4, None]
+
+
+@pytest.mark.parametrize("name", [f"{name}_backward" for name, op in fa.ops.items() if op.gradients > 1])
+def test_masks_of_several_gradients(name):
+    """Where an operand is masked, at the shape of each result, which hides a sum if it hides all of its terms."""
+    shapes = [(2, 3), (3,), (2, 1), ()]
+    for given in itertools.product(shapes, repeat=3):
+        if np.broadcast_shapes(*given) != (2, 3):
+            continue
+        for hiding in itertools.product([False, True], repeat=3):
+            masks = [np.zeros(shape, bool) for shape in given]
+            for mask, hides in zip(masks, hiding, strict=True):
+                mask.flat[:1] = hides
+            operands = [np.full(shape, value) for shape, value in zip(given, (1.0, -1.0, 0.5), strict=True)]
+            together = zip(operands, masks, hiding, strict=True)
+            with np.errstate(all="raise"):
+                results = getattr(fa, name)(*(np.ma.array(x, mask=m) if hides else x for x, m, hides in together))
+            either = np.logical_or.reduce(np.broadcast_arrays(*masks))
+            for result, shape in zip(results, given[1:], strict=True):
+                expected = either
+                if name == "prelu_backward":
+                    summed = broadcast_axes((2, 3), shape)
+                    expected = either.all(axis=summed, keepdims=True).reshape(shape) if summed else either
+                np.testing.assert_array_equal(np.ma.getmaskarray(result), expected)
+
+
+def test_masked_parameters_mask_the_whole_result():
+    """Where they alone are masked, and of less than the full shape."""
+    x, parameter = np.ones((2, 3)), np.ma.array([0.1, 0.2, 0.3], mask=[1, 0, 0])
+    for got in (
+        fa.leaky_relu(x, parameter),
+        fa.leaky_relu_backward(x, x, parameter),
+        fa.rrelu(x, 0.1, parameter),
+        fa.rrelu_backward(x, x, 0.1, parameter),
+        fa.rrelu_backward(x, x, parameter, 0.5),
+        fa.rrelu_backward(x, x, slopes=parameter),
+    ):
+        assert got.mask.tolist() == [[True, False, False]] * 2
 
 
 ROWS = {

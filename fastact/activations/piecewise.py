@@ -9,7 +9,7 @@ import numpy as np
 
 from fastact.activations.common import INF, real, require, unless_nan
 from fastact.calling import switch
-from fastact.containers import is_foreign, is_tensor, masked, within
+from fastact.containers import at_one_shape, is_foreign, is_tensor, masked, within
 from fastact.layout import Layout, broadcast_axes
 from fastact.lazy import refuse_out, refuse_unknown_lengths, sum_to
 from fastact.registry import Op, elementwise, register
@@ -124,6 +124,7 @@ def _prelu_backward(ufunc: Any) -> Any:
         shapes = np.shape(x), np.shape(weight)
         outs = _pair(out, shapes)
         full = np.broadcast_shapes(np.shape(grad), *shapes)
+        grad, x, weight = at_one_shape(grad, x, weight)
         direct = tuple(given if shape == full else None for given, shape in zip(outs, shapes, strict=True))
         grads: tuple[Any, Any]
         if shapes == (full, full):
@@ -278,7 +279,8 @@ def _public_rrelu(at_mean: Any) -> Any:
         dtype = np.result_type(x, np.float16) if x.dtype.kind in "biuf" else x.dtype
         draws = np.random.default_rng(rng).random(x.shape, dtype=np.float64 if dtype == np.float64 else np.float32)
         slopes = (lower + (upper - lower) * draws).astype(dtype)
-        return at_mean.ufunc(x, slopes, slopes, out, **ufunc_arguments), slopes
+        result = at_mean.ufunc(x, slopes, slopes, out, **ufunc_arguments)
+        return result, masked(slopes, x.mask, None, x) if isinstance(x, np.ma.MaskedArray) else slopes
 
     return rrelu
 
@@ -313,7 +315,7 @@ def _public_rrelu_backward(at_mean: Any) -> Any:
             operands = {"grad": grad, "x": x, "lower": slopes, "upper": slopes}
             return elementwise(at_mean.ufunc, operands, {"out": out, **ufunc_arguments})
         if slopes is not None:
-            return at_mean.ufunc(grad, x, slopes, slopes, out, **ufunc_arguments)
+            return at_mean.ufunc(*at_one_shape(grad, x, slopes, slopes), out, **ufunc_arguments)
         return at_mean(grad, x, lower, upper, out, **ufunc_arguments)
 
     return rrelu_backward
