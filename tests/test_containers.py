@@ -722,6 +722,16 @@ def test_losses_of_halves_are_rounded_once(wrap, dtype):
     assert float(layer) == pytest.approx(expected, rel=1e-3 if dtype is None else 1e-6)
 
 
+def test_gradients_of_halves_are_rounded_once():
+    """The sum of a block's is too large for them, the mean is not."""
+    hidden, weight = np.full((200, 1), 6e3, np.float16), np.zeros((2, 1), np.float16)
+    expected = fa.linear_cross_entropy_with_grad(hidden, weight, np.zeros(200, int))
+    lazy = pytest.importorskip("dask.array").from_array(hidden, chunks=(50, 1))
+    for wanted, got in zip(expected, fa.linear_cross_entropy_with_grad(lazy, weight, np.zeros(200, int)), strict=True):
+        assert got.dtype == np.float16
+        np.testing.assert_allclose(got.compute(scheduler="synchronous"), wanted, rtol=1e-3)
+
+
 def test_the_gradient_of_masked_logits_is_masked():
     """Where nothing is, too."""
     for mask in (np.ma.nomask, np.zeros((2, 3), bool)):

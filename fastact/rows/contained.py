@@ -303,12 +303,19 @@ def _lazy_linear_loss(function: Callable[..., Any], layout: Layout, operands: Op
     if len(layout.results) == 1:
         loss = lazily(function, layout._replace(results=("...",)), operands, rows)
         return _lazily_summed(loss, labels, class_weight, options, dtype)[0] if summary else loss
+    kind = _dtype_of_loss(operands, {"dtype": None})
+    if (
+        kind == np.float16
+    ):  # blocks' gradients are not rounded before they are summed; the layer multiplies as float32 anyway
+        wide = {name: operands[name] for name in ("hidden", "weight")}
+        wide = {name: (x if is_lazy(x) else np.asanyarray(x)).astype(np.float32) for name, x in wide.items()}
+        operands = {**operands, **wide}
     loss, *gradients = _lazy_gradients(function, operands, rows)
     if summary:
         weight = None if class_weight is None else as_lazy(class_weight).rechunk(-1)
         loss, scale = _lazily_summed(loss, as_lazy(labels), weight, options, dtype)
         gradients = [gradient.map_blocks(_scaled, scale, None, dtype=gradient.dtype) for gradient in gradients]
-    return loss, *gradients
+    return loss, *(gradient.map_blocks(narrowed, kind, dtype=kind) for gradient in gradients)
 
 
 def _lazy_gradients(function: Callable[..., Any], operands: Options, options: Options) -> list[Any]:
