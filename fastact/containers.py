@@ -70,7 +70,7 @@ def within(
 def whole_owner(operands: Mapping[str, Any]) -> tuple[str, ...]:
     """A layout's ``owners`` for a result with all axes of all operands: the first container that has them, else none."""
     ndim = max(map(np.ndim, operands.values()))
-    whole = [name for name, x in operands.items() if is_foreign(x) and not is_lazy(x) and np.ndim(x) == ndim]
+    whole = [name for name, x in operands.items() if _takes_back(x) and np.ndim(x) == ndim]
     return (whole[0] if whole else "",)
 
 
@@ -81,13 +81,43 @@ def without_masked(operand: Any, mask: Any, nothing: float) -> Any:
     return np.where(mask, data.dtype.type(nothing), data)
 
 
-def masked(result: Any, mask: Any, out: Any) -> Any:
-    """The result under a mask; or ``out``, to whose data it has been written, with the mask if it takes one."""
-    if out is None:
-        return np.ma.array(result, mask=mask) if np.ndim(result) else np.ma.masked if mask else result
+def masked(result: Any, mask: Any, out: Any, like: Any = None) -> Any:
+    """The result under a mask, with the rest of a masked array that it is ``like``; or ``out``, to which it has been written.
+
+    A masked ``out`` takes the mask as NumPy's ufuncs write it: as one of its own, whatever it has shared with others, and hard
+    or not.
+    """
     if isinstance(out, np.ma.MaskedArray):
-        out.mask = mask
-    return out
+        own = np.ma.array(np.ma.getdata(out), mask=np.array(np.broadcast_to(mask, out.shape), bool))
+        return out.__array_wrap__(out, (np.positive, (own,), 0))
+    if out is not None:
+        return out
+    if not np.ndim(result):
+        return np.ma.masked if mask else result
+    whole = like.__array_wrap__(result) if isinstance(like, np.ma.MaskedArray) else np.ma.array(result)
+    whole.mask = mask
+    return whole
+
+
+def at_one_shape(*operands: Any) -> tuple[Any, ...]:
+    """The operands of a ufunc, masked ones at the shape that all broadcast to.
+
+    Of three or more NumPy combines the masks of those only that hide something, and theirs may be of less than the result.
+    """
+    if not any(isinstance(x, np.ma.MaskedArray) for x in operands) or any(map(is_foreign, operands)):
+        return operands
+    try:
+        shape = np.broadcast_shapes(*map(np.shape, operands))
+    except ValueError:
+        return operands  # which the ufunc refuses
+    return tuple(_broadcast(x, shape) if isinstance(x, np.ma.MaskedArray) and x.shape != shape else x for x in operands)
+
+
+def _broadcast(x: Any, shape: tuple[int, ...]) -> Any:
+    """A masked array at a larger shape, in the memory that it has, its mask aside."""
+    whole = x.__array_wrap__(np.broadcast_to(np.ma.getdata(x), shape))
+    whole.mask = np.broadcast_to(np.ma.getmaskarray(x), shape)
+    return whole
 
 
 def _taken_out(x: Any) -> Any:
@@ -97,7 +127,7 @@ def _taken_out(x: Any) -> Any:
     if hasattr(x, "dims") and hasattr(x, "data"):  # xarray, perhaps of a dask array
         return x.data
     array = np.asarray(x)
-    if array.dtype == object and hasattr(x, "iloc"):  # pandas' columns that may hold NA
+    if array.dtype == object and hasattr(x, "to_numpy"):  # pandas' columns that may hold NA
         dtypes = [getattr(dtype, "numpy_dtype", dtype) for dtype in (x.dtypes if x.ndim == 2 else [x.dtype])]
         if all(isinstance(dtype, np.dtype) and dtype.kind in "iubf" for dtype in dtypes):
             return x.to_numpy(dtype=np.result_type(*dtypes), na_value=np.nan)
@@ -130,9 +160,16 @@ def _owner(i: int, axes: str, layout: Layout, operands: Mapping[str, Any]) -> tu
         names = [layout.owners[i]]
     for name in names:
         x = operands.get(name)
-        if is_foreign(x) and not is_lazy(x):
+        if _takes_back(x):
             return x, layout.operands[name]
     return None, ""
+
+
+def _takes_back(x: Any) -> bool:
+    """Whether results are put back like ``x``: not like labels, pandas' indices, which hold no values, nor its bare arrays."""
+    if not is_foreign(x) or is_lazy(x):
+        return False
+    return isinstance(x, np.ndarray) or hasattr(x, "iloc") or hasattr(x, "dims") or is_tensor(x)
 
 
 def _origins(given: str, given_ndim: int, axes: str, ndim: int, axis: Any) -> list[tuple[int, bool] | None]:
@@ -171,9 +208,7 @@ def _like(x: Any, result: Any, origins: list[tuple[int, bool] | None]) -> Any:
         whole = {x.dims[k] for k in kept if k is not None}
         coords = {name: coord for name, coord in x.coords.items() if whole.issuperset(coord.dims)}
         return type(x)(result, dims=dims, coords=coords, name=x.name, attrs=x.attrs)
-    if hasattr(x, "__array_wrap__"):
-        return x.__array_wrap__(np.asarray(result))  # as an array also what has no axis: tensors take no numbers
-    return result
+    return x.__array_wrap__(np.asarray(result))  # as an array also what has no axis: tensors take no numbers
 
 
 def _like_pandas(x: Any, result: Any, kept: list[int | None]) -> Any:

@@ -208,7 +208,7 @@ def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
     1.5
     """
     out = sole(out)
-    if type(x) is not np.ndarray and is_container(x):
+    if (type(x) is not np.ndarray and is_container(x)) or isinstance(out, np.ma.MaskedArray):
         return within(glu, _GLU, {"x": x}, {"axis": integer("axis", axis), "out": out}, _glu_of_masked)
     x = np.asarray(x)
     axis, half = _half(x, axis)
@@ -231,10 +231,10 @@ _GLU = Layout({"x": "...n"}, ("...h",))
 
 def _glu_of_masked(x: Any, axis: int, out: Any) -> Any:
     """Masked where either half is."""
-    position, half = _half(x, axis)
-    value, gate = _halves(np.ma.getmaskarray(x), position, half)
+    mask = np.ma.getmaskarray(x)
+    value, gate = _halves(mask, *_half(mask, axis))
     result = glu(np.ma.getdata(x), axis, None if out is None else np.ma.getdata(out))
-    return masked(result, value | gate, out)
+    return masked(result, value | gate, out, x)
 
 
 @knowing_names
@@ -277,7 +277,8 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     Dauphin, Fan, Auli & Grangier (2017), Language modeling with gated convolutional networks, arXiv:1612.08083.
     """
     out = sole(out)
-    if (type(x) is not np.ndarray or type(grad) is not np.ndarray) and (is_container(x) or is_container(grad)):
+    plain = type(grad) is type(x) is np.ndarray and (out is None or type(out) is np.ndarray)
+    if not plain and (is_container(x) or is_container(grad) or isinstance(out, np.ma.MaskedArray)):
         operands, options = {"grad": grad, "x": x}, {"axis": only_axis(axis, np.ndim(x)) - np.ndim(x), "out": out}
         layout = _GLU_BACKWARD
         if np.ndim(grad) != np.ndim(x):
@@ -315,12 +316,13 @@ _GLU_BACKWARD = Layout({"grad": "...h", "x": "...n"}, ("...n",))
 
 def _glu_backward_of_masked(grad: Any, x: Any, axis: int, out: Any) -> Any:
     """Both parts of an element's gradient are masked where its gradient or either half is."""
-    position, half = _half(x, axis)
-    value, gate = _halves(np.ma.getmaskarray(x), position, half)
+    hidden = np.ma.getmaskarray(x)
+    position, half = _half(hidden, axis)
+    value, gate = _halves(hidden, position, half)
     mask = np.broadcast_to(np.ma.getmaskarray(grad), value.shape) | value | gate
     plain = None if out is None else np.ma.getdata(out)
     result = glu_backward(np.ma.getdata(grad), np.ma.getdata(x), axis, plain)
-    return masked(result, np.concatenate([mask, mask], position), out)
+    return masked(result, np.concatenate([mask, mask], position), out, x if isinstance(x, np.ma.MaskedArray) else grad)
 
 
 def _glu_backward_lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
@@ -328,7 +330,7 @@ def _glu_backward_lazily(function: Any, layout: Layout, operands: Mapping[str, A
     x, axis = operands["x"], options["axis"]
     position, half = _half(x, axis)
     shape = (*x.shape[:position], half, *x.shape[position + 1 :])
-    return lazily(function, layout, {"grad": at_shape(operands["grad"], shape), "x": x}, options)
+    return lazily(function, layout, {"grad": at_shape("grad", operands["grad"], shape), "x": x}, options)
 
 
 LONG = 1 << 18

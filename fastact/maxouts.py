@@ -174,7 +174,8 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     array([0., 5., 6., 0.])
     """
     out = sole(out)
-    if (type(grad) is not np.ndarray or type(which) is not np.ndarray) and (is_container(grad) or is_container(which)):
+    plain = type(grad) is type(which) is np.ndarray and (out is None or type(out) is np.ndarray)
+    if not plain and (is_container(grad) or is_container(which) or isinstance(out, np.ma.MaskedArray)):
         layout = Layout({"grad": "...g", "which": "...g"}, ("...n",))
         given, ndim = {"grad": grad, "which": which}, np.ndim(which)
         options = {"num_pieces": _pieces(num_pieces), "axis": only_axis(axis, ndim) - ndim, "out": out}
@@ -208,21 +209,23 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
 
 def _backward_of_masked(grad: Any, which: Any, num_pieces: int, axis: int, out: Any) -> Any:
     """All pieces of a group are masked where its gradient or its index is."""
-    data, plain = (np.ma.getdata(grad), np.ma.getdata(which)), None if out is None else np.ma.getdata(out)
+    data, plain = (np.ma.getdata(grad), _indices(which)), None if out is None else np.ma.getdata(out)
     result = maxout_backward(*data, num_pieces, axis, plain)
     mask = np.broadcast_to(np.ma.getmaskarray(grad), np.shape(which)) | np.ma.getmaskarray(which)
-    return masked(result, np.repeat(mask, num_pieces, axis), out)
+    return masked(result, np.repeat(mask, num_pieces, axis), out, grad)
 
 
 def _backward_lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """The same of dask arrays, the gradient at its full shape: blocks of a row have one length."""
     which = operands["which"]
-    full = {"grad": at_shape(operands["grad"], np.shape(which)), "which": which}
+    full = {"grad": at_shape("grad", operands["grad"], np.shape(which)), "which": which}
     return lazily(function, layout, full, options)
 
 
 def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[Any, ...]) -> Any:
-    if type(given) is not np.ndarray and is_container(given):
+    if (type(given) is not np.ndarray and is_container(given)) or any(
+        isinstance(out, np.ma.MaskedArray) for out in outs
+    ):
         function, out = (maxout_with_index, outs) if index else (maxout, outs[0])
         layout = Layout({"x": "...n"}, ("...g", "...g")[: len(outs)])
         options = {
@@ -257,16 +260,21 @@ def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[An
 
 def _largest_unmasked(x: Any, num_pieces: int, axis: int, out: Any, index: bool) -> Any:
     """The largest of those pieces that are not masked; masked where all are."""
-    outs = (out or (None, None)) if index else (out,)
+    outs: tuple[Any, ...] = ((None, None) if out is None else out) if index else (out,)
     mask = np.ma.getmaskarray(x)
     plain = tuple(None if out is None else np.ma.getdata(out) for out in outs)
-    results = _largest(without_masked(x, mask, -np.inf), num_pieces, axis, index, plain)
-    results = results if index else (results,)
-    group = normalize_axis_index(axis, x.ndim) + 1
+    found = _largest(without_masked(x, mask, -np.inf), num_pieces, axis, index, plain)
+    results: tuple[Any, ...] = found if index else (found,)
+    group = normalize_axis_index(axis, mask.ndim) + 1
     shape = results[0].shape
-    every = mask.reshape(*shape[:group], num_pieces, *shape[group:]).all(axis=group)
-    finished = tuple(masked(result, every, out) for result, out in zip(results, outs, strict=True))
-    return finished if index else finished[0]
+    pieces = mask.reshape(*shape[:group], num_pieces, *shape[group:])
+    if index:
+        # Of a masked piece and one of -inf, which are equal to the kernel, the first may be the masked one.
+        chosen = np.take_along_axis(pieces, np.expand_dims(results[1].astype(np.intp), group), group).squeeze(group)
+        np.copyto(results[1], pieces.argmin(group), where=chosen, casting="same_kind")
+    every = pieces.all(axis=group)
+    largest = masked(results[0], every, outs[0], x)
+    return (largest, masked(results[1], every, outs[1])) if index else largest
 
 
 def _arranged(arrays: tuple[Any, ...], position: int, pieces: int) -> tuple[list[Any], bool]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastact.calling import UFUNC_ARGUMENTS, refuse_unknown
-from fastact.containers import is_tensor, within
+from fastact.containers import at_one_shape, is_tensor, within
 from fastact.engine.templates import clone
 from fastact.engine.ufunc import Kernel, attribute_name, make_ufunc
 from fastact.layout import Layout
@@ -199,7 +199,7 @@ def elementwise(ufunc: Any, operands: Mapping[str, Any], options: Mapping[str, A
 
 def _positionally(ufunc: Any, count: int, /, **arguments: Any) -> Any:
     given = list(arguments.items())
-    return ufunc(*(x for _, x in given[:count]), **dict(given[count:]))
+    return ufunc(*at_one_shape(*(x for _, x in given[:count])), **dict(given[count:]))
 
 
 def _kernel_at_defaults(op: Op, kernel: Kernel) -> Kernel:
@@ -289,6 +289,8 @@ def _x_p_q(x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> A
         check(p, q)
     if type(x) is not np.ndarray and is_tensor(x):
         return elementwise(ufunc, {"x": x, "p": weak(p), "q": weak(q)}, {"out": out, **ufunc_arguments})
+    if isinstance(q, np.ma.MaskedArray):
+        x, p, q = at_one_shape(x, p, q)
     return ufunc(x, weak(p), weak(q), out=out, **ufunc_arguments)
 
 
@@ -301,6 +303,8 @@ def _grad_x_p(grad: Any, x: Any, p: Any, out: Any = None, **ufunc_arguments: Any
         check(p)
     if not (type(grad) is type(x) is np.ndarray) and (is_tensor(grad) or is_tensor(x)):
         return elementwise(ufunc, {"grad": grad, "x": x, "p": weak(p)}, {"out": out, **ufunc_arguments})
+    if isinstance(p, np.ma.MaskedArray):
+        grad, x, p = at_one_shape(grad, x, p)
     return ufunc(grad, x, weak(p), out=out, **ufunc_arguments)
 
 
@@ -314,6 +318,8 @@ def _grad_x_p_q(grad: Any, x: Any, p: Any, q: Any, out: Any = None, **ufunc_argu
     if not (type(grad) is type(x) is np.ndarray) and (is_tensor(grad) or is_tensor(x)):
         operands = {"grad": grad, "x": x, "p": weak(p), "q": weak(q)}
         return elementwise(ufunc, operands, {"out": out, **ufunc_arguments})
+    if isinstance(p, np.ma.MaskedArray) or isinstance(q, np.ma.MaskedArray):
+        grad, x, p, q = at_one_shape(grad, x, p, q)
     return ufunc(grad, x, weak(p), weak(q), out=out, **ufunc_arguments)
 
 
@@ -323,7 +329,7 @@ def _grad_a_b(grad: Any, a: Any, b: Any, /, *outs: Any, **ufunc_arguments: Any) 
     if any(is_tensor(x) or holds_lazy(x) for x in (grad, a, b)):
         options = {**ufunc_arguments, "out": outs} if outs else ufunc_arguments
         return elementwise(ufunc, {"grad": grad, "a": a, "b": b}, options)
-    return ufunc(grad, a, b, *outs, **ufunc_arguments)
+    return ufunc(*at_one_shape(grad, a, b), *outs, **ufunc_arguments)
 
 
 _PARAMETER_TEMPLATES = {(1, 1): _x_p, (1, 2): _x_p_q, (2, 1): _grad_x_p, (2, 2): _grad_x_p_q}

@@ -1,5 +1,6 @@
 """Containers of other libraries: their type, names, index and mask are kept, lazy arrays stay lazy, and the values are right."""
 
+import itertools
 import warnings
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
+from fastact.layout import broadcast_axes
 from tests.combinations import covering
 from tests.everycall import CALLS, EVERY_CALL, GRAD, PUBLIC, Q, ids
 
@@ -213,6 +215,10 @@ def in_masked(array):
     return np.ma.array(array, mask=mask)
 
 
+def in_masked_rows(array):
+    return np.ma.array(array, mask=np.zeros(array.shape, bool))
+
+
 def halved(mask, axis):
     either = np.logical_or(*np.split(mask, 2, axis))
     return np.concatenate([either, either], axis)
@@ -243,8 +249,6 @@ def test_masked(call):
             mask = MASK.all(axis=axis, keepdims=call.options.get("keepdims", False))
         elif call.name == "prelu_backward" and k == 1:
             mask = MASK.all(0)
-        elif call.name == "rrelu" and k == 1:
-            continue  # the slopes that have been drawn
         else:
             mask = MASKS.get(call.name, lambda *_: MASK)(call, axis)
         np.testing.assert_array_equal(np.ma.getmaskarray(got), mask)
@@ -293,6 +297,44 @@ def test_masked_elements_count_in_no_gradient_of_a_slope():
     assert out.tolist() == [-3, -4, None]
 
 
+@pytest.mark.parametrize("name", [f"{name}_backward" for name, op in fa.ops.items() if op.gradients > 1])
+def test_masks_of_several_gradients(name):
+    """Where an operand is masked, at the shape of each result, which hides a sum if it hides all of its terms."""
+    shapes = [(2, 3), (3,), (2, 1), ()]
+    for given in itertools.product(shapes, repeat=3):
+        if np.broadcast_shapes(*given) != (2, 3):
+            continue
+        for hiding in itertools.product([False, True], repeat=3):
+            masks = [np.zeros(shape, bool) for shape in given]
+            for mask, hides in zip(masks, hiding, strict=True):
+                mask.flat[:1] = hides
+            operands = [np.full(shape, value) for shape, value in zip(given, (1.0, -1.0, 0.5), strict=True)]
+            together = zip(operands, masks, hiding, strict=True)
+            with np.errstate(all="raise"):
+                results = getattr(fa, name)(*(np.ma.array(x, mask=m) if hides else x for x, m, hides in together))
+            either = np.logical_or.reduce(np.broadcast_arrays(*masks))
+            for result, shape in zip(results, given[1:], strict=True):
+                expected = either
+                if name == "prelu_backward":
+                    summed = broadcast_axes((2, 3), shape)
+                    expected = either.all(axis=summed, keepdims=True).reshape(shape) if summed else either
+                np.testing.assert_array_equal(np.ma.getmaskarray(result), expected)
+
+
+def test_masked_parameters_mask_the_whole_result():
+    """Where they alone are masked, and of less than the full shape."""
+    x, parameter = np.ones((2, 3)), np.ma.array([0.1, 0.2, 0.3], mask=[1, 0, 0])
+    for got in (
+        fa.leaky_relu(x, parameter),
+        fa.leaky_relu_backward(x, x, parameter),
+        fa.rrelu(x, 0.1, parameter),
+        fa.rrelu_backward(x, x, 0.1, parameter),
+        fa.rrelu_backward(x, x, parameter, 0.5),
+        fa.rrelu_backward(x, x, slopes=parameter),
+    ):
+        assert got.mask.tolist() == [[True, False, False]] * 2
+
+
 ROWS = {
     "softmax": fa.softmax,
     "softmin": fa.softmin,
@@ -338,6 +380,129 @@ def test_masked_pieces_are_never_the_largest():
         assert got.tolist() == [[1.0, 3.0], [None, 8.0]]
     assert fa.maxout_with_index(x, 2)[1].tolist() == [[0, 1], [None, 1]]
     assert fa.maxout(x.T, 2, axis=0).tolist() == fa.maxout(x, 2).T.tolist()
+
+
+def test_a_masked_piece_is_not_chosen_among_infinite_ones():
+    x = np.ma.array([[5.0, -np.inf], [-np.inf, 5.0], [np.nan, 1.0], [1.0, 2.0]], mask=[[1, 0], [0, 1], [0, 1], [1, 1]])
+    out = np.zeros((4, 1)), np.zeros((4, 1), np.int32)
+    fa.maxout_with_index(x, 2, out=out)
+    for which in (fa.maxout_with_index(x, 2)[1], fa.maxout_with_index(x.T, 2, axis=0)[1].T, out[1]):
+        assert which[:3].tolist() == [[1], [0], [0]]
+    middle = np.ma.array([1.0, -np.inf, -np.inf], mask=[1, 1, 0])
+    assert fa.maxout_with_index(middle, 3)[1].tolist() == [2]
+
+
+INTO = {
+    "softmax": (fa.softmax, (2, 4)),
+    "softmax of all": (partial(fa.softmax, axis=None), (2, 4)),
+    "softmax_backward": (lambda x, out: fa.softmax_backward(x, x, out=out), (2, 4)),
+    "broadcast gradient": (lambda x, out: fa.softmax_backward(1.0, x, out=out), (2, 4)),
+    "logsumexp": (fa.logsumexp, (2,)),
+    "logsumexp of all": (partial(fa.logsumexp, axis=None), ()),
+    "cross_entropy_with_grad": (lambda x, out: fa.cross_entropy_with_grad(x, [0, 1], out=out)[1], (2, 4)),
+    "in a tuple": (lambda x, out: fa.cross_entropy_with_grad(x, [0, 1], out=(out,))[1], (2, 4)),
+    "mostly ignored": (lambda x, out: fa.cross_entropy_with_grad(x, [-100, -100], out=out)[1], (2, 4)),
+    "maxout": (lambda x, out: fa.maxout(x, 2, out=out), (2, 2)),
+    "maxout_with_index": (lambda x, out: fa.maxout_with_index(x, 2, out=(out, None))[0], (2, 2)),
+    "maxout_backward": (lambda x, out: fa.maxout_backward(x, np.zeros((2, 4), int), 2, out=out), (2, 8)),
+    "glu": (fa.glu, (2, 2)),
+    "glu_backward": (lambda x, out: fa.glu_backward(x[:, :2], x, out=out), (2, 4)),
+}
+
+
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("call", INTO)
+def test_the_mask_of_out_is_written_as_by_ufuncs(call, hard):
+    """As one of its own: not what it has shared, hard or not, nor what was masked before."""
+    function, shape = INTO[call]
+    x = np.arange(8.0).reshape(2, 4)
+    for given in (x, np.ma.array(x), np.ma.array(x, mask=[[False] * 4, [True] * 4])):
+        before = np.ones(shape, bool)
+        out = np.ma.array(np.zeros(shape), mask=before, hard_mask=hard, copy=False)
+        other = np.ma.array(np.zeros(shape), mask=before, copy=False)
+        view = out[...]
+        with np.errstate(all="raise"):
+            assert function(given, out=out) is out
+        masks = np.ma.getmaskarray(given).all() if not shape else np.zeros(shape, bool)
+        if shape and np.ma.is_masked(given):
+            masks[1] = True
+        np.testing.assert_array_equal(out.mask, masks)
+        assert out.mask.shape == shape
+        assert before.all()
+        assert other.mask.all()
+        assert view.mask.all()
+        if given is x:
+            plain = np.zeros(shape)
+            np.testing.assert_array_equal(out.data, function(x, out=plain))
+        assert not np.may_share_memory(out.mask, np.ma.getmaskarray(given))
+
+
+def test_masked_results_keep_the_rest_of_what_they_are_made_of():
+    """As those of ``np.exp``."""
+
+    class Own(np.ma.MaskedArray):
+        pass
+
+    x = np.ma.array(np.ones((2, 4)), mask=np.eye(2, 4), fill_value=7.0).view(Own)
+    for got in (
+        fa.softmax(x),
+        fa.log_softmax_backward(1.0, x),
+        fa.logsumexp(x),
+        fa.glu(x),
+        fa.glu_backward(1.0, x),
+        fa.maxout(x, 2),
+        fa.maxout_with_index(x, 2)[0],
+        fa.cross_entropy_with_grad(x, [3, 3])[1],
+    ):
+        assert type(got) is type(np.exp(x)) is Own
+        assert got.fill_value == np.exp(x).fill_value == 7.0
+        assert not np.may_share_memory(got.mask, x.mask)
+
+
+class Sub(np.ndarray):
+    """Nothing but a subclass."""
+
+
+@pytest.mark.parametrize("kind", [np.matrix, Sub, np.ma.MaskedArray])
+def test_results_over_rows_are_no_subclass_if_none_is_asked_for(kind):
+    x = np.ones((2, 3)).view(kind)
+    for function in (
+        fa.softmax,
+        fa.log_softmax,
+        fa.softmin,
+        fa.logsumexp,
+        partial(fa.logsumexp, axis=(0, 1), keepdims=True),
+        partial(fa.softmax, axis=None),
+        partial(fa.softmax_backward, np.ones((2, 3))),
+        partial(fa.softmax_backward, 1.0),
+    ):
+        got = function(x, subok=False)
+        assert type(got) is np.ndarray
+        np.testing.assert_array_equal(got, function(np.ones((2, 3))))
+        assert type(function(x)) is kind
+
+
+def test_pandas_indices_and_bare_arrays_are_plain_arrays():
+    pandas = pytest.importorskip("pandas")
+    x = np.arange(6.0).reshape(2, 3)
+    frame = pandas.DataFrame(x)
+    for labels in (
+        pandas.Index([0, 2]),
+        pandas.RangeIndex(2),
+        pandas.array([0, 2]),
+        pandas.Index([0, 2], dtype="Int64"),
+    ):
+        values = np.asarray(labels, np.int64)
+        for logits in (x, np.ma.array(x)):
+            assert fa.cross_entropy(logits, labels) == fa.cross_entropy(x, values)
+        assert fa.linear_cross_entropy(x, np.eye(3), labels) == fa.linear_cross_entropy(x, np.eye(3), values)
+        rows = fa.cross_entropy(frame, labels, reduction="none")
+        assert type(rows) is pandas.Series
+        np.testing.assert_array_equal(rows, fa.cross_entropy(x, values, reduction="none"))
+        for function in (fa.softmax, fa.logsumexp, fa.glu, partial(fa.maxout, num_pieces=2)):
+            got = function(labels)
+            assert isinstance(got, np.ndarray | np.generic)
+            np.testing.assert_array_equal(got, function(values))
 
 
 def test_masked_classes_and_labels_count_nothing():
@@ -455,10 +620,140 @@ def test_masked_targets_are_checked_as_others_are():
         fa.cross_entropy(x, np.ma.array([0, 1, 2**64 - 100], mask=[0, 1, 0], dtype="u8"))
 
 
-def test_a_class_axis_in_several_chunks_is_daskss_error():
+def test_a_class_axis_in_several_chunks_is_an_error():
     array = pytest.importorskip("dask.array")
     with pytest.raises(ValueError, match="multiple chunks"):
         fa.softmax(array.from_array(X, chunks=(3, 5)))
+
+
+def of_unknown_lengths(array):
+    """The array's rows but the first, in several blocks whose lengths dask does not know."""
+    dask = pytest.importorskip("dask.array")
+    rows = dask.from_array(array, chunks=(2, *array.shape[1:]))
+    return rows[dask.from_array(np.arange(len(array)), chunks=2) > 0]
+
+
+UNKNOWN = {
+    "softmax": (fa.softmax, X),
+    "log_softmax": (fa.log_softmax, X),
+    "logsumexp": (fa.logsumexp, X),
+    "softmax_backward": (fa.softmax_backward, X, X),
+    "one row": (lambda x: fa.softmax_backward(X[0], x), X),
+    "one column": (lambda x: fa.softmax_backward(X[:1, :1], x), X),
+    "a number": (lambda x: fa.log_softmax_backward(x, 1.0), X),
+    "glu_backward": (fa.glu_backward, X[:, :5], X),
+    "maxout_backward": (partial(fa.maxout_backward, num_pieces=2), X, np.ones((6, 10), np.int32)),
+    "prelu_backward": (lambda x: fa.prelu_backward(x, x, X[0])[1], X),
+    "cross_entropy": (fa.cross_entropy, X, np.arange(6)),
+    "rows' losses": (partial(fa.cross_entropy, reduction="none"), X, np.arange(6)),
+    "gradient": (lambda x, y: fa.cross_entropy_with_grad(x, y)[1], X, np.arange(6)),
+    "probabilities": (fa.cross_entropy, X, abs(X)),
+    "layer": (lambda x, y: fa.linear_cross_entropy(x, X, y), X, np.arange(6)),
+    "layer's gradient": (lambda x, y: fa.linear_cross_entropy_with_grad(x, X, y)[1], X, np.arange(6)),
+}
+
+
+@pytest.mark.parametrize("call", UNKNOWN)
+def test_dask_arrays_of_unknown_lengths(call):
+    function, *arrays = UNKNOWN[call]
+    with nothing_computed():
+        got = function(*map(of_unknown_lengths, arrays))
+    check_values(function(*(array[1:] for array in arrays)), got.compute(scheduler="synchronous"))
+
+
+def test_lengths_that_must_be_known_are_asked_for():
+    x, labels = of_unknown_lengths(X), np.arange(5)
+    for call in (
+        partial(fa.softmax, x, axis=0),
+        partial(fa.logsumexp, x, axis=None),
+        partial(fa.softmax_backward, x, X[1:]),
+        partial(fa.softmax_backward, x, in_dask(X)),
+        partial(fa.cross_entropy, x, labels),
+        partial(fa.linear_cross_entropy_with_grad, x, X, labels),
+        partial(fa.rrelu, x, training=True),
+    ):
+        with pytest.raises(ValueError, match=r"unknown length along axis 0: call its compute_chunk_sizes\(\)"):
+            call()
+
+
+def test_errors_of_dask_arrays_name_the_argument():
+    dask = pytest.importorskip("dask.array")
+    lazy, labels = in_dask(X), np.zeros(6, int)
+    with nothing_computed():
+        for function, first, name in (
+            (fa.cross_entropy, (lazy,), "weight"),
+            (fa.cross_entropy_with_grad, (lazy,), "weight"),
+            (fa.linear_cross_entropy, (lazy, np.eye(10)), "class_weight"),
+            (fa.linear_cross_entropy_with_grad, (lazy, np.eye(10)), "class_weight"),
+        ):
+            with pytest.raises(ValueError, match=f"^{name} must have one element for each of the 10 classes"):
+                function(*first, labels, **{name: np.ones(4)})
+            for wrong in (labels[:5], labels[:1], labels[:, None]):
+                with pytest.raises(ValueError, match=r"^target .*must have shape \(6,\)"):
+                    function(*first, wrong)
+            if function is not fa.linear_cross_entropy_with_grad:
+                with pytest.raises(ValueError, match=f"^{name} consists of multiple chunks.*rechunk"):
+                    function(*first, labels, **{name: dask.ones(10, chunks=5)})
+        with pytest.raises(ValueError, match=r"grad of shape \(4, 10\) and output of shape \(3, 10\) do not broadcast"):
+            fa.softmax_backward(lazy[:4], lazy[:3])
+        with pytest.raises(ValueError, match=r"grad must broadcast to the shape \(3, 10\), got \(4, 10\)"):
+            fa.glu_backward(lazy[:4], np.ones((3, 20)))
+    half = {"class_weight": dask.ones(10, chunks=5)}
+    loss = fa.linear_cross_entropy_with_grad(lazy, np.eye(10), labels, **half)[0]
+    assert float(loss.compute(scheduler="synchronous")) == pytest.approx(fa.cross_entropy(X, labels))
+
+
+@pytest.mark.parametrize("wrap", [lambda a: a, np.ma.array, in_masked_rows, partial(in_dask, rows=2)])
+@pytest.mark.parametrize("dtype", [None, "f4"])
+def test_losses_of_halves_are_rounded_once(wrap, dtype):
+    """A row's loss is too large for them, the mean is not."""
+    x, labels = np.zeros((6, 2), np.float16), np.array([1, 0, 0, 0, 0, 0])
+    x[0] = [6e4, -6e4]
+    expected = (12e4 + 5 * np.log(2)) / 6
+    for function in (fa.cross_entropy, fa.cross_entropy_with_grad):
+        got = function(wrap(x), labels, dtype=dtype)
+        loss = got[0] if isinstance(got, tuple) else got
+        assert np.asarray(loss).dtype == (dtype or "f2")
+        assert float(loss) == pytest.approx(expected, rel=1e-3 if dtype is None else 1e-6)
+    lse = fa.cross_entropy_with_grad(wrap(x), labels, dtype=dtype, return_lse=True)[2]
+    assert lse.dtype == (dtype or "f2")
+    layer = fa.linear_cross_entropy_with_grad(wrap(x), np.eye(2, dtype=np.float16), labels, dtype=dtype)[0]
+    assert np.asarray(layer).dtype == (dtype or "f2")
+    assert float(layer) == pytest.approx(expected, rel=1e-3 if dtype is None else 1e-6)
+
+
+def test_gradients_of_halves_are_rounded_once():
+    """The sum of a block's is too large for them, the mean is not."""
+    hidden, weight = np.full((200, 1), 6e3, np.float16), np.zeros((2, 1), np.float16)
+    expected = fa.linear_cross_entropy_with_grad(hidden, weight, np.zeros(200, int))
+    lazy = pytest.importorskip("dask.array").from_array(hidden, chunks=(50, 1))
+    for wanted, got in zip(expected, fa.linear_cross_entropy_with_grad(lazy, weight, np.zeros(200, int)), strict=True):
+        assert got.dtype == np.float16
+        np.testing.assert_allclose(got.compute(scheduler="synchronous"), wanted, rtol=1e-3)
+
+
+def test_the_gradient_of_masked_logits_is_masked():
+    """Where nothing is, too."""
+    for mask in (np.ma.nomask, np.zeros((2, 3), bool)):
+        loss, grad = fa.cross_entropy_with_grad(np.ma.array(np.ones((2, 3)), mask=mask), [0, 1], reduction="none")
+        assert type(loss) is type(grad) is np.ma.MaskedArray
+    assert type(fa.cross_entropy_with_grad(np.ones((2, 3)), np.ma.array([0, 1]))[1]) is np.ndarray
+
+
+def test_masked_labels_are_named_as_they_were_given():
+    labels = np.ma.array([0, 1, 2**64 - 3], mask=[1, 0, 0], dtype="u8")
+    for x in (np.ma.array(np.eye(3)), np.eye(3)):
+        with pytest.raises(IndexError, match="label 18446744073709551613 at position 2 is out of range"):
+            fa.cross_entropy(x, labels)
+
+
+def test_missing_labels_are_said_to_be_missing():
+    pandas = pytest.importorskip("pandas")
+    for kind in (pandas.Series, pandas.Index, pandas.array):
+        with pytest.raises(ValueError, match="target has missing values"):
+            fa.cross_entropy(np.ones((2, 3)), kind([0, None], dtype="Int64"))
+        with pytest.raises(ValueError, match="target has missing values"):
+            fa.linear_cross_entropy(np.ones((2, 3)), np.eye(3), kind([0, None], dtype="Int64"))
 
 
 def test_dask_arrays_are_not_written_to():

@@ -9,9 +9,9 @@ import numpy as np
 
 from fastact.activations.common import INF, real, require, unless_nan
 from fastact.calling import UFUNC_ARGUMENTS, refuse_unknown, switch
-from fastact.containers import is_foreign, is_tensor, masked, within
+from fastact.containers import at_one_shape, is_foreign, is_tensor, masked, within
 from fastact.layout import Layout, broadcast_axes
-from fastact.lazy import lazily, refuse_out, sum_to
+from fastact.lazy import lazily, refuse_out, refuse_unknown_lengths, sum_to
 from fastact.quiet import quietly
 from fastact.registry import Op, elementwise, register
 from fastact.scalar import scalar
@@ -123,7 +123,8 @@ def _prelu_backward(ufunc: Any) -> Any:
             gradients: tuple[Any, Any] = within(prelu_backward, _PRELU_BACKWARD, operands, {"out": out}, lazy=lazy)
             return gradients
         shapes = np.shape(x), np.shape(weight)
-        found: tuple[Any, Any] = quietly(_prelu_gradients, ufunc, (grad, x, weight), shapes, _pair(out, shapes))
+        arrays = at_one_shape(grad, x, weight)
+        found: tuple[Any, Any] = quietly(_prelu_gradients, ufunc, arrays, shapes, _pair(out, shapes))
         return found
 
     return prelu_backward
@@ -295,7 +296,8 @@ def _public_rrelu(at_mean: Any) -> Any:
         dtype = np.result_type(x, np.float16) if x.dtype.kind in "biuf" else x.dtype
         draws = np.random.default_rng(rng).random(x.shape, dtype=np.float64 if dtype == np.float64 else np.float32)
         slopes = quietly(_slopes, draws, lower, upper, dtype)
-        return at_mean.ufunc(x, slopes, slopes, out, **ufunc_arguments), slopes
+        result = at_mean.ufunc(x, slopes, slopes, out, **ufunc_arguments)
+        return result, masked(slopes, x.mask, None, x) if isinstance(x, np.ma.MaskedArray) else slopes
 
     return rrelu
 
@@ -316,6 +318,7 @@ def _lazy_rrelu(
     """The same of a dask array: each block draws its own slopes, for which the generator is asked once."""
     refuse_out(options)
     x, lower, upper = operands["x"], options["lower"], options["upper"]
+    refuse_unknown_lengths("x", x, range(x.ndim))
     seed = np.random.default_rng(options["rng"]).integers(2**63)
     draws = import_module("dask.array").random.default_rng(seed).random(x.shape, chunks=x.chunks)
     of = {"draws": draws, "lower": lower, "upper": upper}
@@ -340,7 +343,7 @@ def _public_rrelu_backward(at_mean: Any) -> Any:
             operands = {"grad": grad, "x": x, "lower": slopes, "upper": slopes}
             return elementwise(at_mean.ufunc, operands, {"out": out, **ufunc_arguments})
         if slopes is not None:
-            return at_mean.ufunc(grad, x, slopes, slopes, out, **ufunc_arguments)
+            return at_mean.ufunc(*at_one_shape(grad, x, slopes, slopes), out, **ufunc_arguments)
         return at_mean(grad, x, lower, upper, out, **ufunc_arguments)
 
     return rrelu_backward

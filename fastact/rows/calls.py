@@ -9,9 +9,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from fastact.calling import UFUNC_ARGUMENTS, refuse_unknown, sole
-from fastact.containers import is_container, masked, whole_owner, within, without_masked
+from fastact.containers import is_container, is_foreign, masked, whole_owner, within, without_masked
 from fastact.layout import Layout
-from fastact.lazy import at_shape, lazily
+from fastact.lazy import at_shape, full_shape, lazily
 from fastact.quiet import quietly
 from fastact.rows.axes import Axis, checked_axis, is_scalar, over_axes, reduce_axes
 from fastact.rows.long import WEAK, along, loop_dtypes
@@ -24,10 +24,12 @@ def over_rows(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, argum
         out = sole(out)
         refuse_unknown(PUBLIC[ufunc].__name__, arguments, _allowed(PUBLIC[ufunc]))
     x, last = operands[0], operands[-1]
-    if type(axis) is int and type(x) is type(last) is np.ndarray and (x is last or x.shape == last.shape) and x.ndim:
+    hides = out is not None and isinstance(out, np.ma.MaskedArray)
+    same = type(x) is type(last) is np.ndarray and (x is last or x.shape == last.shape)
+    if type(axis) is int and same and x.ndim and not hides:
         return along(ufunc, operands, axis, out, arguments)  # for short rows the questions below would take as long
     axis = checked_axis(axis)
-    if any(map(is_container, operands)):
+    if hides or any(map(is_container, operands)):
         return _within(ufunc, operands, axis, out, arguments)
     if len(operands) == 1 and type(axis) is int and not is_scalar(x):
         return along(ufunc, operands, axis, out, arguments)
@@ -53,8 +55,12 @@ def _broadcast(ufunc: Any, operands: tuple[Any, ...], kinds: tuple[Any, ...]) ->
     try:
         return tuple(np.broadcast_arrays(*arrays))
     except ValueError:
-        shapes = [f"{name} of shape {a.shape}" for name, a in zip(_names(ufunc, operands), arrays, strict=True)]
-        raise ValueError(f"{' and '.join(shapes)} do not broadcast") from None
+        raise _mismatch(ufunc, operands) from None
+
+
+def _mismatch(ufunc: Any, operands: tuple[Any, ...]) -> ValueError:
+    shapes = [f"{name} of shape {np.shape(x)}" for name, x in zip(_names(ufunc, operands), operands, strict=True)]
+    return ValueError(f"{' and '.join(shapes)} do not broadcast")
 
 
 def _names(ufunc: Any, operands: tuple[Any, ...]) -> tuple[str, ...]:
@@ -71,11 +77,20 @@ def _allowed(function: Any) -> list[str]:
 
 def _within(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
     """The same of containers."""
+    if not arguments.get("subok", True):  # masks are heeded still
+        bare = [np.asarray(x) if isinstance(x, np.ndarray) and is_foreign(x) else x for x in operands]
+        if not any(map(is_container, (*bare, out))):
+            return over_rows(ufunc, tuple(bare), axis, out, arguments)
+        operands = tuple(bare)
     function, names = PUBLIC[ufunc], _names(ufunc, operands)
     result = "...n" if KERNELS[ufunc].kind == "map" else "...k" if arguments.get("keepdims") else "..."
     owners: tuple[str, ...] = ()
     if len({np.shape(x) for x in operands}) > 1:
-        axis = _from_the_back(axis, len(np.broadcast_shapes(*map(np.shape, operands))))
+        try:
+            shape = full_shape(*map(np.shape, operands))
+        except ValueError:
+            raise _mismatch(ufunc, operands) from None
+        axis = _from_the_back(axis, len(shape))
         owners = whole_owner(dict(zip(names, operands, strict=True)))
     layout = Layout(dict.fromkeys(names, "...n"), (result,), owners)
 
@@ -94,13 +109,16 @@ def _from_the_back(axis: Axis, ndim: int) -> Axis:
 
 def _lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """The same of dask arrays, at their full shape: blocks of a row have one length."""
-    shape = np.broadcast_shapes(*map(np.shape, operands.values()))
-    return lazily(function, layout, {name: at_shape(x, shape) for name, x in operands.items()}, options)
+    shape = full_shape(*map(np.shape, operands.values()))
+    return lazily(function, layout, {name: at_shape(name, x, shape) for name, x in operands.items()}, options)
 
 
 def _without_masked(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
     """The same of masked arrays: what is masked in one counts in no row, and stays masked, as does what no element counts in."""
     kernel = KERNELS[ufunc]
+    like = next((x for x in operands if isinstance(x, np.ma.MaskedArray)), None)
+    if like is None:  # but ``out`` is one
+        return masked(over_rows(ufunc, operands, axis, np.ma.getdata(out), arguments), False, out)
     nothing = kernel.padding if kernel.exponentials else 0.0
     mask: Any = reduce(np.logical_or, map(np.ma.getmaskarray, operands))
     filled = tuple(without_masked(operand, mask, nothing) for operand in operands)
@@ -108,4 +126,4 @@ def _without_masked(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any,
     result = over_rows(ufunc, filled, axis, None if out is None else np.ma.getdata(out), arguments)
     if kernel.kind == "reduce":
         mask = mask.all(axis=axis, keepdims=keepdims)
-    return masked(result, mask, out)
+    return result if out is None and not arguments.get("subok", True) else masked(result, mask, out, like)

@@ -3,6 +3,7 @@
 Both compute the loss of each row by the function itself, and the mean, or the sum, of the rows that count here.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -11,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from fastact.calling import integer, number, switch
+from fastact.calling import integer, number, only_axis, switch
 from fastact.containers import is_container, masked, within, without_masked
 from fastact.layout import Layout
-from fastact.lazy import as_lazy, call, cast, is_lazy, lazily, summed
+from fastact.lazy import as_lazy, call, cast, is_lazy, lazily, refuse_unknown_lengths, summed
 from fastact.maths.entropy import NO_CLASS
-from fastact.rows.requests import as_target, check_reduction, checked_index, checked_options, narrowed
+from fastact.rows.requests import as_target, check_reduction, checked_index, checked_options, loss_dtype, narrowed
 
 Options = Mapping[str, Any]
 SUMMARIES = ("mean", "sum")
@@ -77,7 +78,21 @@ def _split(function: Any, given: Options, names: tuple[str, ...]) -> tuple[dict[
 
 
 def _target(target: Any, rows: int) -> Any:
-    return target if is_container(target) else as_target(target, rows)
+    """The target as it is in a container, else as an array; ``ValueError`` for labels of pandas some of which are missing."""
+    if not is_container(target):
+        return as_target(target, rows)
+    labels = getattr(getattr(target, "dtype", None), "numpy_dtype", None)
+    if labels is not None and labels.kind in "iu" and target.isna().any():
+        raise ValueError("target has missing values (NA): fill them with ignore_index to ignore these rows")
+    return target
+
+
+def _dtype_of_loss(operands: Options, options: Options) -> Any:
+    """What a loss is rounded to; ``TypeError`` for a dtype that is none of floats."""
+    names = ("logits",) if "logits" in operands else ("hidden", "weight")
+    given = [operands[name] for name in names]
+    kinds = [x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype for x in given]
+    return loss_dtype(options["dtype"], np.result_type(*kinds, np.float16))
 
 
 def _row_weights(loss: Any, target: Any = None, weight: Any = None, ignore_index: int = -100) -> Any:
@@ -103,12 +118,14 @@ def _unmasked_loss(
     function: Callable[..., Any], logits: Any, target: Any, weight: Any = None, out: Any = None, **options: Any
 ) -> Any:
     """The loss as if masked classes were not there, nor rows whose label is masked, or where all classes are."""
+    like, keeps_mask = logits, isinstance(logits, np.ma.MaskedArray) or out is not None
     logits, target = np.ma.asarray(logits), np.ma.asarray(target)
     options["weight"] = np.ma.filled(weight, 0) if isinstance(weight, np.ma.MaskedArray) else weight
     plain = {} if out is None else {"out": np.ma.getdata(out)}
     if not _is_sound(logits, target, options):
         return function(logits.data, target.data, **plain, **options)  # which says what is wrong
     axis, reduction, empty = options["axis"], options["reduction"], options["empty"]
+    dtype = _dtype_of_loss({"logits": logits}, options)
     hidden, unknown = np.ma.getmaskarray(logits), np.ma.getmaskarray(target)
     if target.ndim == logits.ndim:
         off = (hidden | unknown).all(axis)
@@ -119,22 +136,25 @@ def _unmasked_loss(
     x = without_masked(logits, hidden, 0.0)
     alone = hidden.all(axis, keepdims=True)
     x = np.where(hidden & ~alone, x.dtype.type(-np.inf if options["softcap"] is None else NO_CLASS), x)
-    options["reduction"] = "none"
+    options |= {"reduction": "none", "dtype": np.float64}  # rows are summed before they are rounded
     if _has_gradient(function):
         options |= plain
     loss, *rest = _smoothed_rows(function, x, wanted, hidden, options)
     loss = np.ma.array(np.where(off, loss.dtype.type(0), loss), mask=off)
     weights = _row_weights(loss, labels, options["weight"], options["ignore_index"])
-    total, weight = np.sum(loss.data, dtype=np.float64), np.sum(weights)
-    scale = 1 / weight if reduction == "mean" and weight else 1.0
+    with np.errstate(all="ignore"):
+        total, weight = np.sum(loss.data, dtype=np.float64), np.sum(weights)
+    scale = _reciprocal(weight) if reduction == "mean" else 1.0
     if rest:
         rest[0] = _scaled(rest[0], np.where(np.expand_dims(off, axis), 0.0, scale), out)
-        rest[0] = masked(rest[0], hidden, out) if isinstance(logits.mask, np.ndarray) or out is not None else rest[0]
+        rest[0] = masked(rest[0], hidden, out, like) if keeps_mask else rest[0]
+        if options["return_lse"]:
+            rest[1] = narrowed(rest[1], dtype)
         rest[1:] = [masked(values, off, None) for values in rest[1:]]
     if reduction == "none":
-        loss = masked(loss.data[()], off, None)
+        loss = masked(narrowed(loss.data, dtype)[()], off, None)
     else:
-        loss = narrowed(_mean(total, weight, empty) if reduction == "mean" else total, loss.dtype)
+        loss = narrowed(_mean(total, weight, empty) if reduction == "mean" else total, dtype)
     return (loss, *rest) if rest else loss
 
 
@@ -161,9 +181,10 @@ def _at_label(hidden: Any, labels: Any, axis: int) -> Any:
 
 def _labels_that_count(target: Any, off: Any, ignore_index: int) -> Any:
     """Labels of a dtype that holds the index to ignore, which takes the place of those that do not count."""
-    labels = np.ma.getdata(target).astype(np.int64)
-    if target.dtype.kind == "u":
-        labels = np.where(labels < 0, np.iinfo(np.int64).max, labels)
+    given = np.ma.getdata(target)
+    labels = given.astype(np.int64)
+    if target.dtype.kind == "u" and np.any((labels < 0) & ~off):
+        return np.where(off, given.dtype.type(0), given)  # one is no class, and the function says which
     return np.where(off, ignore_index, labels)
 
 
@@ -227,22 +248,38 @@ def _unmasked_linear_loss(function: Callable[..., Any], hidden: Any, weight: Any
 def _lazy_loss(function: Callable[..., Any], layout: Layout, operands: Options, options: Options) -> Any:
     """The loss of dask arrays: that of each row by blocks, and its mean or sum as dask reduces."""
     reduction = options["reduction"]
+    _check_shapes(function, "logits", layout, operands, options)
     if reduction not in SUMMARIES:
         return lazily(function, layout, operands, options)
+    dtype = _dtype_of_loss(operands, options)
     layout = layout._replace(results=("...", *layout.results[1:]))
-    loss, *rest = _listed(lazily(function, layout, operands, {**options, "reduction": "none"}))
+    rows = {**options, "reduction": "none", "dtype": np.float64}  # which are summed before they are rounded
+    loss, *rest = _listed(lazily(function, layout, operands, rows))
     labels = operands["target"] if layout.operands["target"] == "..." else None
-    total, scale = _lazily_summed(loss, labels, operands.get("weight"), options)
+    total, scale = _lazily_summed(loss, labels, operands.get("weight"), options, dtype)
     if rest:
         rest[0] = _scaled_lazily(rest[0], scale)
+    if options.get("return_lse"):
+        rest[1] = rest[1].map_blocks(narrowed, dtype, dtype=dtype)
     return (total, *rest) if rest else total
 
 
-def _lazily_summed(loss: Any, labels: Any, class_weight: Any, options: Options) -> tuple[Any, Any]:
+def _check_shapes(function: Any, name: str, layout: Layout, operands: Options, options: Options) -> None:
+    """Let the function refuse a target of a wrong shape, as it does one of plain arrays: a block would be told of blocks."""
+    axes, shape, target = layout.operands["target"], np.shape(operands[name]), np.shape(operands["target"])
+    if not shape or any(map(math.isnan, (*shape, *target))):
+        return
+    axis = only_axis(options.get("axis", -1), len(shape))
+    if target != (shape if axes == layout.operands[name] else shape[:axis] + shape[axis + 1 :]):
+        arrays = {name: x if hasattr(x, "dtype") else np.asarray(x) for name, x in operands.items()}
+        function(**{name: np.broadcast_to(np.zeros((), x.dtype), x.shape) for name, x in arrays.items()}, **options)
+
+
+def _lazily_summed(loss: Any, labels: Any, class_weight: Any, options: Options, dtype: Any) -> tuple[Any, Any]:
     """The mean or sum of the rows' losses, and what gradients are multiplied by."""
     total = summed(loss)
     if options["reduction"] == "sum":
-        return total.map_blocks(narrowed, loss.dtype, dtype=loss.dtype), 1.0
+        return total.map_blocks(narrowed, dtype, dtype=dtype), 1.0
     operands = {"loss": loss, "target": labels, "weight": class_weight if labels is not None else None}
     operands = {name: x for name, x in operands.items() if x is not None}
     layout = Layout({"loss": "...", "target": "...", "weight": "c"}, ("...",))
@@ -250,7 +287,7 @@ def _lazily_summed(loss: Any, labels: Any, class_weight: Any, options: Options) 
     weight = summed(lazily(_row_weights, layout, operands, index))
     mean = total.map_blocks(_mean, weight, options["empty"], dtype=np.float64)
     scale = weight.map_blocks(_reciprocal, dtype=np.float64)
-    return mean.map_blocks(narrowed, loss.dtype, dtype=loss.dtype), scale
+    return mean.map_blocks(narrowed, dtype, dtype=dtype), scale
 
 
 def _scaled_lazily(grad: Any, scale: Any) -> Any:
@@ -266,15 +303,25 @@ def _lazy_linear_loss(function: Callable[..., Any], layout: Layout, operands: Op
     """The loss of dask arrays; the gradients of what all rows share are summed over the blocks of rows."""
     labels, class_weight = operands["target"], operands.get("class_weight")
     summary = options["reduction"] in SUMMARIES
-    rows = {**options, "reduction": "none" if summary else options["reduction"]}
+    _check_shapes(function, "hidden", layout, operands, options)
+    dtype = _dtype_of_loss(operands, options)
+    rows = {**options, "reduction": "none", "dtype": np.float64 if summary else dtype}
     if len(layout.results) == 1:
         loss = lazily(function, layout._replace(results=("...",)), operands, rows)
-        return _lazily_summed(loss, labels, class_weight, options)[0] if summary else loss
+        return _lazily_summed(loss, labels, class_weight, options, dtype)[0] if summary else loss
+    kind = _dtype_of_loss(operands, {"dtype": None})
+    if (
+        kind == np.float16
+    ):  # blocks' gradients are summed before they are rounded; the layer multiplies as float32 anyway
+        wide = {name: operands[name] for name in ("hidden", "weight")}
+        wide = {name: (x if is_lazy(x) else np.asanyarray(x)).astype(np.float32) for name, x in wide.items()}
+        operands = {**operands, **wide}
     loss, *gradients = _lazy_gradients(function, operands, rows)
     if summary:
-        loss, scale = _lazily_summed(loss, as_lazy(labels), class_weight, options)
+        weight = None if class_weight is None else as_lazy(class_weight).rechunk(-1)
+        loss, scale = _lazily_summed(loss, as_lazy(labels), weight, options, dtype)
         gradients = [_scaled_lazily(gradient, scale) for gradient in gradients]
-    return loss, *gradients
+    return loss, *(gradient.map_blocks(narrowed, kind, dtype=kind) for gradient in gradients)
 
 
 def _lazy_gradients(function: Callable[..., Any], operands: Options, options: Options) -> list[Any]:
@@ -284,6 +331,9 @@ def _lazy_gradients(function: Callable[..., Any], operands: Options, options: Op
     shape, features = target.shape, hidden.shape[-1]
     if hidden.numblocks[-1] > 1:
         raise ValueError("hidden consists of multiple chunks along its axis of features: rechunk it to one")
+    if hidden.ndim != 2 or len({is_lazy(operands[name]) for name in ("hidden", "target")}) > 1:
+        refuse_unknown_lengths("hidden", hidden, range(hidden.ndim))
+        refuse_unknown_lengths("target", target, range(target.ndim))
     shared = {name: x for name, x in operands.items() if name not in ("hidden", "target")}
     nothing = {name: np.zeros(x.shape, x.dtype) if is_lazy(x) else x for name, x in shared.items()}
     empty = np.zeros((0, features), hidden.dtype), np.zeros((0,), target.dtype)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastact.calling import checked_out, number, sole, switch
+from fastact.containers import masked
 from fastact.dtypes import NATIVE
 from fastact.engine.rowkernel import EntropyKernel, RowKernel
 from fastact.engine.threads import get_num_threads
@@ -410,10 +411,10 @@ def cross_entropy_with_grad(
     >>> grad.round(4)
     array([[-0.213 ,  0.1065,  0.1065]])
     """
+    out = sole(out)
     if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
         outcome: tuple[Any, ...] = loss_of_containers(cross_entropy_with_grad, locals())
         return outcome
-    out = sole(out)
     if type(empty) is not float:
         empty = number("empty", empty)
     if return_lse is not False or return_argmax is not False:
@@ -421,6 +422,9 @@ def cross_entropy_with_grad(
     request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
     dtype = loss_dtype(dtype, request.logits.dtype)
     _check_out(request, out)
+    written = out
+    if isinstance(out, np.ma.MaskedArray):
+        out = np.ma.getdata(out)
     ignored = check_labels(request)
     request, scale = with_scale(request, ignored)
     shape = request.logits.shape[:-1]
@@ -441,7 +445,13 @@ def cross_entropy_with_grad(
         extras.append(_as_rows(among_all(of_rows(results, LSE, dtype), rows, shape), request))
     if return_argmax:
         extras.append(_as_rows(among_all(of_rows(results, ARGMAX, np.intp), rows, shape), request))
-    whole = out if out is not None else grad if request.axis == -1 else np.moveaxis(grad, -1, request.axis)
+    whole = (
+        masked(out, False, written)
+        if out is not None
+        else grad
+        if request.axis == -1
+        else np.moveaxis(grad, -1, request.axis)
+    )
     return loss, whole, *extras
 
 
