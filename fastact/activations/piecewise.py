@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastact.activations.common import INF, real, require, unless_nan
-from fastact.calling import UFUNC_ARGUMENTS, refuse_unknown, switch
+from fastact.calling import UFUNC_ARGUMENTS, checked_out, refuse_unknown, switch
 from fastact.containers import at_one_shape, is_foreign, is_tensor, masked, within
 from fastact.layout import Layout, broadcast_axes
 from fastact.lazy import lazily, refuse_out, refuse_unknown_lengths, sum_to
@@ -176,12 +176,7 @@ def _pair(out: Any, shapes: tuple[Any, Any]) -> tuple[Any, Any]:
     for name, given, shape in zip(("x", "weight"), out, shapes, strict=True):
         if given is None:
             continue
-        if not isinstance(given, np.ndarray):
-            raise TypeError(f"out for grad_{name} must be an array or None, got {type(given).__name__}")
-        if given.shape != shape:
-            raise ValueError(f"out for grad_{name} has shape {given.shape}, but {name} has shape {shape}")
-        if not given.flags.writeable:
-            raise ValueError(f"out for grad_{name} is read-only")
+        checked_out(given, shape, f"out for grad_{name}")
         if not np.can_cast(np.float16, given.dtype, "same_kind"):
             raise TypeError(
                 f"out for grad_{name} must be of floats, to which those cast as 'same_kind', got {given.dtype}"

@@ -142,8 +142,7 @@ def _unmasked_loss(
     loss, *rest = _smoothed_rows(function, x, wanted, hidden, options)
     loss = np.ma.array(np.where(off, loss.dtype.type(0), loss), mask=off)
     weights = _row_weights(loss, labels, options["weight"], options["ignore_index"])
-    with np.errstate(all="ignore"):
-        total, weight = np.sum(loss.data, dtype=np.float64), np.sum(weights)
+    total, weight = np.sum(loss.data, dtype=np.float64), np.sum(weights)
     scale = _reciprocal(weight) if reduction == "mean" else 1.0
     if rest:
         rest[0] = _scaled(rest[0], np.where(np.expand_dims(off, axis), 0.0, scale), out)

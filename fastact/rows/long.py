@@ -18,7 +18,6 @@ from fastact.rows.record import KERNELS
 LONG = 2**19
 """From this length on a row is worth the calls that it takes to compute it in parts."""
 
-
 WEAK = (int, float)
 """Python's numbers, of which NumPy takes the value alone: they never widen arrays."""
 
