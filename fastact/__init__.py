@@ -11,18 +11,13 @@ imports NumPy and nothing heavier: kernels are compiled, or loaded from the disk
 
 from typing import Any
 
-from fastact import activations as _activations
-from fastact import gates as _gates
 from fastact.custom import elementwise
-from fastact.engine.exceptions import CompilationError
-from fastact.engine.threads import get_num_threads, set_num_threads, threads
-from fastact.engine.uninterrupted import first_import as _first_import
-from fastact.functions import FUNCTIONS as _FUNCTIONS
-from fastact.functions import function as _other_function
-from fastact.registry import OPS as ops
-from fastact.registry import public_function as _public_function
-from fastact.registry import public_names as _public_names
-from fastact.rows import NAMES as _ROWS
+from fastact.functions.elementwise import OPS as ops
+from fastact.runtime.exceptions import CompilationError
+from fastact.runtime.threads import get_num_threads, set_num_threads, threads
+from fastact.runtime.uninterrupted import first_import as _first_import
+from fastact.table import function as _function
+from fastact.table import names as _names
 from fastact.warm import show_config, warmup
 
 __version__ = "0.1.0"
@@ -36,35 +31,22 @@ __all__ = [
     "show_config",
     "threads",
     "warmup",
-    *_public_names(),
-    *_FUNCTIONS,
-    *_ROWS,
+    *_names(),
 ]
-
-del _activations, _gates
 
 
 def __getattr__(name: str) -> Any:
-    """Build an op's function, or import another one, when it is first asked for (PEP 562)."""
+    """Build or import a public function when it is first asked for (PEP 562)."""
     try:
-        globals()[name] = _first_import(lambda: _found(name))
+        globals()[name] = _first_import(lambda: _function(name))
     except KeyError:
         raise _no_attribute(name) from None
     return globals()[name]
 
 
-def _found(name: str) -> Any:
-    """Find or build a public function; ``KeyError`` if there is none."""
-    if name in _ROWS:
-        from fastact.rows import ROW_OPS
-
-        return ROW_OPS[name].function
-    return _other_function(name) if name in _FUNCTIONS else _public_function(name)
-
-
 def _no_attribute(name: str) -> AttributeError:
     """The error for a name that is not public, which may be another library's for one that is."""
-    from fastact.calling import no_attribute
+    from fastact.calls.checking import no_attribute
 
     known_as = {alias: op.name for op in ops.values() for alias in op.known_as}
     return no_attribute(name, __all__, known_as)

@@ -5,24 +5,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastact.custom import elementwise as elementwise
-from fastact.engine.threads import get_num_threads as get_num_threads
-from fastact.engine.threads import set_num_threads as set_num_threads
-from fastact.engine.threads import threads as threads
-from fastact.engine.exceptions import CompilationError as CompilationError
-from fastact.registry import Op
+from fastact.runtime.threads import get_num_threads as get_num_threads
+from fastact.runtime.threads import set_num_threads as set_num_threads
+from fastact.runtime.threads import threads as threads
+from fastact.runtime.exceptions import CompilationError as CompilationError
+from fastact.functions.elementwise import Op
 from fastact.warm import show_config as show_config
 from fastact.warm import warmup as warmup
 
-from fastact.rows.cross_entropy import cross_entropy as cross_entropy
-from fastact.rows.cross_entropy import cross_entropy_with_grad as cross_entropy_with_grad
-from fastact.rows.linear import linear_cross_entropy as linear_cross_entropy
-from fastact.rows.linear import linear_cross_entropy_with_grad as linear_cross_entropy_with_grad
-from fastact.rows.softmax import softmax as softmax
-from fastact.rows.softmax import softmin as softmin
-from fastact.rows.softmax import log_softmax as log_softmax
-from fastact.rows.softmax import logsumexp as logsumexp
-from fastact.rows.softmax import softmax_backward as softmax_backward
-from fastact.rows.softmax import log_softmax_backward as log_softmax_backward
+from fastact.functions.cross_entropy import cross_entropy as cross_entropy
+from fastact.functions.cross_entropy import cross_entropy_with_grad as cross_entropy_with_grad
+from fastact.functions.linear import linear_cross_entropy as linear_cross_entropy
+from fastact.functions.linear import linear_cross_entropy_with_grad as linear_cross_entropy_with_grad
+from fastact.functions.softmax import softmax as softmax
+from fastact.functions.softmax import softmin as softmin
+from fastact.functions.softmax import log_softmax as log_softmax
+from fastact.functions.softmax import logsumexp as logsumexp
+from fastact.functions.softmax import softmax_backward as softmax_backward
+from fastact.functions.softmax import log_softmax_backward as log_softmax_backward
 
 __version__: str
 __all__: list[str]

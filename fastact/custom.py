@@ -4,9 +4,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, overload
 
-from fastact.engine.ufunc import Kernel, attribute_name, make_ufunc
-from fastact.pickling import Origin, WithParameters
-from fastact.registry import with_parameters
+from fastact.calls.pickling import Origin, WithParameters
+from fastact.functions.elementwise import with_parameters
+from fastact.kinds.elementwise import Kernel
+from fastact.runtime.ufunc import attribute_name, make_ufunc
 
 
 @overload
@@ -95,6 +96,13 @@ def _make(forward: Callable[..., Any], derivative: Callable[..., Any] | None, co
     return function
 
 
+def _teach_numba() -> None:
+    """Let users' formulas call the public functions."""
+    from fastact import in_numba
+
+    in_numba.register()
+
+
 def _parameters(function: Any, what: str) -> list[inspect.Parameter]:
     if (
         not inspect.isfunction(function)
@@ -122,6 +130,7 @@ def _public(origin: Origin, formula: Any, parameters: list[inspect.Parameter], *
         cost=cost,
         times_gradient=backward,
         users=True,
+        before_compiling=_teach_numba,
     )
     doc = inspect.getdoc(named_by) or ""
     if not parameters:

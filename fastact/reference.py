@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from fastact import activations as _activations
-from fastact import gates as _gates
-from fastact.functions import FUNCTIONS
-from fastact.registry import OPS, Op, public_names
-from fastact.rows import ROW_OPS
+from fastact.functions import activations as _activations
+from fastact.functions import gated_units as _gates
+from fastact.functions.elementwise import OPS, Op, public_names
+from fastact.functions.rows import row_ops
+from fastact.table import FUNCTIONS
 
-__all__ = [*public_names(), *FUNCTIONS, *ROW_OPS]
+__all__ = [*public_names(), *FUNCTIONS, *row_ops()]
 
 del _activations, _gates
 
@@ -128,7 +128,7 @@ def _over_rows(name: str) -> Callable[..., Any]:
         floats = [a for a in given if a.dtype.kind == "f"]
         wide = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in given]
         with np.errstate(all="ignore"):
-            results = ROW_OPS[name].reference(*wide, **arguments)
+            results = row_ops()[name].reference(*wide, **arguments)
         dtype = np.result_type(*floats) if floats else np.dtype(np.float64)
         rounded = tuple(
             np.asarray(r).astype(dtype)[()] for r in (results if isinstance(results, tuple) else (results,))
@@ -143,7 +143,7 @@ def __getattr__(name: str) -> Any:
     stem = name.removesuffix("_backward")
     if name not in __all__:
         raise AttributeError(f"module 'fastact.reference' has no attribute {name!r}")
-    if name in ROW_OPS:
+    if name in row_ops():
         globals()[name] = _over_rows(name)
         return globals()[name]
     more = OPS[stem].arrays - 1

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from fastact.dtypes import DTYPES
-from fastact.engine import notice, threads, workers
-from fastact.engine.uninterrupted import uninterrupted
-from fastact.functions import FUNCTIONS
-from fastact.registry import OPS, public_names
-from fastact.rows import NAMES as ROWS
+from fastact import table
+from fastact.functions.elementwise import OPS
+from fastact.functions.rows import NAMES as ROWS
+from fastact.functions.rows import row_ops
+from fastact.kernels.dtypes import DTYPES
+from fastact.runtime import notice, threads, workers
+from fastact.runtime.uninterrupted import uninterrupted
 
 
 def warmup(
@@ -42,7 +43,7 @@ def warmup(
     >>> import fastact as fa
     >>> fa.warmup(["gelu"], ["float32"])
     """
-    known = known_names()
+    known = table.names()
     for argument, given in (("names", known if names is None else names), ("dtypes", dtypes)):
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise TypeError(f"{argument} must be an iterable of names, got {given!r}")
@@ -62,27 +63,19 @@ def warmup(
         uninterrupted(workers.start)
 
 
-def known_names() -> list[str]:
-    """The names of all functions that there is something to compile for."""
-    return [*public_names(), *FUNCTIONS, *ROWS]
-
-
 def compile_function(name: str, dtype: str) -> None:
     """Call a public function so often that there is nothing left to compile for a dtype."""
-    import fastact
-
     if name in ROWS:
-        from fastact.rows import ROW_OPS
-
+        row_op = row_ops()[name]
         for rows in (1, 8):  # one row, and enough of them side by side
-            ROW_OPS[name].function(*ROW_OPS[name].arguments(np.ones((rows, 2), dtype)))
+            row_op.function(*row_op.arguments(np.ones((rows, 2), dtype)))
         return
-    if name in FUNCTIONS:
-        for arguments in FUNCTIONS[name].examples(dtype):
-            getattr(fastact, name)(*arguments)
+    if name in table.FUNCTIONS:
+        for arguments in table.FUNCTIONS[name].examples(dtype):
+            table.function(name)(*arguments)
         return
     op = OPS[name if name in OPS else name.removesuffix("_backward")]
-    function = getattr(fastact, name)
+    function = table.function(name)
     one, leading = np.ones(1, dtype), 1 + (name != op.name)
     getattr(function, "ufunc", function)(*[one] * (leading + len(op.parameters)))
     if op.parameters and len(op.defaults) == len(op.parameters):
@@ -107,12 +100,12 @@ def config() -> dict[str, Any]:
     import platform
     from importlib.metadata import version
 
-    import fastact
-    from fastact.engine import cache, target
+    from fastact.kernels import target
+    from fastact.runtime import cache
 
     triple, processor, _ = uninterrupted(target.cpu)
     return {
-        "fastact": fastact.__version__,
+        "fastact": version("fastact"),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "numba": version("numba"),

@@ -15,7 +15,8 @@ import pytest
 
 import fastact as fa
 from fastact import reference
-from fastact.engine import records, workers
+from fastact.kernels import fields
+from fastact.runtime import records, workers
 
 PACKAGE = Path(fa.__file__).parent
 DTYPES = ("float16", "float32", "float64")
@@ -171,10 +172,10 @@ def close():
 @pytest.fixture(scope="session")
 def overloads():
     """Public functions inside compiled code: found by Numba itself once fastact is installed, taught here otherwise."""
-    if not any(e.value == "fastact.engine.overloads:register" for e in entry_points(group="numba_extensions")):
-        from fastact.engine import overloads
+    if not any(e.value == "fastact.in_numba:register" for e in entry_points(group="numba_extensions")):
+        from fastact import in_numba
 
-        overloads.register()
+        in_numba.register()
 
 
 @pytest.fixture
@@ -183,9 +184,9 @@ def threads():
     before = fa.get_num_threads()
     if workers.supported():
         workers.load_driver()
-        records.team[records.MOST] = max(7, records.team[records.MOST])  # however small the machine
-    for i in range(records.DURATIONS):
-        records.team[records.ACCOUNTS + i] = 10_000_000  # nanoseconds that the team seems to have saved
+        records.team[fields.MOST] = max(7, records.team[fields.MOST])  # however small the machine
+    for i in range(fields.DURATIONS):
+        records.team[fields.ACCOUNTS + i] = 10_000_000  # nanoseconds that the team seems to have saved
     yield fa.threads
     fa.set_num_threads(before)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import fastact as fa
-from fastact.functions import FUNCTIONS
-from fastact.registry import public_names
-from fastact.rows import NAMES
+from fastact.functions.elementwise import public_names
+from fastact.functions.rows import NAMES
+from fastact.table import FUNCTIONS
 
 ROWS, CLASSES = 6, 10
 rng = np.random.default_rng(0)

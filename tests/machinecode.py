@@ -47,7 +47,7 @@ OTHERS = {"haswell": AVX2, "neoverse-n1": NEON, "neoverse-v1": SVE}
 
 def this():
     """The processor that this process compiles for."""
-    from fastact.engine import target
+    from fastact.kernels import target
 
     is_x86 = target.cpu()[0].startswith("x86_64")
     return next(p for p in (AVX512, AVX2, NEON, SVE) if p.vectors[0] == target.vector_type() and p.is_x86 == is_x86)
@@ -109,7 +109,8 @@ def code(function):
     """LLVM's code of a function, optimised, and the assembly of the very instructions that are kept and run."""
     import llvmlite.binding as llvm
 
-    from fastact.engine import compiler, target
+    from fastact.kernels import target
+    from fastact.runtime import compiler
 
     ir = compiler.optimised_module(function).get_llvm_str()
     return ir, target.machine().emit_assembly(llvm.parse_assembly(ir))
@@ -128,8 +129,8 @@ def packed(assembly):
 def ops(names):
     """Of the kernels behind ops, or of some of them, such as ``gelu.float32``."""
     import fastact
-    from fastact.engine import ufunc
-    from fastact.registry import kernels
+    from fastact.functions.elementwise import kernels
+    from fastact.runtime import ufunc
 
     every = {
         f"{kernel.name}.{dtype}": (kernel, dtype)
@@ -143,8 +144,8 @@ def ops(names):
 def rows(names):
     """Of kernels over rows; the others are made of the same passes, and to compile all for each processor would take minutes."""
     import fastact
-    from fastact.rows.cross_entropy import entropy_kernel
-    from fastact.rows.record import KERNELS
+    from fastact.functions.cross_entropy import entropy_kernel
+    from fastact.functions.row_record import KERNELS
 
     kernels = [KERNELS[getattr(fastact, name).ufunc] for name in ("softmax", "logsumexp", "softmax_backward")]
     kernels += [entropy_kernel(True, False, True, False), entropy_kernel(True, True, True, True)]
@@ -154,8 +155,8 @@ def rows(names):
 
 def team(_):
     """The code of the caller's part and of the workers'."""
-    from fastact.engine import driver
-    from fastact.engine import team as of_workers
+    from fastact.runtime import driver
+    from fastact.runtime import team as of_workers
 
     return {function.__name__: code(function) for function in (driver.run_parallel, of_workers.serve)}
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact import reference, registry
-from fastact.functions import FUNCTIONS
-from fastact.registry import Op
-from fastact.rows import NAMES, ROW_OPS
+from fastact import reference
+from fastact.functions import elementwise
+from fastact.functions.elementwise import Op
+from fastact.functions.rows import NAMES, row_ops
+from fastact.table import FUNCTIONS
 from tests.conftest import first
 
 EXTRAS = {
@@ -34,7 +35,7 @@ def test_all_is_what_the_records_say():
     names = {
         name for op in fa.ops.values() for name in (op.name, op.name + "_backward")[: 1 + (op.derivative is not None)]
     }
-    names |= {*FUNCTIONS, *ROW_OPS}
+    names |= {*FUNCTIONS, *row_ops()}
     assert set(fa.__all__) == names | EXTRAS
     assert len(fa.__all__) == len(set(fa.__all__))
     assert set(fa.__all__) <= set(dir(fa))
@@ -122,7 +123,7 @@ def test_import_is_light(python):
 
 def test_records_are_complete(op):
     def must(condition, what):
-        assert condition, f"the record of {op.name} in fastact/activations/ needs {what}"
+        assert condition, f"the record of {op.name} in fastact/functions/ needs {what}"
 
     infinities = {-math.inf, math.inf}
     must(op.summary.endswith(".") and "\n" not in op.summary, "summary=: one sentence")
@@ -171,8 +172,8 @@ def temporary_op():
         limits={-math.inf: math.inf, math.inf: math.inf},
         derivative_limits={-math.inf: -math.inf, math.inf: math.inf},
     )
-    yield registry.register(op)
-    del registry.OPS["bent"]
+    yield elementwise.register(op)
+    del elementwise.OPS["bent"]
     for module in (fa, reference):
         for name in ("bent", "bent_backward"):
             vars(module).pop(name, None)
@@ -182,14 +183,14 @@ def test_one_block_makes_an_op(temporary_op, monkeypatch):
     monkeypatch.setenv("FASTACT_CACHE_DIR", "off")
     x = np.linspace(-3, 3, 100, dtype=np.float32)
     assert fa.bent is fa.bent
-    assert {"bent", "bent_backward"} <= set(registry.public_names())
+    assert {"bent", "bent_backward"} <= set(elementwise.public_names())
     np.testing.assert_array_equal(fa.bent(x), x * x * np.float32(0.5))
     np.testing.assert_array_equal(fa.bent(x, slope=2.0), x * x * np.float32(2))
     np.testing.assert_array_equal(fa.bent_backward(x, x, 2.0), 4 * x * x)
     assert "A bent line." in fa.bent.__doc__
     assert "slope : float or array_like, default 0.5" in fa.bent.__doc__
     assert fa.bent.__module__ == "fastact"
-    assert [kernel.name for kernel in registry.kernels(temporary_op)] == ["bent", "bent_backward"]
+    assert [kernel.name for kernel in elementwise.kernels(temporary_op)] == ["bent", "bent_backward"]
     assert reference.value("bent", 3.0) == 4.5
     assert reference.derivative_terms("bent", 3.0) == (3.0,)
 
@@ -201,13 +202,13 @@ def test_removed_ops_are_gone():
 def test_registering_twice_or_half_is_refused():
     relu = fa.ops["relu"]
     with pytest.raises(ValueError, match="relu"):
-        registry.register(relu)
+        elementwise.register(relu)
 
     def _half(x):
         return x
 
     with pytest.raises(ValueError, match="reference_derivative"):
-        registry.register(replace(relu, forward=_half, reference_derivative=None))
+        elementwise.register(replace(relu, forward=_half, reference_derivative=None))
     assert "half" not in fa.ops
 
 
@@ -225,13 +226,13 @@ def test_warmup_reports_progress():
 
 
 def test_the_names_of_ops_over_rows_are_known_before_their_modules(python):
-    assert sorted(NAMES) == sorted(ROW_OPS)
-    python("import sys, fastact; assert 'fastact.rows.softmax' not in sys.modules; fastact.softmax([1.0])")
+    assert sorted(NAMES) == sorted(row_ops())
+    python("import sys, fastact; assert 'fastact.functions.softmax' not in sys.modules; fastact.softmax([1.0])")
 
 
-@pytest.mark.parametrize("name", ROW_OPS)
+@pytest.mark.parametrize("name", row_ops())
 def test_functions_over_rows(name, python):
-    function, op = getattr(fa, name), ROW_OPS[name]
+    function, op = getattr(fa, name), row_ops()[name]
     assert function is op.function
     assert (function.__name__, function.__module__) == (name, "fastact")
     assert pickle.loads(pickle.dumps(function)) is function

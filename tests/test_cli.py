@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact import __main__, warm
+from fastact import __main__, table, warm
 from fastact.cli import _curves, commands, plot
-from fastact.engine import cache
+from fastact.runtime import cache
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -180,7 +180,7 @@ class TestWarmup:
         assert re.fullmatch(progress + compiled + found, done.stdout)
 
         use = "import sys, numpy as np, fastact as fa; x = np.ones(400_001, 'f4'); fa.elu(x), fa.elu(x, 2), fa.elu_backward(x, x)"
-        python(f"{use}; assert 'fastact.engine.jit' not in sys.modules", FASTACT_CACHE_DIR=kept)
+        python(f"{use}; assert 'fastact.kernels.jit' not in sys.modules", FASTACT_CACHE_DIR=kept)
         assert " 0 kernels compiled " in child(*arguments, FASTACT_CACHE_DIR=kept).stdout
 
     def test_an_op_has_its_companions(self, fastact, monkeypatch):
@@ -195,7 +195,7 @@ class TestWarmup:
             (["gelu_backward", "cross_entropy", "cross_entropy_with_grad"], ["float64"]),
             (["exp"], ["float64"]),
             (["elu", "elu_backward", "relu", "relu_backward"], ["float16", "float32", "float64"]),
-            (warm.known_names(), ["float16", "float32", "float64"]),
+            (table.names(), ["float16", "float32", "float64"]),
         ]
 
     def test_nothing_can_be_kept(self, fastact, monkeypatch):

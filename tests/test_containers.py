@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact.layout import broadcast_axes
+from fastact.calls.layout import broadcast_axes
 from tests.combinations import covering
 from tests.everycall import CALLS, EVERY_CALL, GRAD, PUBLIC, Q, ids
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact.engine.fingerprint import fingerprint
+from fastact.runtime.fingerprint import fingerprint
 
 pytestmark = pytest.mark.usefixtures("overloads")
 
@@ -435,8 +435,8 @@ def test_what_comes_before_a_failure_is_written(dtype):
 
 
 def test_what_does_not_raise_is_vectorised_as_before():
-    from fastact.engine import failing
-    from fastact.scalar import scalar
+    from fastact.maths.scalar import scalar
+    from fastact.runtime import failing
 
     assert not failing.can_fail(scalar(lambda x: fa.softplus(x) if x > 0 else x / 0), "float32", 1, False)
     assert failing.can_fail(scalar(asserts), "float32", 1, False)
@@ -632,8 +632,8 @@ def test_arithmetic_follows_numpy(size, threads):
 
 
 def test_arithmetic_is_no_reason_to_compute_one_by_one():
-    from fastact.engine import failing
-    from fastact.scalar import scalar
+    from fastact.maths.scalar import scalar
+    from fastact.runtime import failing
 
     for formula in (
         lambda x, y: x // y + x**-1,

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastact import warm
-from fastact.engine import target
+from fastact import table
+from fastact.kernels import target
 
 TOOLS = Path(__file__).parent.parent / "tools"
 NAMES = ("gelu_backward", "softmax", "glu")
@@ -66,7 +66,7 @@ def test_what_cannot_be_compared(digests, written, capsys):
 
 
 def test_every_function_is_compared(digests):
-    assert {*digests.COMPARED, *digests.BLAS} == {*warm.known_names()}
+    assert {*digests.COMPARED, *digests.BLAS} == {*table.names()}
 
 
 def test_inputs_are_of_every_kind(digests):

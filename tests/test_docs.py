@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact import warm
+from fastact import table
 from tests.ulp import functions
 
 ROOT = Path(fa.__file__).parent.parent
@@ -67,7 +67,7 @@ def test_every_function_has_its_place_in_the_reference(tool):
     families = reference_pages.families()
     accuracy = reference_pages.load_accuracy()
     texts = [reference_pages.family_page(family, accuracy) for family in families.values()]
-    for name in warm.known_names():
+    for name in table.names():
         where = [text for text in texts if f"\nfa.{name}(" in text]
         assert len(where) == 1, name
     contents = reference_pages.index(families)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact.engine import firstcall
-from fastact.engine.ufunc import _replace_loop_by_signature, _UFuncObject
+from fastact.runtime import firstcall
+from fastact.runtime.ufunc import _replace_loop_by_signature, _UFuncObject
 
 FUNCTIONS = {
     "relu": lambda: (fa.relu, (1,)),
@@ -41,7 +41,7 @@ def test_a_ufunc_that_keeps_the_first_pointer_it_read(name, python):
     """As others may do. The stub computes the same bits, at once, and ``data`` stays as it was."""
     code = f"""
 import numpy as np, fastact as fa
-from fastact.engine import firstcall
+from fastact.runtime import firstcall
 from tests.test_firstcall import FUNCTIONS, data, loops, put
 ufunc, operands = FUNCTIONS[{name!r}]()
 first, given = list(loops(ufunc)), data(ufunc)

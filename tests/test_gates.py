@@ -5,7 +5,7 @@ import pytest
 
 import fastact as fa
 from fastact import reference
-from fastact.functions import FUNCTIONS
+from fastact.table import FUNCTIONS
 from tests.ulp import ulp_error
 
 GATES = ("swiglu", "geglu", "reglu")

@@ -7,7 +7,7 @@ import pytest
 
 import fastact as fa
 from fastact import reference
-from fastact.engine.piecekernel import PieceKernel
+from fastact.kinds.maxout import PieceKernel
 from tests.conftest import DTYPES
 
 PIECES = [*range(1, 10), 12, 16, 17, 40]
@@ -266,11 +266,12 @@ def test_wrong_arguments_of_the_gradient():
 )
 def test_machine_code(k, dtype, index):
     """Groups are taken apart by shuffles of whole vectors, and nothing is called."""
-    from fastact.engine import compiler, pieces, target
+    from fastact.kernels import maxout, target
+    from fastact.runtime import compiler
 
     if target.vector_type() != "<16 x float>":
         pytest.skip("counts AVX-512 instructions")
-    library = compiler.optimised_module(pieces.specialise(PieceKernel(k, index), dtype))
+    library = compiler.optimised_module(maxout.specialise(PieceKernel(k, index), dtype))
     code, assembly = library.get_llvm_str(), library.get_asm_str()
     declared = set(re.findall(r'^declare .*?@"?([^"(]+)"?\(', code, re.M))
     assert not {name for name in declared if not name.startswith(("llvm.", "mem"))}

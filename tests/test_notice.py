@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import fastact as fa
-from fastact.engine import notice
+from fastact.runtime import notice
 
 CODE = """
 import numpy as np, fastact as fa
-from fastact.engine import notice
+from fastact.runtime import notice
 notice.PATIENCE = 0.05
 fa.relu(np.ones(3))
 fa.gelu(np.ones(3))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact.engine import records
+from fastact.kernels import fields
+from fastact.runtime import records
 from tests.conftest import CASES
 from tests.rowcalls import ROW_CALLS
 
@@ -20,8 +21,8 @@ def all_shared_out(threads):
     """Large calls are shared out from the first elements on, whatever has been measured."""
 
     def share_out():
-        for i in range(records.DURATIONS):
-            records.team[records.ACCOUNTS + i], records.team[records.LATENESS + i] = 10_000_000, 0
+        for i in range(fields.DURATIONS):
+            records.team[fields.ACCOUNTS + i], records.team[fields.LATENESS + i] = 10_000_000, 0
 
     return share_out
 

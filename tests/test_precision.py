@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact.rows import reference
+from fastact.functions import cross_entropy_reference as reference
 from tests.combinations import covering
 
 KINDS = ("float16", "float32", "float64")

@@ -93,7 +93,7 @@ def test_fork_while_another_thread_compiles(delay, python):
     """The child would wait for what only its parent's thread can finish, and the parent must not wait for that thread forever."""
     code = """
 import os, threading, time, numpy as np, fastact as fa
-from fastact.engine import compiler
+from fastact.runtime import compiler
 x = np.linspace(-4, 4, 1000)
 begun, forking, compiled, compile_loop = threading.Event(), threading.Event(), [], compiler.compile_loop
 def compile_during_a_fork(function, **options):
@@ -243,7 +243,7 @@ def test_a_disk_that_is_full(own_mounts, python, tmp_path):
 assert mount("-t", "tmpfs", "-o", "size=16k,mode=700", "none", {str(tmp_path)!r})
 work()
 from pathlib import Path
-from fastact.engine import cache
+from fastact.runtime import cache
 left = [file for file in Path({str(tmp_path)!r}).rglob("*") if file.is_file()]
 assert all(cache._read(file) for file in left), left
 assert "silu.float32.o" not in [file.name for file in left], "the disk was not full"
@@ -268,7 +268,7 @@ for place in (os.path.dirname(fa.__file__), os.path.expanduser("~"), "/tmp", "/v
     except OSError:
         continue
     raise AssertionError(f"{place} can be written")
-from fastact.engine import cache
+from fastact.runtime import cache
 print(cache.directory())
 """
     assert python(own_mounts + code + FIRST_CALLS + check, FASTACT_CACHE_DIR=None) == "None"
@@ -315,7 +315,7 @@ def test_quota_of_a_control_group(quota, python, tmp_path):
     for name, text in (files | {"own": own}).items():
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
-    code = "from fastact.engine import threads\n"
+    code = "from fastact.kernels import threads\n"
     code += f"threads.CGROUP, threads.OWN_CGROUPS = {str(tmp_path)!r}, {str(tmp_path / 'own')!r}\n"
     code += WORK + "work(10); print(fa.get_num_threads(), threads.default_num_threads()[1])"
     number, reason = python(code, FASTACT_NUM_THREADS=None).split(" ", 1)
@@ -327,7 +327,7 @@ def test_quota_of_a_control_group(quota, python, tmp_path):
 @pytest.fixture
 def half_a_processor():
     """A real control group with that quota: the file that a process joins it by. Takes a system that lets us make one."""
-    from fastact.engine import threads
+    from fastact.runtime import threads
 
     for root, name, text in ((threads.CGROUP, "cpu.max", HALF), (f"{threads.CGROUP}/cpu", "cpu.cfs_quota_us", "50000")):
         group = Path(root, f"fastact-test-{os.getpid()}")
@@ -393,7 +393,7 @@ def test_a_fork_that_waits_for_the_import_of_logging(python):
     """The hooks of ``logging`` are registered between the first and the last of this fork's own, and complain of nothing."""
     code = """
 import os, sys, threading, time, fastact
-from fastact.engine import uninterrupted
+from fastact.runtime import uninterrupted
 assert "logging" not in sys.modules
 sys.stderr = sys.stdout
 sys.unraisablehook = lambda unraisable: print(unraisable.exc_value)

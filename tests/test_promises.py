@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact import __main__, scalar, warm
+from fastact import __main__, table
 from fastact.cli import commands
-from fastact.functions import FUNCTIONS
-from fastact.rows import ROW_OPS
+from fastact.functions.rows import row_ops
+from fastact.maths import scalar
+from fastact.table import FUNCTIONS
 from tests import mpmaths, ulp
 
 ROOT = Path(fa.__file__).parent.parent
@@ -45,7 +46,7 @@ def sentences():
     (least,) = {op.ulp for op in exacter}
     gradients = max(op.derivative_ulp for op in fa.ops.values())
     double = max(op.promised_ulp("float64", backward=False) for op in single)
-    rows, double_rows = (max(getattr(op, kind) for op in ROW_OPS.values()) for kind in ("ulp", "double_ulp"))
+    rows, double_rows = (max(getattr(op, kind) for op in row_ops().values()) for kind in ("ulp", "double_ulp"))
     return {
         "README.md": [
             f"at most {most:g} units in the last place (ULP) for values, {least:g} for {listed(op.name for op in exacter)}, "
@@ -72,14 +73,14 @@ def test_pages(page):
 
 def promised(name):
     """The largest errors that the record of a function promises, in float32 and float64."""
-    if name in ROW_OPS:
-        return ROW_OPS[name].ulp, ROW_OPS[name].double_ulp
+    if name in row_ops():
+        return row_ops()[name].ulp, row_ops()[name].double_ulp
     if name in FUNCTIONS:
         return FUNCTIONS[name].ulp, FUNCTIONS[name].ulp
     return tuple(ulp.promised(name, dtype) for dtype in ("float32", "float64"))
 
 
-@pytest.mark.parametrize("name", warm.known_names())
+@pytest.mark.parametrize("name", table.names())
 def test_docstrings(name):
     doc = words(getattr(fa, name).__doc__)
     stated = {float(figure) for figure in re.findall(UNITS, doc)}

@@ -6,11 +6,11 @@ import numba
 import numpy as np
 import pytest
 
-from fastact import simd
-from fastact.activations import gated, piecewise
-from fastact.engine import jit
-from fastact.scalar import ByPrecision, Constant, Polynomial
-from fastact.simd import (
+from fastact.functions import gelus, rectifiers
+from fastact.kernels import jit
+from fastact.maths import simd
+from fastact.maths.scalar import ByPrecision, Constant, Polynomial
+from fastact.maths.simd import (
     absolute,
     add,
     bit_and,
@@ -158,12 +158,14 @@ def test_precision_is_chosen_by_type():
 
 
 def test_every_function_of_simd_is_lowered():
-    from fastact.engine.intrinsics import PRIMITIVES
+    from fastact.kernels.intrinsics import PRIMITIVES
 
-    public = {f for name, f in vars(simd).items() if callable(f) and getattr(f, "__module__", "") == "fastact.simd"}
+    public = {
+        f for name, f in vars(simd).items() if callable(f) and getattr(f, "__module__", "") == "fastact.maths.simd"
+    }
     public = {f for f in public if not f.__name__.startswith("_")}
     lowered = set(PRIMITIVES) | {select}
-    assert public == lowered, "give each function of fastact.simd an instruction in engine/intrinsics.py"
+    assert public == lowered, "give each function of fastact.maths.simd an instruction in kernels/intrinsics.py"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -205,6 +207,6 @@ def test_formulas_give_the_ufuncs_bits_without_a_compiler(case, dtype, same_bits
 
 
 def test_rounding_errors_of_constants():
-    linear, cubic = Fraction(gated.GELU_TANH_LINEAR), Fraction(gated.GELU_TANH_CUBIC)
-    assert float(linear * Fraction(0.044715) - cubic) == gated.GELU_TANH_CUBIC_ERROR
-    assert float(Fraction(1, 6) - Fraction(1 / 6)) == piecewise.SIXTH_ERROR
+    linear, cubic = Fraction(gelus.GELU_TANH_LINEAR), Fraction(gelus.GELU_TANH_CUBIC)
+    assert float(linear * Fraction(0.044715) - cubic) == gelus.GELU_TANH_CUBIC_ERROR
+    assert float(Fraction(1, 6) - Fraction(1 / 6)) == rectifiers.SIXTH_ERROR

@@ -11,13 +11,14 @@ import fastact as fa
 TOOLS = """
 import contextlib, os, sys, threading, time, numpy as np, fastact as fa
 from concurrent.futures import ThreadPoolExecutor
-from fastact.engine import records
+from fastact.kernels import fields
+from fastact.runtime import records
 x = np.linspace(-4, 4, 400_001, dtype="f4")
 def account(nanoseconds):
-    for i in range(records.DURATIONS):
-        records.team[records.ACCOUNTS + i] = nanoseconds
+    for i in range(fields.DURATIONS):
+        records.team[fields.ACCOUNTS + i] = nanoseconds
 def tickets():
-    return [records.team[records.FIRST_CALL + i * records.CALL_FIELDS + records.TICKET] for i in range(records.CALLS)]
+    return [records.team[fields.FIRST_CALL + i * fields.CALL_FIELDS + fields.TICKET] for i in range(fields.CALLS)]
 def shared_out(n=None, balance=10_000_000):
     \"\"\"Whether a large call is shared out.\"\"\"
     account(balance)
@@ -44,7 +45,7 @@ def status(task):
 TEAM = f"""{TOOLS}
 with fa.threads(1):
     expected = fa.mish(x).tobytes()
-records.team[records.MOST] = 63  # on a machine with fewer processors workers take turns
+records.team[fields.MOST] = 63  # on a machine with fewer processors workers take turns
 """
 several_processors = pytest.mark.skipif(
     sys.platform == "linux" and len(os.sched_getaffinity(0)) < 2, reason="needs two processors"
@@ -75,7 +76,7 @@ async def task(n, waits):
 async def tasks():
     await asyncio.gather(task(3, 3), task(1, 1), task(2, 2))
 asyncio.run(tasks())
-assert records.team[records.OWN] == 0
+assert records.team[fields.OWN] == 0
 fa.set_num_threads(10_000)
 assert shared_out()
 assert len(workers()) <= 63, "there is an end to it"
@@ -96,12 +97,12 @@ while tickets() == before:
     fa.mish(x)
     waited += 1
 assert 1 < waited < 1000, waited
-records.team[records.CALLERS] = 5  # as if so many others were computing
+records.team[fields.CALLERS] = 5  # as if so many others were computing
 assert not shared_out()
-records.team[records.CALLERS] = 0
+records.team[fields.CALLERS] = 0
 assert shared_out()
-for i in range(records.DURATIONS):
-    records.team[records.LATENESS + i] = 1 << 20  # as if every call had been late
+for i in range(fields.DURATIONS):
+    records.team[fields.LATENESS + i] = 1 << 20  # as if every call had been late
 assert not shared_out()
 print("right")
 """
@@ -112,8 +113,8 @@ def test_a_call_that_finds_no_place_is_made_alone(python):
     code = """
 fa.set_num_threads(2)
 assert shared_out()
-for i in range(records.CALLS):
-    records.team[records.FIRST_CALL + i * records.CALL_FIELDS + records.OWNED] = 1
+for i in range(fields.CALLS):
+    records.team[fields.FIRST_CALL + i * fields.CALL_FIELDS + fields.OWNED] = 1
 assert not shared_out()
 print("right")
 """
@@ -125,10 +126,10 @@ def test_a_call_that_took_longer_than_alone_is_on_the_account(python):
 fa.set_num_threads(2)
 assert shared_out()
 for record in records._records:
-    for i in range(records.SIZES):
-        record[records.RATES + i] = 1  # as if one thread took no time: no team is as quick
+    for i in range(fields.SIZES):
+        record[fields.RATES + i] = 1  # as if one thread took no time: no team is as quick
 assert shared_out(balance=0)
-balances = [records.team[records.ACCOUNTS + i] for i in range(records.DURATIONS)]
+balances = [records.team[fields.ACCOUNTS + i] for i in range(fields.DURATIONS)]
 assert min(balances) < 0, balances
 before = tickets()
 fa.mish(x)
@@ -192,14 +193,14 @@ print("right")
 
 def test_workers_that_cannot_be_made_for_any_reason(python):
     code = """
-from fastact.engine import workers as making
+from fastact.runtime import workers as making
 def made(address):
     raise MemoryError
 making._made = made
 fa.set_num_threads(3)
 assert not shared_out()
 assert not shared_out()
-assert records.team[records.MOST] == 0
+assert records.team[fields.MOST] == 0
 print("right")
 """
     assert python(TEAM + code) == "right"
@@ -238,7 +239,7 @@ with fa.threads(5):
     assert not shared_out()
 del context
 gc.collect()
-assert records.team[records.OWN] == 0
+assert records.team[fields.OWN] == 0
 generator = suspended()
 next(generator)  # and to the end of the interpreter
 print("right")
@@ -377,8 +378,8 @@ def call(i):
         assert fa.mish(x).tobytes() == expected
 with ThreadPoolExecutor(12) as pool:
     list(pool.map(call, range(12)))
-assert all(records.team[records.FIRST_CALL + i * records.CALL_FIELDS + records.OWNED] == 0 for i in range(records.CALLS))
-assert records.team[records.CALLERS] == 0
+assert all(records.team[fields.FIRST_CALL + i * fields.CALL_FIELDS + fields.OWNED] == 0 for i in range(fields.CALLS))
+assert records.team[fields.CALLERS] == 0
 print("right")
 """
     assert python(TEAM + code) == "right"
@@ -409,10 +410,11 @@ print(wrong)
 
 def test_calls_of_any_length_are_cut_right(representatives, threads, same_bits):
     """Lengths around every multiple of a chunk, starts at every place of a cache line, and calls too short to be shared out."""
-    from fastact.engine import records
+    from fastact.kernels import fields
+    from fastact.runtime import records
 
     rng = np.random.default_rng(1)
-    large = {id(record): record[records.PARALLEL_FROM] for record in records._records}
+    large = {id(record): record[fields.PARALLEL_FROM] for record in records._records}
     operands = {case.name: case.operands(5000, "float32") for case in representatives}
     try:
         for _ in range(150):
@@ -422,7 +424,7 @@ def test_calls_of_any_length_are_cut_right(representatives, threads, same_bits):
             with threads(1):
                 expected = case.ufunc(*given)
             for record in records._records:
-                record[records.PARALLEL_FROM] = 1
+                record[fields.PARALLEL_FROM] = 1
             out = np.empty(n + 20, "f4")[first % 17 :][:n]
             outs = (out,) + (None,) * (case.ufunc.nout - 1)
             with threads(number):
@@ -436,4 +438,4 @@ def test_calls_of_any_length_are_cut_right(representatives, threads, same_bits):
                         same_bits(got, fa.softmax(logits, axis=axis))
     finally:
         for record in records._records:
-            record[records.PARALLEL_FROM] = large.get(id(record), 10_000)
+            record[fields.PARALLEL_FROM] = large.get(id(record), 10_000)

@@ -14,7 +14,7 @@ import numpy as np
 
 import fastact
 from fastact import reference
-from fastact.registry import Op
+from fastact.functions.elementwise import Op
 
 ACCURACY = Path(__file__).parent / "data" / "accuracy.json"
 """The largest error of each function as ``tools/sweep.py --write`` found it, and the inputs where it is largest."""

@@ -34,16 +34,19 @@ import numpy as np
 from rich.progress import Progress
 
 import fastact as fa
-from fastact import warm
-from fastact.dtypes import DTYPES
-from fastact.engine import target
-from fastact.functions import FUNCTIONS
-from fastact.rows import NAMES as ROWS
+from fastact import (
+    table,
+    warm,
+)
+from fastact.functions.rows import NAMES as ROWS
+from fastact.kernels import target
+from fastact.kernels.dtypes import DTYPES
+from fastact.table import FUNCTIONS
 
 Array = Any
 BLAS = ("linear_cross_entropy", "linear_cross_entropy_with_grad")
 """Functions whose products are BLAS's, which adds in an order of its own on each processor."""
-COMPARED = tuple(name for name in warm.known_names() if name not in BLAS)
+COMPARED = tuple(name for name in table.names() if name not in BLAS)
 LENGTHS = (1, 2, 7, 64, 1000)
 THREADED = 300_001
 """Elements that are shared out to threads where there are any."""

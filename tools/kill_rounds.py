@@ -31,7 +31,7 @@ assert (fa.hard_tanh(x) == np.clip(x, -1, 1)).all()
 VICTIM = (
     """
 import os, threading
-from fastact.engine import compiler
+from fastact.runtime import compiler
 compile_loop = compiler.compile_loop
 def announced(function, **options):
     print("compiling", flush=True)
@@ -46,7 +46,7 @@ os.replace = lambda *paths: threading.Event().wait()
 CHECK = """
 import sys
 from pathlib import Path
-from fastact.engine import cache
+from fastact.runtime import cache
 for path in Path(sys.argv[1]).rglob("*.o"):
     assert cache._read(path) is not None, path
 """

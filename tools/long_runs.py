@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT))
 
 from fastact import get_num_threads
 from fastact.bench.machine import conditions
-from fastact.engine import cache
+from fastact.runtime import cache
 
 KEPT = ROOT / "tests" / "data" / "long-runs.json"
 

@@ -14,10 +14,10 @@ from numpydoc import formula, markdown, signature  # noqa: E402
 from pages import DOCS, main, remove_or_check, write_or_check  # noqa: E402
 
 import fastact  # noqa: E402
-from fastact.functions import FUNCTIONS  # noqa: E402
-from fastact.registry import Op, docstring  # noqa: E402
-from fastact.rows import NAMES as ROWS  # noqa: E402
-from fastact.rows import ROW_OPS  # noqa: E402
+from fastact.functions.elementwise import Op, docstring  # noqa: E402
+from fastact.functions.rows import NAMES as ROWS  # noqa: E402
+from fastact.functions.rows import row_ops  # noqa: E402
+from fastact.table import FUNCTIONS  # noqa: E402
 from tests.ulp import load_accuracy  # noqa: E402
 
 REFERENCE = DOCS / "reference"
@@ -48,7 +48,7 @@ def families() -> dict[str, Family]:
     for op in fastact.ops.values():
         _family(found, op.forward.__module__).ops.append(op)
     homes = {name: function.module for name, function in FUNCTIONS.items()}
-    homes |= {name: ROW_OPS[name].home for name in ROWS}
+    homes |= {name: row_ops()[name].home for name in ROWS}
     for name, home in homes.items():
         _family(found, home).functions.append(name)
     return found

@@ -10,10 +10,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fastact.functions import FUNCTIONS  # noqa: E402
-from fastact.functions import function as other_function  # noqa: E402
-from fastact.registry import OPS, public_function, public_names  # noqa: E402
-from fastact.rows import ROW_OPS  # noqa: E402
+from fastact.functions.elementwise import OPS, public_function, public_names  # noqa: E402
+from fastact.functions.rows import row_ops  # noqa: E402
+from fastact.table import FUNCTIONS  # noqa: E402
+from fastact.table import function as other_function  # noqa: E402
 
 TARGET = ROOT / "fastact" / "__init__.pyi"
 
@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastact.custom import elementwise as elementwise
-from fastact.engine.threads import get_num_threads as get_num_threads
-from fastact.engine.threads import set_num_threads as set_num_threads
-from fastact.engine.threads import threads as threads
-from fastact.engine.exceptions import CompilationError as CompilationError
-from fastact.registry import Op
+from fastact.runtime.threads import get_num_threads as get_num_threads
+from fastact.runtime.threads import set_num_threads as set_num_threads
+from fastact.runtime.threads import threads as threads
+from fastact.runtime.exceptions import CompilationError as CompilationError
+from fastact.functions.elementwise import Op
 from fastact.warm import show_config as show_config
 from fastact.warm import warmup as warmup
 
@@ -60,7 +60,7 @@ def stub(name: str) -> str:
 
 def row_stub(name: str) -> str:
     """The import of a function over rows, whose signature is in the sources."""
-    return f"from {ROW_OPS[name].home} import {name} as {name}\n"
+    return f"from {row_ops()[name].home} import {name} as {name}\n"
 
 
 def _declared(name: str) -> str:
@@ -89,7 +89,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail if the file is not what would be written")
     arguments = parser.parse_args()
     header, _, constants = HEADER.partition("\n__version__")
-    imports = "".join(row_stub(name) for name in ROW_OPS)
+    imports = "".join(row_stub(name) for name in row_ops())
     declarations = "".join(stub(name) for name in [*public_names(), *FUNCTIONS])
     text = f"{header}\n{imports}\n__version__{constants}\n{declarations}"
     if arguments.check:

@@ -1,4 +1,4 @@
-/* A model of fastact/engine/team.py for the model checker SPIN: its atomic operations, one by one, in every possible order.
+/* A model of fastact/runtime/team.py for the model checker SPIN: its atomic operations, one by one, in every possible order.
 
    tools/check_team.py exhausts it. Checked for callers, workers, places, chunks and calls as defined below:
    - each chunk of each call is computed exactly once, before the call returns;

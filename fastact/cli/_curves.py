@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastact import reference
-from fastact.registry import Op
+from fastact.functions.elementwise import Op
 
 HALF_WIDTH, BEYOND_KINKS = 5.0, 2.0
 """An interval reaches from -5 to 5, and so far beyond the last kink."""

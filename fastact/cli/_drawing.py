@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 
 from fastact.cli import _curves
-from fastact.registry import Op
+from fastact.functions.elementwise import Op
 
 VALUE, DERIVATIVE, OTHERS = "#1f5fa8", "#d1621d", ("#7aa6d6", "#b3cbe6")
 """Blue and orange that readers with any colour vision tell apart, and paler blues for other parameters."""

@@ -2,7 +2,7 @@
 
 import argparse
 
-from fastact.engine import threads
+from fastact.runtime import threads
 from fastact.warm import show_config
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from fastact.cli import require_writable
-from fastact.registry import OPS, Op
+from fastact.functions.elementwise import OPS, Op
 
 KINDS = {".png": "png", ".svg": "svg"}
 EVERY_OP = "activations.png"

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from multiprocessing import connection
 from typing import Any
 
-from fastact import warm
+from fastact import table, warm
 from fastact.cli import INTERRUPTED
-from fastact.dtypes import DTYPES
-from fastact.engine import cache, threads
+from fastact.kernels.dtypes import DTYPES
+from fastact.runtime import cache, threads
 
 LINES = 10
 """How many lines show the progress where there is no terminal."""
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 def _names(wanted: list[str] | None, parser: argparse.ArgumentParser) -> list[str]:
     """The functions of some ops, each once."""
-    functions = {name: {name, _op(name)} for name in warm.known_names()}
+    functions = {name: {name, _op(name)} for name in table.names()}
     if wanted is None:
         return list(functions)
     if unknown := set(wanted).difference(*functions.values()):

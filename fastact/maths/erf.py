@@ -19,19 +19,8 @@ ULP figures: float32 over every bit pattern from ``2**-14`` to where the functio
 against SciPy in float64; float64 over at least 20000 samples, against mpmath.
 """
 
-from fastact.scalar import ByPrecision, Polynomial, scalar
-from fastact.simd import (
-    Scalar,
-    absolute,
-    bits,
-    copysign,
-    fma,
-    from_bits,
-    maximum,
-    minimum,
-    select,
-    shift_left,
-)
+from fastact.maths.scalar import ByPrecision, Polynomial, scalar
+from fastact.maths.simd import Scalar, absolute, bits, copysign, fma, from_bits, maximum, minimum, select, shift_left
 
 # p in erf(x) = x + x * p(x * x): degree 5 for |x| <= 1 and 12 for |x| <= 1.25, relative errors of erf 4.4e-8, 3.8e-17.
 # The first coefficient is given, as it alone decides where x is tiny.

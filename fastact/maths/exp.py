@@ -16,19 +16,8 @@ ULP figures are measured errors: float32 over every bit pattern from 2**-31 to w
 64th elsewhere, against float64; float64 over samples from every binade, against mpmath.
 """
 
-from fastact.scalar import ByPrecision, Constant, Polynomial, scalar
-from fastact.simd import (
-    Scalar,
-    bit_and,
-    bits,
-    fma,
-    from_bits,
-    maximum,
-    minimum,
-    select,
-    shift_left,
-    subtract,
-)
+from fastact.maths.scalar import ByPrecision, Constant, Polynomial, scalar
+from fastact.maths.simd import Scalar, bit_and, bits, fma, from_bits, maximum, minimum, select, shift_left, subtract
 
 INFINITY = float("inf")
 

@@ -11,8 +11,20 @@ ULP figures are measured errors: float32 over every bit pattern from 2**-31 to w
 64th elsewhere, against float64; float64 over samples from every binade, against mpmath.
 """
 
-from fastact.scalar import ByPrecision, Polynomial, scalar
-from fastact.simd import Scalar, add, bit_and, bits, fma, from_bits, minimum, select, shift_right, subtract, to_float
+from fastact.maths.scalar import ByPrecision, Polynomial, scalar
+from fastact.maths.simd import (
+    Scalar,
+    add,
+    bit_and,
+    bits,
+    fma,
+    from_bits,
+    minimum,
+    select,
+    shift_right,
+    subtract,
+    to_float,
+)
 
 INFINITY, NAN = float("inf"), float("nan")
 

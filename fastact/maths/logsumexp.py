@@ -11,8 +11,8 @@ all the others in float64. That the maximum is left out of the sum keeps the log
 
 from fastact.maths.exp import _EXP_FLOAT64, _SCALED_EXP_FLOAT32, _SCALED_EXP_FLOAT64, EXPM1_NONPOSITIVE, exp
 from fastact.maths.log import log1p, log1p_nonnegative_float32
-from fastact.scalar import ByPrecision, scalar
-from fastact.simd import (
+from fastact.maths.scalar import ByPrecision, scalar
+from fastact.maths.simd import (
     Scalar,
     absolute,
     bits,

@@ -9,8 +9,8 @@ The argument reduction and the polynomials are those of ``fastact.maths.exp``.
 """
 
 from fastact.maths.exp import ANCHOR, EXPM1_NONPOSITIVE, LN2, LN2_REST, LOG2E, power, reduced
-from fastact.scalar import Constant, scalar
-from fastact.simd import Scalar, absolute, copysign, fma, maximum, minimum, select
+from fastact.maths.scalar import Constant, scalar
+from fastact.maths.simd import Scalar, absolute, copysign, fma, maximum, minimum, select
 
 LOWEST = Constant(float32=-110.0, float64=-752.0)
 """Where ``z * sigmoid(z)`` has underflowed."""

@@ -11,8 +11,8 @@ ULP figures are measured errors: float32 over every bit pattern from 2**-31 to w
 """
 
 from fastact.maths.exp import ANCHOR, LN2, LOG2E, power
-from fastact.scalar import ByPrecision, Constant, Polynomial, scalar
-from fastact.simd import Scalar, absolute, copysign, fma, minimum, select
+from fastact.maths.scalar import ByPrecision, Constant, Polynomial, scalar
+from fastact.maths.simd import Scalar, absolute, copysign, fma, minimum, select
 
 # q in tanh(a) = a + a**3 * q(a * a): degree 4 for a <= 0.625 and 9 for a <= 0.55, relative error 4.5e-9 and 2.0e-17.
 _NEAR_FLOAT32 = Polynomial(

@@ -1,1 +1,0 @@
-"""How it runs: compilation, cache, loops, threads and ufuncs."""

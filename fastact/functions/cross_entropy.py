@@ -1,0 +1,500 @@
+"""Cross-entropy, with its gradient in the same pass: what the functions promise, and how their arguments reach the kernels."""
+
+import math
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+
+from fastact.calls import long_rows
+from fastact.calls.axes import LAST
+from fastact.calls.checking import checked_out, number, sole, switch
+from fastact.calls.containers import masked
+from fastact.calls.order import arranged_like, empty_like_all, made_like
+from fastact.calls.quiet import quietly
+from fastact.functions import cross_entropy_reference
+from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers
+from fastact.functions.cross_entropy_requests import (
+    Request,
+    check_labels,
+    check_reduction,
+    checked,
+    loss_dtype,
+    narrowed,
+    rounded,
+    with_scale,
+)
+from fastact.functions.docs import documented
+from fastact.functions.row_record import RowOp, register_row_op
+from fastact.kernels.dtypes import NATIVE
+from fastact.kinds.rows import EntropyKernel, RowKernel
+from fastact.maths import losses
+from fastact.maths.scalar import scalar
+from fastact.maths.simd import Scalar
+from fastact.runtime.threads import get_num_threads
+from fastact.runtime.ufunc import make_ufunc
+
+LOSS, WEIGHT, LSE, ARGMAX, RESULTS = range(5)
+"""A row's results, and how many there are."""
+
+FEW, MANY = 256, 2048
+"""With so many rows it pays to leave out the ignored ones, if they are known to be many; and to look whether they are."""
+SHORT_BYTES = 2048
+"""Of rows of so many bytes those that count are better copied: a kernel looks at each that is ignored, and writes its results."""
+BLOCK_ELEMENTS = 2**18
+"""So many halves at a time are widened."""
+
+
+@cache
+def _gufunc(label: bool, dense: bool, grad: bool, capped: bool) -> Any:
+    """The generalised ufunc for a kind of target, with or without gradient, and for capped logits."""
+    kernel = entropy_kernel(label, dense, grad, capped)
+    return make_ufunc(kernel, kernel.name, "Rows of cross_entropy; see there.", __name__)
+
+
+def entropy_kernel(label: bool, dense: bool, grad: bool, capped: bool) -> EntropyKernel:
+    """What is behind it."""
+    gradients = {
+        (False, False): losses.label_gradient,
+        (True, False): losses.dense_gradient,
+        (False, True): losses.capped_label_gradient,
+        (True, True): losses.capped_dense_gradient,
+    }
+    parts = {"smoothed": label and dense, "probabilities": not label, "gradient": grad, "capped": capped}
+    return EntropyKernel(
+        ".".join(["cross_entropy", *(name for name, used in parts.items() if used)]),
+        finish=losses.row_loss_capped if capped else losses.row_loss if grad else losses.row_loss_alone,
+        formula=gradients[dense, capped],
+        term=losses.dense_term if dense else None,
+        weight_term=losses.dense_weight,
+        label=label,
+        dense=dense,
+        grad=grad,
+        prepare=losses.capped if capped else losses.uncapped,
+        padding=losses.NO_CLASS if capped else -math.inf,
+    )
+
+
+def gufunc(request: Request, grad: bool) -> Any:
+    """Who computes it."""
+    return _gufunc(request.label, request.dense is not None, grad, request.softcap > 0)
+
+
+def compute(request: Request, scale: float, argmax: bool, grad: Any = None, zeroed: bool = False) -> Any:
+    """The rows' results; a gradient, multiplied by ``scale``, is written to ``grad``, which is zero already if ``zeroed``."""
+    if request.dense is not None and request.dense.dtype != request.logits.dtype:
+        return _compute_widened(request, scale, argmax, grad)
+    if _is_long(request):
+        return _compute_long(request, scale, argmax, grad)
+    operands = request.operands(scale, argmax, zeroed)
+    if grad is None:
+        return gufunc(request, False)(*operands)
+    return gufunc(request, True)(*operands, out=(None, grad))[0]
+
+
+def _compute_widened(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
+    """The same for halves beside a dense target of single floats, a block of rows at a time."""
+    logits, target, dense = request.logits, request.target, request.dense
+    if logits.ndim == 1:
+        row = request._replace(logits=logits[None], target=target[None], dense=dense if request.label else dense[None])
+        return _compute_widened(row, scale, argmax, None if grad is None else grad[None])[0]
+    if grad is not None:
+        logits, target, dense = long_rows.apart([logits, target, dense], grad)
+    results = np.empty((*logits.shape[:-1], RESULTS))
+    step = max(1, BLOCK_ELEMENTS * len(logits) // max(1, logits.size))
+    for first in range(0, len(logits), step):
+        rows = slice(first, first + step)
+        block = request._replace(logits=logits[rows].astype(dense.dtype), target=target[rows])
+        if not request.label:
+            block = block._replace(dense=dense[rows])
+        results[rows] = compute(block, scale, argmax, None if grad is None else block.logits)
+        if grad is not None:
+            grad[rows] = narrowed(block.logits, grad.dtype)
+    return results
+
+
+def _is_long(request: Request) -> bool:
+    """Whether there are fewer rows than threads, each long, and nothing but labels, weights and z-loss to reckon with."""
+    x = request.logits
+    plain = request.label and request.dense is None and not request.softcap and x.dtype.isnative
+    return plain and x.shape[-1] >= long_rows.LONG and x.size // x.shape[-1] < get_num_threads()
+
+
+@scalar
+def _state(m: Scalar, ties: Scalar, rest: Scalar, terms: Scalar) -> tuple[Any, ...]:
+    return m, ties, rest, m, m, m
+
+
+_LONG = RowKernel("cross_entropy.long", _state, losses.label_gradient)
+
+
+@np.errstate(all="ignore")
+def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
+    """The same bits with the segments of each row shared out over the threads."""
+    logits, weights = request.logits, request.weight
+    if grad is not None:
+        logits, weights = long_rows.apart([logits, weights], grad)
+    T, dtype = np.dtype("d" if logits.dtype.char == "d" else "f").type, logits.dtype.name
+    results = np.zeros((*logits.shape[:-1], RESULTS))
+    for row in np.ndindex(logits.shape[:-1]):
+        x, label = logits[row], int(request.target[row])
+        if not 0 <= label < request.classes or label == request.ignore_index:
+            results[row] = 0 if label == request.ignore_index else np.nan
+            if grad is not None:
+                grad[row] = 0
+            continue
+        m, ties, rest = long_rows.merged(_LONG, dtype, long_rows.states(_LONG, [x]))[:3]
+        weight, one, zero = weights[label], np.float64(1), np.float64(0)
+        options = (one, zero, zero, np.float64(request.z_loss), np.float64(scale), np.float64(request.classes), T(0))
+        outcome = losses.row_loss(T(m), T(ties), rest, zero, zero, T(x[label]), weight, T(0), *options)
+        loss, lse, *constants, at_label = outcome
+        results[row] = loss, weight, lse, np.argmax(x) if argmax else 0
+        if grad is not None:
+            long_rows.write(_LONG, [x], np.array(constants, np.float64), grad[row])
+            grad[row][label] = at_label
+    return results
+
+
+def few_rows(logits: Any, target: Any, ignore_index: int) -> Any:
+    """Which of all rows are not ignored, if these are better computed as an array of their own; else ``None``."""
+    classes, itemsize = logits.shape[-1], logits.itemsize
+    side_by_side = logits.strides[-1] != itemsize
+    if not logits.size or (not side_by_side and classes * itemsize > SHORT_BYTES):
+        return None  # the kernel passes over them
+    counted = target != ignore_index
+    # Elements that lie apart take longer to copy than to compute.
+    least = 4 if side_by_side and classes >= 16 else 2
+    return np.flatnonzero(counted) if least * np.count_nonzero(counted) <= target.size else None
+
+
+def _only(x: Any, rows: Any) -> Any:
+    """Those of all rows, the classes last."""
+    if x.flags.c_contiguous:
+        return x.reshape(-1, x.shape[-1]).take(rows, axis=0)
+    if x.ndim == 2 and x.flags.f_contiguous:
+        return x.T.take(rows, axis=1).T
+    return x[np.unravel_index(rows, x.shape[:-1])]
+
+
+def among_all(values: Any, rows: Any, shape: tuple[int, ...]) -> Any:
+    """Something of each row: as it is, or, if ``rows`` leaves out some, with zeros for these."""
+    if rows is None:
+        return values
+    every = np.zeros((math.prod(shape), *values.shape[1:]), values.dtype)
+    every[rows] = values
+    return every.reshape(*shape, *values.shape[1:])
+
+
+def of_rows(results: Any, which: int, dtype: Any) -> Any:
+    """One of the rows' results, as an array of its own."""
+    with np.errstate(all="ignore"):
+        return results[..., which].astype(dtype)[()]
+
+
+def _as_rows(values: Any, request: Request) -> Any:
+    """Something of each row, all of them, as it would lie in memory if it were summed over the classes."""
+    if np.ndim(values) < 2:
+        return values
+    of_logits = request.logits[..., 0] if request.classes else values
+    return arranged_like([of_logits, request.target] if request.label else [of_logits], values)
+
+
+def reduced(reduction: str, results: Any, dtype: Any, empty: float, weighted: bool = False) -> Any:
+    """The loss of the rows' losses, whose labels' weights are 1 or, if ignored, 0 unless they are ``weighted``."""
+    if reduction == "none":
+        return of_rows(results, LOSS, dtype)
+    if results.size == RESULTS:
+        total, weight = results.item(LOSS), results.item(WEIGHT)
+    else:
+        rows = results.reshape(-1, RESULTS)
+        losses, weights = rows[:, LOSS], rows[:, WEIGHT]
+        # The order of additions, and so the last bit, must not depend on who left out the rows that add nothing.
+        if weighted:
+            counted = (losses != 0) | (weights != 0)
+            losses, weight = losses[counted], float(quietly(np.add.reduce, weights[counted]))
+        else:
+            weight = float(np.add.reduce(weights))
+            losses = losses if weight == len(rows) else losses[weights != 0]
+        total = float(quietly(np.add.reduce, losses))
+    if reduction == "mean":
+        total = empty if weight == total == 0 else total / weight if weight else total * math.inf
+    return rounded(total, dtype)
+
+
+@documented
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    reduction: str = "mean",
+    axis: int = -1,
+    empty: float = math.nan,
+    dtype: Any = None,
+) -> Any:
+    r"""Cross-entropy between logits and a target, in one pass over the logits.
+
+    Parameters
+    ----------
+    <logits to softcap>
+    reduction : {"mean", "sum", "none"}
+        Of the rows' losses. With "mean" they are divided by the weights of their labels' classes.
+    axis : int, default -1
+        The axis of the classes (PyTorch's is 1).
+    empty : float, default nan
+        The mean if every row is ignored.
+    dtype : dtype, optional
+        Of the loss: float16, float32 or float64; that of `logits` by default. With float32 a sum that is too large for float16 is
+        no inf, and a mean of float16 logits keeps its digits.
+
+    Returns
+    -------
+    scalar or ndarray
+        Of `dtype`; with ``reduction="none"`` of the shape of `logits` without `axis`, and in memory as a sum over that would lie.
+
+    <label errors>
+
+    See Also
+    --------
+    cross_entropy_with_grad : the loss and its gradient in one go.
+
+    Notes
+    -----
+    .. math:: -\sum_c q_c \log \frac{e^{x_c}}{\sum_j e^{x_j}} + \mathtt{z\_loss} \left(\log \sum_j e^{x_j}\right)^2
+
+    A row's loss is computed in float64 from float32 exponentials, the row's largest kept apart: at most 6 ULP, however small the
+    loss or long the row, and with a cap two units in the last place of `softcap`, which capped logits are off by. A row that
+    holds NaN or +inf, or nothing but -inf, has the loss NaN. Semantics are those of PyTorch's
+    ``torch.nn.functional.cross_entropy``, but for `axis`, and that a class of probability 0 adds 0 if its logit is -inf.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastact as fa
+    >>> logits = np.array([[2.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    >>> round(float(fa.cross_entropy(logits, [0, 1])), 4)
+    0.1672
+    """
+    if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
+        return loss_of_containers(cross_entropy, locals())
+    if type(empty) is not float:
+        empty = number("empty", empty)
+    arguments = (logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
+    if (
+        weight is None
+        and softcap is None
+        and axis is LAST
+        and type(label_smoothing) is type(z_loss) is float
+        and not (label_smoothing or z_loss)
+        and type(ignore_index) is int
+        and _plain(logits, target)
+    ):
+        # For a few rows all other checks would take longer than the loss.
+        check_reduction(reduction)
+        x, labels, rows = logits, target, None
+        plain, operands, kind = _plain_call(logits.shape[-1], logits.dtype, ignore_index)
+        if target.size >= MANY:
+            rows = few_rows(logits, target, ignore_index)
+        if rows is not None:
+            x, labels = _only(logits, rows), target.reshape(-1)[rows]
+        results, weighted = plain(x, labels, *operands), False
+    else:
+        request = checked(*arguments)
+        request, rows = _counted(request, None)
+        results, kind, weighted = compute(request, 1.0, False), request.logits.dtype, request.weighted
+    loss = reduced(reduction, results, kind if dtype is None else loss_dtype(dtype, kind), empty, weighted)
+    # A label out of range makes NaN of its row, and nothing that the caller could see has been written.
+    if reduction == "mean" and loss == loss:
+        return loss
+    request = checked(*arguments)
+    check_labels(request)
+    return loss if reduction != "none" else _as_rows(among_all(loss, rows, request.logits.shape[:-1]), request)
+
+
+def _plain(logits: Any, target: Any) -> bool:
+    """Whether these are arrays that need no conversion, not large, class indices, and of shapes that fit."""
+    return (
+        type(logits) is type(target) is np.ndarray
+        and logits.size < long_rows.LONG
+        and logits.dtype.char in NATIVE
+        and target.dtype.kind in "iu"
+        and logits.ndim == target.ndim + 1
+        and logits.shape[:-1] == target.shape
+    )
+
+
+@lru_cache(maxsize=64)
+def _plain_call(classes: int, dtype: Any, ignore_index: int) -> tuple[Any, tuple[Any, ...], Any]:
+    """Who computes a loss without options, the operands after logits and labels, and the loss's dtype."""
+    request = checked(np.zeros((0, classes), dtype), np.zeros(0, int), None, ignore_index, 0.0, 0.0, None, "sum", -1)
+    return gufunc(request, False), request.operands(1.0, False)[2:], request.logits.dtype
+
+
+def _counted(request: Request, ignored: int | None) -> tuple[Request, Any]:
+    """The request without ignored rows where that is better, and which rows are left; ``ignored`` is their number, if known."""
+    rows, size = None, request.target.size
+    if request.label and (size >= MANY if ignored is None else size >= FEW and 2 * ignored >= size):
+        rows = few_rows(request.logits, request.target, request.ignore_index)
+    if rows is not None:
+        request = request._replace(logits=_only(request.logits, rows), target=request.target.reshape(-1)[rows])
+    return request, rows
+
+
+@documented
+def cross_entropy_with_grad(
+    logits: Any,
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    reduction: str = "mean",
+    axis: int = -1,
+    empty: float = math.nan,
+    dtype: Any = None,
+    out: Any = None,
+    return_lse: bool = False,
+    return_argmax: bool = False,
+) -> tuple[Any, ...]:
+    r"""Cross-entropy and its gradient with respect to the logits, which are read from memory once.
+
+    Parameters
+    ----------
+    <logits to softcap>
+    reduction : {"mean", "sum", "none"}
+        Of the rows' losses. With "none" the gradient of a row is that of its own loss.
+    axis : int, default -1
+        The axis of the classes (PyTorch's is 1).
+    empty : float, default nan
+        The mean if every row is ignored; the gradient is 0 then.
+    dtype : dtype, optional
+        Of the loss, and of what `return_lse` asks for; that of `logits` by default. The gradient has that of `logits` in any case.
+    out : ndarray, optional
+        For the gradient, with the shape and dtype of `logits`, in either byte order; may be `logits` itself, and then nothing as
+        large is allocated if their order is the machine's.
+    return_lse, return_argmax : bool, default False
+        Whether to return also each row's logsumexp, and the index of its largest logit; 0 in ignored rows.
+
+    Returns
+    -------
+    loss : scalar or ndarray
+        As `cross_entropy` returns it.
+    grad : ndarray
+        Of the shape and dtype of `logits`, in the machine's byte order; it lies in memory as they do.
+    lse, argmax : ndarray
+        If asked for: of the shape of `logits` without `axis`.
+
+    <label errors>
+
+    Notes
+    -----
+    .. math:: \left(\sum_j q_j + 2\,\mathtt{z\_loss}\log\sum_j e^{x_j}\right) p_c - q_c
+
+    Error of the gradient: at most 4 ULP of the larger of its two terms (6 in float64), or, where `z_loss` makes the two parts of
+    the factor of ``p`` cancel, of the larger of these times ``p``; with a cap ``4 + 2 * softcap`` more.
+    At the label it is ``expm1(-loss)``, precise however small the loss.
+
+    References
+    ----------
+    P.-L. Hsu et al., Liger Kernel: Efficient Triton Kernels for LLM Training, 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastact as fa
+    >>> loss, grad = fa.cross_entropy_with_grad(np.array([[2.0, 0.0, 0.0]]), [0])
+    >>> grad.round(4)
+    array([[-0.213 ,  0.1065,  0.1065]])
+    """
+    out = sole(out)
+    if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
+        outcome: tuple[Any, ...] = loss_of_containers(cross_entropy_with_grad, locals())
+        return outcome
+    if type(empty) is not float:
+        empty = number("empty", empty)
+    if return_lse is not False or return_argmax is not False:
+        return_lse, return_argmax = switch("return_lse", return_lse), switch("return_argmax", return_argmax)
+    request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
+    dtype = loss_dtype(dtype, request.logits.dtype)
+    _check_out(request, out)
+    written = out
+    if isinstance(out, np.ma.MaskedArray):
+        out = np.ma.getdata(out)
+    ignored = check_labels(request)
+    request, scale = with_scale(request, ignored)
+    shape = request.logits.shape[:-1]
+    counted, rows = _counted(request, ignored)
+    grad, zeroed = _gradient_array(request, out, 2 * ignored > request.target.size)
+    if rows is None:
+        results = compute(request, scale, return_argmax, grad, zeroed)
+    else:
+        results = compute(counted, scale, return_argmax, counted.logits)
+        if not zeroed:
+            grad[...] = 0
+        _put(grad, rows, counted.logits)
+    loss = reduced(reduction, results, dtype, empty, request.weighted)
+    if reduction == "none":
+        loss = _as_rows(among_all(loss, rows, shape), request)
+    extras = []
+    if return_lse:
+        extras.append(_as_rows(among_all(of_rows(results, LSE, dtype), rows, shape), request))
+    if return_argmax:
+        extras.append(_as_rows(among_all(of_rows(results, ARGMAX, np.intp), rows, shape), request))
+    whole = (
+        masked(out, False, written)
+        if out is not None
+        else grad
+        if request.axis == -1
+        else np.moveaxis(grad, -1, request.axis)
+    )
+    return loss, whole, *extras
+
+
+def _check_out(request: Request, out: Any) -> None:
+    """``ValueError`` and ``TypeError`` for an ``out`` that the gradient does not fit."""
+    if out is None:
+        return
+    shape = np.moveaxis(request.logits, -1, request.axis).shape
+    if not isinstance(out, np.ndarray) or out.dtype.char != request.logits.dtype.char:
+        given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+        raise TypeError(f"out must be an array of {request.logits.dtype}, got {given}")
+    checked_out(out, shape)
+
+
+def _gradient_array(request: Request, out: Any, mostly_zero: bool) -> tuple[Any, bool]:
+    """Where the gradient goes, the classes last, and whether that is zero already."""
+    logits = request.logits
+    if out is not None:
+        return np.moveaxis(out, request.axis, -1), False
+    if (
+        0 in logits.strides
+    ):  # axes that are repeated follow each other in the caller's order, which they do not show here
+        whole = empty_like_all([np.moveaxis(logits, -1, request.axis)], logits.dtype)
+        return np.moveaxis(whole, request.axis, -1), False
+    if not mostly_zero:
+        # In memory as the caller's logits are, so that their axis of classes stays where it was.
+        return np.empty_like(logits), False
+    # The same of zeros: the system has large ones at hand, and what nobody writes to costs nothing.
+    return made_like(logits, logits.shape, logits.dtype, np.zeros), True
+
+
+def _put(grad: Any, rows: Any, values: Any) -> None:
+    """Write those rows of a gradient, of all rows, the classes last."""
+    if grad.flags.c_contiguous:
+        grad.reshape(-1, grad.shape[-1])[rows] = values
+    else:
+        grad[np.unravel_index(rows, grad.shape[:-1])] = values
+
+
+def _arguments(x: Any) -> tuple[Any, ...]:
+    return x, np.zeros(len(x), np.int64)
+
+
+register_row_op(RowOp(cross_entropy, cross_entropy_reference.cross_entropy, 6.0, 6.0, _arguments))
+register_row_op(RowOp(cross_entropy_with_grad, cross_entropy_reference.cross_entropy_with_grad, 4.0, 6.0, _arguments))

@@ -1,0 +1,168 @@
+"""The sigmoid, its logarithm and its relatives."""
+
+from typing import Any
+
+from fastact.functions.common import INF
+from fastact.functions.elementwise import Op, register
+from fastact.maths.exp import exp_nonpositive
+from fastact.maths.log import log1p_unit
+from fastact.maths.sigmoid import sigmoid, sigmoid_derivative
+from fastact.maths.simd import Scalar, absolute, copysign, maximum, minimum
+from fastact.maths.tanh import tanh, tanh_shrink
+
+
+def _sigmoid(x: Scalar) -> Scalar:
+    return sigmoid(x)
+
+
+def _sigmoid_derivative(x: Scalar) -> Scalar:
+    return sigmoid_derivative(x)
+
+
+register(
+    Op(
+        forward=_sigmoid,
+        derivative=_sigmoid_derivative,
+        reference=lambda m, x: 1 / (1 + m.exp(-x)),
+        reference_derivative=lambda m, x: (1 / (2 + m.exp(x) + m.exp(-x)),),
+        summary="Logistic sigmoid.",
+        known_as=("expit", "logistic"),
+        formula=r"\sigma(x) = \frac{1}{1 + e^{-x}}",
+        limits={-INF: 0.0, INF: 1.0},
+        derivative_limits={-INF: 0.0, INF: 0.0},
+        paper="Verhulst (1845), Recherches mathematiques sur la loi d'accroissement de la population.",
+        cost=0.24,
+    )
+)
+
+
+def _log_sigmoid(x: Scalar) -> Scalar:
+    T = type(x)
+    return minimum(x, T(0)) - log1p_unit(exp_nonpositive(-absolute(x)))
+
+
+def _log_sigmoid_derivative(x: Scalar) -> Scalar:
+    return sigmoid(-x)
+
+
+register(
+    Op(
+        forward=_log_sigmoid,
+        derivative=_log_sigmoid_derivative,
+        reference=lambda m, x: -m.logaddexp(0.0, -x),
+        reference_derivative=lambda m, x: (1 / (1 + m.exp(x)),),
+        summary="Logarithm of the logistic sigmoid.",
+        known_as=("log_expit",),
+        formula=r"\ln \sigma(x) = -\ln(1 + e^{-x})",
+        limits={-INF: -INF, INF: 0.0},
+        derivative_limits={-INF: 1.0, INF: 0.0},
+        cost=0.27,
+    )
+)
+
+
+def _softplus(x: Scalar) -> Scalar:
+    T = type(x)
+    return maximum(x, T(0)) + log1p_unit(exp_nonpositive(-absolute(x)))
+
+
+def _softplus_derivative(x: Scalar) -> Scalar:
+    return sigmoid(x)
+
+
+register(
+    Op(
+        forward=_softplus,
+        derivative=_softplus_derivative,
+        reference=lambda m, x: m.logaddexp(0.0, x),
+        reference_derivative=lambda m, x: (1 / (1 + m.exp(-x)),),
+        summary="Smooth approximation of the rectified linear unit.",
+        formula=r"\ln(1 + e^x)",
+        limits={-INF: 0.0, INF: INF},
+        derivative_limits={-INF: 0.0, INF: 1.0},
+        paper="Dugas, Bengio, Belisle, Nadeau & Garcia (2001), Incorporating second-order functional knowledge.",
+        cost=0.27,
+    )
+)
+
+
+def _tanh(x: Scalar) -> Scalar:
+    return tanh(x)
+
+
+def _tanh_derivative(x: Scalar) -> Scalar:
+    T = type(x)
+    return T(4) * sigmoid_derivative(T(2) * x)
+
+
+register(
+    Op(
+        forward=_tanh,
+        derivative=_tanh_derivative,
+        reference=lambda m, x: m.tanh(x),
+        reference_derivative=lambda m, x: (4 / (2 + m.exp(2 * x) + m.exp(-2 * x)),),
+        summary="Hyperbolic tangent.",
+        formula=r"\tanh x",
+        limits={-INF: -1.0, INF: 1.0},
+        derivative_limits={-INF: 0.0, INF: 0.0},
+        cost=0.28,
+    )
+)
+
+
+def _tanh_shrink(x: Scalar) -> Scalar:
+    return tanh_shrink(x)
+
+
+def _tanh_shrink_derivative(x: Scalar) -> Scalar:
+    t = tanh(x)
+    return t * t
+
+
+def _tanh_shrink_reference(m: Any, x: Any) -> Any:
+    # x - tanh(x) loses every digit near zero; the first terms of its series keep them there.
+    near = x * x * x * (1 / m.number(3) - x**2 * (2 / m.number(15) - x**2 * (17 / m.number(315) - x**2 * 62 / 2835)))
+    return m.where(abs(x) < m.tanh_shrink_series_below, near, x - m.tanh(x))
+
+
+register(
+    Op(
+        forward=_tanh_shrink,
+        derivative=_tanh_shrink_derivative,
+        reference=_tanh_shrink_reference,
+        reference_derivative=lambda m, x: (m.tanh(x) ** 2,),
+        summary="The part of `x` that the hyperbolic tangent removes.",
+        formula=r"x - \tanh x",
+        limits={-INF: -INF, INF: INF},
+        derivative_limits={-INF: 1.0, INF: 1.0},
+        cost=0.45,
+    )
+)
+
+
+def _softsign(x: Scalar) -> Scalar:
+    T = type(x)
+    magnitude = minimum(absolute(x), T(1e30))  # where the result is 1 already; infinity over infinity would be NaN
+    return copysign(magnitude / (T(1) + magnitude), x)
+
+
+def _softsign_derivative(x: Scalar) -> Scalar:
+    T = type(x)
+    r = T(1) / (T(1) + absolute(x))
+    return r * r
+
+
+register(
+    Op(
+        forward=_softsign,
+        derivative=_softsign_derivative,
+        reference=lambda m, x: m.finite(x) / (1 + abs(m.finite(x))),
+        reference_derivative=lambda m, x: (1 / (1 + abs(x)) ** 2,),
+        summary="A sigmoid with polynomial tails.",
+        formula=r"\frac{x}{1 + |x|}",
+        limits={-INF: -1.0, INF: 1.0},
+        derivative_limits={-INF: 0.0, INF: 0.0},
+        paper="Bergstra, Desjardins, Lamblin & Bengio (2009), Quadratic polynomials learn better image features.",
+        cost=0.18,
+    )
+)

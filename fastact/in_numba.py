@@ -1,0 +1,216 @@
+"""Public functions inside the user's own ``@njit`` code: the same scalar functions, and loops over them for arrays.
+
+Numba calls ``register`` through the ``numba_extensions`` entry point when it first compiles anything.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from fastact.functions.elementwise import OPS
+from fastact.kernels import jit
+from fastact.kernels.templates import clone
+from fastact.table import function as public
+
+
+@cache
+def register() -> None:
+    """Teach Numba every public function that comes from an op's record and computes one result."""
+    jit.register()
+    for op in OPS.values():
+        _teach(public(op.name), op.forward, op, backward=False)
+        if op.derivative is not None and op.gradients == op.arrays:
+            _teach(public(f"{op.name}_backward"), op.derivative, op, backward=True)
+
+
+def _teach(function: Any, formula: Callable[..., Any], op: Any, *, backward: bool) -> None:
+    """Compile a call of ``function`` as ``formula``: of scalars as it stands, of arrays in a loop."""
+    names = ("grad", *op.operands) if backward else tuple(op.operands)
+    leading = op.arrays + backward
+    values = tuple(op.defaults.values())
+    which = backward, op.arrays, len(names) - leading
+
+    def choose(*args: Any, **kwargs: Any) -> Any:
+        given = inspect.signature(template).bind(*args, **kwargs).arguments
+        kinds = [given.get(name) for name in names[:leading]]
+        arrays = any(isinstance(kind, types.Array) for kind in kinds)
+        loop = _ARRAY_LOOPS if arrays else _SCALAR_CALLS
+        element = np.result_type(*(_dtype(kind) for kind in kinds), np.float32 if _is_float32(kinds) else np.float64)
+        scope = {"formula": formula, "T": element.type}
+        return clone(loop[which], scope, names, values)
+
+    template = clone(_SCALAR_CALLS[which], {}, names, values)
+    overload(function, strict=False, jit_options=jit.JIT_OPTIONS)(choose)
+
+
+def _is_float32(kinds: list[Any]) -> bool:
+    return any(_dtype(kind) == np.float32 for kind in kinds) and all(
+        _dtype(kind) == np.float32 or not isinstance(kind, types.Array) for kind in kinds
+    )
+
+
+def _dtype(kind: Any) -> Any:
+    kind = types.unliteral(kind.dtype if isinstance(kind, types.Array) else kind)
+    return np.dtype(np.float32 if kind == types.float32 else np.float64)
+
+
+def flat(x: Any) -> Any:
+    """An operand as something to index: a flat array, or the scalar itself."""
+    raise NotImplementedError
+
+
+def at(x: Any, i: Any) -> Any:
+    """Element ``i`` of a flat operand, or the scalar itself."""
+    raise NotImplementedError
+
+
+@overload(flat, strict=False)
+def _flat(x: Any) -> Any:
+    if isinstance(x, types.Array):
+        return lambda x: np.ascontiguousarray(x).reshape(x.size)
+    return lambda x: x
+
+
+@overload(at, strict=False)
+def _at(x: Any, i: Any) -> Any:
+    return (lambda x, i: x[i]) if isinstance(x, types.Array) else (lambda x, i: x)
+
+
+def extent(grad: Any, x: Any) -> Any:
+    """Whichever of the two is an array."""
+    raise NotImplementedError
+
+
+@overload(extent, strict=False)
+def _extent(grad: Any, x: Any) -> Any:
+    return (lambda grad, x: x) if isinstance(x, types.Array) else (lambda grad, x: grad)
+
+
+formula: Any = None
+T: Any = float
+
+
+def _scalar_x(x):  # type: ignore[no-untyped-def]
+    return formula(T(x))
+
+
+def _scalar_x_p(x, p):  # type: ignore[no-untyped-def]
+    return formula(T(x), T(p))
+
+
+def _scalar_x_p_q(x, p, q):  # type: ignore[no-untyped-def]
+    return formula(T(x), T(p), T(q))
+
+
+def _scalar_g_x(grad, x):  # type: ignore[no-untyped-def]
+    return T(grad) * formula(T(x))
+
+
+def _scalar_g_x_p(grad, x, p):  # type: ignore[no-untyped-def]
+    return T(grad) * formula(T(x), T(p))
+
+
+def _scalar_g_x_p_q(grad, x, p, q):  # type: ignore[no-untyped-def]
+    return T(grad) * formula(T(x), T(p), T(q))
+
+
+def _scalar_a_b(a, b):  # type: ignore[no-untyped-def]
+    return formula(T(a), T(b))
+
+
+def _scalar_g_a_b(grad, a, b):  # type: ignore[no-untyped-def]
+    by_a, by_b = formula(T(a), T(b))
+    return T(grad) * by_a, T(grad) * by_b
+
+
+def _array_x(x):  # type: ignore[no-untyped-def]
+    source = flat(x)
+    out = np.empty(source.size, T)
+    for i in range(source.size):
+        out[i] = formula(T(source[i]))
+    return out.reshape(x.shape)
+
+
+def _array_x_p(x, p):  # type: ignore[no-untyped-def]
+    source = flat(x)
+    out = np.empty(source.size, T)
+    for i in range(source.size):
+        out[i] = formula(T(source[i]), T(p))
+    return out.reshape(x.shape)
+
+
+def _array_x_p_q(x, p, q):  # type: ignore[no-untyped-def]
+    source = flat(x)
+    out = np.empty(source.size, T)
+    for i in range(source.size):
+        out[i] = formula(T(source[i]), T(p), T(q))
+    return out.reshape(x.shape)
+
+
+def _array_g_x(grad, x):  # type: ignore[no-untyped-def]
+    shaped, source, gradient = extent(grad, x), flat(x), flat(grad)
+    out = np.empty(shaped.size, T)
+    for i in range(shaped.size):
+        out[i] = T(at(gradient, i)) * formula(T(at(source, i)))
+    return out.reshape(shaped.shape)
+
+
+def _array_g_x_p(grad, x, p):  # type: ignore[no-untyped-def]
+    shaped, source, gradient = extent(grad, x), flat(x), flat(grad)
+    out = np.empty(shaped.size, T)
+    for i in range(shaped.size):
+        out[i] = T(at(gradient, i)) * formula(T(at(source, i)), T(p))
+    return out.reshape(shaped.shape)
+
+
+def _array_g_x_p_q(grad, x, p, q):  # type: ignore[no-untyped-def]
+    shaped, source, gradient = extent(grad, x), flat(x), flat(grad)
+    out = np.empty(shaped.size, T)
+    for i in range(shaped.size):
+        out[i] = T(at(gradient, i)) * formula(T(at(source, i)), T(p), T(q))
+    return out.reshape(shaped.shape)
+
+
+def _array_a_b(a, b):  # type: ignore[no-untyped-def]
+    shaped, first, second = extent(a, b), flat(a), flat(b)
+    out = np.empty(shaped.size, T)
+    for i in range(shaped.size):
+        out[i] = formula(T(at(first, i)), T(at(second, i)))
+    return out.reshape(shaped.shape)
+
+
+def _array_g_a_b(grad, a, b):  # type: ignore[no-untyped-def]
+    shaped, gradient, first, second = extent(grad, extent(a, b)), flat(grad), flat(a), flat(b)
+    by_a, by_b = np.empty(shaped.size, T), np.empty(shaped.size, T)
+    for i in range(shaped.size):
+        one, other = formula(T(at(first, i)), T(at(second, i)))
+        by_a[i], by_b[i] = T(at(gradient, i)) * one, T(at(gradient, i)) * other
+    return by_a.reshape(shaped.shape), by_b.reshape(shaped.shape)
+
+
+_SCALAR_CALLS = {
+    (False, 1, 0): _scalar_x,
+    (False, 1, 1): _scalar_x_p,
+    (False, 1, 2): _scalar_x_p_q,
+    (True, 1, 0): _scalar_g_x,
+    (True, 1, 1): _scalar_g_x_p,
+    (True, 1, 2): _scalar_g_x_p_q,
+    (False, 2, 0): _scalar_a_b,
+    (True, 2, 0): _scalar_g_a_b,
+}
+_ARRAY_LOOPS = {
+    (False, 1, 0): _array_x,
+    (False, 1, 1): _array_x_p,
+    (False, 1, 2): _array_x_p_q,
+    (True, 1, 0): _array_g_x,
+    (True, 1, 1): _array_g_x_p,
+    (True, 1, 2): _array_g_x_p_q,
+    (False, 2, 0): _array_a_b,
+    (True, 2, 0): _array_g_a_b,
+}
+"""Templates by whether there is a gradient, and the number of arrays and of parameters."""

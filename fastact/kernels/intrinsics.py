@@ -1,0 +1,165 @@
+"""LLVM lowering of ``fastact.maths.simd``: one emitter per name, all of them instructions that the loop vectoriser widens."""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload
+
+from fastact.maths import simd
+
+I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+F32, F64 = ir.FloatType(), ir.DoubleType()
+
+INT_LIKE = {types.float32: types.int32, types.float64: types.int64}
+FLOAT_LIKE = {integer: floating for floating, integer in INT_LIKE.items()}
+MANTISSA_BITS, EXPONENT_BIAS = {32: 23, 64: 52}, {32: 127, 64: 1023}
+
+ANY_INTEGER = "fastact.any"
+"""Metadata of a conversion to an integer whose result does not matter where the float is out of range."""
+
+
+def _call(name: str) -> Callable[..., Any]:
+    """An emitter that calls the LLVM intrinsic ``llvm.<name>`` on operands of one type."""
+
+    def emit(builder: Any, *operands: Any) -> Any:
+        declared = builder.module.declare_intrinsic(f"llvm.{name}", [operands[0].type])
+        if len(declared.function_type.args) != len(operands):
+            declared = _declare(builder.module, name, operands)
+        return builder.call(declared, operands)
+
+    return emit
+
+
+def _declare(module: Any, name: str, operands: Any) -> Any:
+    suffix = "f32" if operands[0].type == F32 else "f64"
+    full_name = f"llvm.{name}.{suffix}"
+    if full_name in module.globals:
+        return module.globals[full_name]
+    return ir.Function(module, ir.FunctionType(operands[0].type, [x.type for x in operands]), full_name)
+
+
+def _float_of(i: Any) -> Any:
+    return F32 if i.type.width == 32 else F64
+
+
+def _int_of(x: Any) -> Any:
+    return I32 if x.type == F32 else I64
+
+
+def _to_int(builder: Any, x: Any) -> Any:
+    integer = builder.fptosi(x, _int_of(x))
+    integer.set_metadata(ANY_INTEGER, builder.module.add_metadata([]))
+    return integer
+
+
+def _exponent_field(builder: Any, n: Any) -> Any:
+    width = n.type.width
+    biased = builder.add(n, ir.Constant(n.type, EXPONENT_BIAS[width]))
+    return builder.shl(biased, ir.Constant(n.type, MANTISSA_BITS[width]))
+
+
+def _cast(builder: Any, count: Any, like: Any) -> Any:
+    if count.type.width == like.type.width:
+        return count
+    return (builder.trunc if count.type.width > like.type.width else builder.sext)(count, like.type)
+
+
+def _pick(comparison: str) -> Callable[..., Any]:
+    """``y if y <comparison> x else x``: the ordered comparison is false for NaN, so a NaN ``x`` passes through."""
+
+    def emit(builder: Any, x: Any, y: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(comparison, y, x), y, x)
+
+    return emit
+
+
+SAME, AS_INT, AS_FLOAT = "same", "as_int", "as_float"
+"""How a primitive's result type follows from its (first float) argument's."""
+
+PRIMITIVES: dict[Callable[..., Any], tuple[Any, Callable[..., Any]]] = {
+    simd.fma: (SAME, lambda b, x, y, z: b.fma(x, y, z)),
+    simd.rint: (SAME, _call("rint")),
+    simd.sqrt: (SAME, _call("sqrt")),
+    simd.absolute: (SAME, _call("fabs")),
+    simd.copysign: (SAME, lambda b, x, y: b.call(_declare(b.module, "copysign", (x, y)), (x, y))),
+    simd.minimum: (SAME, _pick("<")),
+    simd.maximum: (SAME, _pick(">")),
+    simd.bits: (AS_INT, lambda b, x: b.bitcast(x, _int_of(x))),
+    simd.from_bits: (AS_FLOAT, lambda b, i: b.bitcast(i, _float_of(i))),
+    simd.to_int: (AS_INT, _to_int),
+    simd.to_float: (AS_FLOAT, lambda b, i: b.sitofp(i, _float_of(i))),
+    simd.add: (SAME, lambda b, i, j: b.add(i, j)),
+    simd.subtract: (SAME, lambda b, i, j: b.sub(i, j)),
+    simd.bit_and: (SAME, lambda b, i, j: b.and_(i, j)),
+    simd.shift_left: (SAME, lambda b, i, count: b.shl(i, _cast(b, count, i))),
+    simd.shift_right: (SAME, lambda b, i, count: b.ashr(i, _cast(b, count, i))),
+    simd.pow2: (AS_FLOAT, lambda b, n: b.bitcast(_exponent_field(b, n), _float_of(n))),
+    simd.widen: (types.float64, lambda b, x: x if x.type == F64 else b.fpext(x, F64)),
+    simd.narrow: (types.float32, lambda b, x: x if x.type == F32 else b.fptrunc(x, F32)),
+}
+
+
+def _result_type(rule: Any, argument: Any) -> Any:
+    if rule is SAME:
+        return argument
+    if rule is AS_INT:
+        return INT_LIKE[argument]
+    if rule is AS_FLOAT:
+        return FLOAT_LIKE[argument]
+    return rule
+
+
+def _unliteral(argument: Any) -> Any:
+    return types.unliteral(argument)
+
+
+def _lower(function: Callable[..., Any], rule: Any, emit: Callable[..., Any]) -> None:
+    """Teach Numba to compile a call of ``function`` as the instructions of ``emit``."""
+    arity = function.__code__.co_argcount
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return emit(builder, *values)
+
+    def typed(arguments: Any) -> Any:
+        arguments = tuple(_unliteral(a) for a in arguments)
+        return _result_type(rule, arguments[0])(*arguments), codegen
+
+    if arity == 1:
+
+        @intrinsic
+        def instruction1(typing_context: Any, x: Any) -> Any:
+            return typed((x,))
+
+        overload(function)(lambda x: lambda x: instruction1(x))
+    elif arity == 2:
+
+        @intrinsic
+        def instruction2(typing_context: Any, x: Any, y: Any) -> Any:
+            return typed((x, y))
+
+        overload(function)(lambda x, y: lambda x, y: instruction2(x, y))
+    else:
+
+        @intrinsic
+        def instruction3(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
+            return typed((x, y, z))
+
+        overload(function)(lambda a, b, c: lambda a, b, c: instruction3(a, b, c))
+
+
+@intrinsic
+def _select(typing_context: Any, condition: Any, a: Any, b: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.select(*values)
+
+    kind = types.unliteral(a)
+    return kind(types.boolean, kind, kind), codegen
+
+
+def register() -> None:
+    """Teach Numba every function of ``fastact.maths.simd``."""
+    for function, (rule, emit) in PRIMITIVES.items():
+        _lower(function, rule, emit)
+    overload(simd.select)(lambda condition, a, b: lambda condition, a, b: _select(condition, a, b))

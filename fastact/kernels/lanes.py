@@ -1,0 +1,137 @@
+"""Numba intrinsics for lanes: a fixed number of running values side by side, wider than any register.
+
+Lanes are added as a tree of halves, written out here, so that the order is the same on every machine.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fastact.kernels.elementloop import BYTES
+from fastact.kernels.intrinsics import F64, I32
+from fastact.kernels.storage import STORAGE
+
+
+def _constant(dtype: str, value: float, count: int) -> Any:
+    """A vector of ``count`` times ``value`` by its bits, which carry a NaN's payload, and halves, which llvmlite cannot write."""
+    size = np.dtype(dtype).itemsize
+    with np.errstate(invalid="ignore"):
+        pattern = int(np.array(value, dtype).view(f"u{size}"))
+    return ir.Constant(ir.VectorType(ir.IntType(8 * size), count), [pattern] * count)
+
+
+def fill(dtype: str, value: float, count: int) -> Any:
+    """An intrinsic that writes ``count`` times ``value``."""
+    constant = _constant(dtype, value, count)
+
+    @intrinsic
+    def write(typing_context: Any, place: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            builder.store(constant, builder.bitcast(values[0], constant.type.as_pointer()), align=2)
+            return context.get_dummy_value()
+
+        return types.void(types.voidptr), codegen
+
+    return write
+
+
+def tree(dtype: str, count: int, combine: str) -> Any:
+    """An intrinsic that adds ``count`` lanes (``combine="sum"``) or finds their maximum (``"max"``), halving them."""
+    kind = ir.VectorType(STORAGE[dtype].kind, count)
+
+    @intrinsic
+    def reduce(typing_context: Any, lanes: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            total = builder.load(builder.bitcast(values[0], kind.as_pointer()), align=64)
+            half = count // 2
+            while half:
+                low, high = (_part(builder, total, first, half) for first in (0, half))
+                if combine == "sum":
+                    total = builder.fadd(low, high)
+                else:
+                    total = builder.select(builder.fcmp_ordered(">", high, low), high, low)
+                half //= 2
+            return builder.extract_element(total, I32(0))
+
+        return STORAGE[dtype].computed(types.voidptr), codegen
+
+    return reduce
+
+
+def add_widened(dtype: str, count: int, sums: int) -> Any:
+    """An intrinsic that adds ``count`` elements to ``sums`` float64 lanes, after halving them as ``tree`` does."""
+    kind, wide = ir.VectorType(STORAGE[dtype].kind, count), ir.VectorType(F64, sums)
+
+    @intrinsic
+    def add(typing_context: Any, elements: Any, lanes: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            part = builder.load(builder.bitcast(values[0], kind.as_pointer()), align=4)
+            half = count // 2
+            while half >= sums:
+                part = builder.fadd(*(_part(builder, part, first, half) for first in (0, half)))
+                half //= 2
+            place = builder.bitcast(values[1], wide.as_pointer())
+            part = part if dtype == "float64" else builder.fpext(part, wide)
+            builder.store(builder.fadd(builder.load(place, align=64), part), place, align=64)
+            return context.get_dummy_value()
+
+        return types.void(types.voidptr, types.voidptr), codegen
+
+    return add
+
+
+def _part(builder: Any, vector: Any, first: int, count: int) -> Any:
+    mask = ir.Constant(ir.VectorType(I32, count), [first + i for i in range(count)])
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+
+
+def load(dtype: str) -> Any:
+    """An intrinsic that reads one element as it is computed."""
+    storage = STORAGE[dtype]
+
+    @intrinsic
+    def read(typing_context: Any, place: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            return storage.read(builder, builder.load(builder.bitcast(values[0], storage.kind.as_pointer())))
+
+        return storage.computed(types.voidptr), codegen
+
+    return read
+
+
+def store(dtype: str) -> Any:
+    """An intrinsic that writes one element, rounded to how it is stored."""
+    storage = STORAGE[dtype]
+
+    @intrinsic
+    def write(typing_context: Any, place: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            value = context.cast(builder, values[1], signature.args[1], storage.computed)
+            builder.store(storage.written(builder, value), builder.bitcast(values[0], storage.kind.as_pointer()))
+            return context.get_dummy_value()
+
+        return types.void(types.voidptr, value), codegen
+
+    return write
+
+
+def _prefetch(writing: int) -> Any:
+    @intrinsic
+    def fetch(typing_context: Any, place: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            kind = ir.FunctionType(ir.VoidType(), [BYTES, I32, I32, I32])
+            name = "llvm.prefetch.p0i8"
+            declared = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+            builder.call(declared, [values[0], I32(writing), I32(3), I32(1)])
+            return context.get_dummy_value()
+
+        return types.void(types.voidptr), codegen
+
+    return fetch
+
+
+prefetch, prefetch_for_writing = _prefetch(0), _prefetch(1)
+"""Ask for the cache line at an address that will be read, or written, soon; any address may be asked for."""

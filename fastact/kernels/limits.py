@@ -1,0 +1,8 @@
+"""Sizes on which kernels agree with those who call them; no Numba."""
+
+SEGMENT = 65536
+"""Rows that are longer are computed as segments of so many elements, whether by one thread or by several."""
+MOST_PIECES = 8
+"""Maxout's groups of so many pieces or fewer have kernels of their own."""
+LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+"""The kinds of labels, as ``memory.load_label`` counts them."""

@@ -1,0 +1,58 @@
+"""What an elementwise kernel computes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastact.kernels.dtypes import DTYPES
+from fastact.kinds.loop import Loop
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Kernel:
+    """What an elementwise inner loop computes.
+
+    Attributes
+    ----------
+    name : str
+        Names the cache entry; unique among kernels of one source.
+    formula : callable
+        A compilable function of one element of each input (without the gradient, for a backward kernel).
+    inputs, outputs : int
+        The number of operands.
+    cost : float
+        Nanoseconds per float32 element on one thread, roughly: decides when threads pay.
+    times_gradient : bool
+        The first input is a gradient that multiplies each result.
+    users : bool
+        The formula is a user's: it may raise exceptions, and it depends on more than this package.
+    before_compiling : callable, optional
+        What is called before a user's formula is compiled.
+    """
+
+    name: str
+    formula: Callable[..., Any]
+    inputs: int
+    outputs: int = 1
+    cost: float = 0.2
+    times_gradient: bool = False
+    users: bool = False
+    before_compiling: Callable[[], object] | None = None
+
+    signature = ""
+    ndims = 1
+
+    @property
+    def loops(self) -> list[Loop]:
+        """One for each dtype."""
+        return [Loop(dtype, [dtype] * (self.inputs + self.outputs)) for dtype in DTYPES]
+
+    def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
+        """What there is to compile, by name: functions that make the inner loop's source."""
+
+        def loop() -> Callable[..., Any]:
+            from fastact.kernels import elementwise
+
+            return elementwise.specialise(self, dtype)
+
+        return {self.name: loop}

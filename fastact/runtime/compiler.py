@@ -1,0 +1,111 @@
+"""From a plain function to machine code in memory: Numba compiles, llvmlite loads.
+
+``compile_loop`` returns an object file. ``load`` maps an object file into the process with llvmlite alone, so a process that
+finds its kernels in the cache never imports Numba. Both are called by one thread at a time, see ``uninterrupted.py``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from fastact.kernels import target
+
+SYMBOL = "fastact_loop"
+"""The one function that an object file exports."""
+FAILED = "fastact_failed"
+"""What a function calls where it raises an exception, for ``can_fail`` to look for."""
+
+INTERPRETER = ("@PySys_", "@PyErr_")
+"""What the names of functions of the interpreter begin with by which compiled code prints, or tells what Python has raised.
+
+They need the environment that Numba gives to a function of its own; a kernel has none, and would hang."""
+NUMBAS = b"numba_"
+"""What the names of Numba's own functions in C begin with; a user's formula may call them: ``math.gamma`` is ``numba_gamma``."""
+
+
+def compile_loop(function: Callable[..., Any], users: bool = False) -> bytes:
+    """Compile a function of the inner-loop type, perhaps with a user's formula, to an object file that exports it as ``SYMBOL``."""
+    code = _optimised(function, users).get_llvm_str()
+    if users and any(name in code for name in INTERPRETER):
+        raise TypeError("a formula may not use the interpreter, as print and numba.objmode do")
+    return _emit(code)
+
+
+def optimised_module(function: Callable[..., Any]) -> Any:
+    """Numba's code library for a function of the inner-loop type, optimised for the processor of ``target.py``."""
+    return _optimised(function, users=False)
+
+
+def can_fail(function: Callable[..., Any]) -> bool:
+    """Whether the optimised code of a function of the inner-loop type with a user's formula in it can come to an exception."""
+    return f"call void @{FAILED}" in _optimised(function, users=True, on_failure=FAILED).get_llvm_str()
+
+
+def _optimised(function: Callable[..., Any], users: bool, on_failure: str | None = None) -> Any:
+    """The library of a function; one of the name ``on_failure`` is called where it raises an exception."""
+    from llvmlite import ir
+    from numba import types
+    from numba.core import compiler, registry
+    from numba.core.compiler_lock import global_compiler_lock
+
+    from fastact.kernels import jit, memory
+
+    with global_compiler_lock, jit.enabled():
+        jit.register()
+        numbas = registry.cpu_target
+        flags = compiler.Flags()
+        flags.no_cpython_wrapper = True
+        flags.no_cfunc_wrapper = True
+        flags.no_compile = True
+        flags.error_model = jit.ERROR_MODEL
+        flags.nrt = False
+        compiled = compiler.compile_extra(
+            numbas.typing_context,
+            jit.context_of(numbas.target_context),
+            function,
+            memory.LOOP_SIGNATURE.args,
+            types.void,
+            flags,
+            locals={},
+        )
+        context = compiled.target_context
+        library = context.codegen().create_library(SYMBOL)
+        library.whole, library.users = True, users
+        module = library.create_ir_module(SYMBOL)
+        entry = ir.Function(module, memory.LOOP_LLVM, SYMBOL)
+        memory.allow_wide_vectors(entry)
+        builder = ir.IRBuilder(entry.append_basic_block())
+        callee = context.declare_function(module, compiled.fndesc)
+        arguments = memory.LOOP_SIGNATURE.args
+        status, _ = context.call_conv.call_function(builder, callee, types.void, arguments, entry.args)
+        if on_failure:
+            failed = ir.Function(module, ir.FunctionType(ir.VoidType(), []), on_failure)
+            with builder.if_then(status.is_error):
+                builder.call(failed, [])
+        # Else the status is dropped: with NumPy's error model and no indexing, a loop has nothing to raise.
+        builder.ret_void()
+        library.add_ir_module(module)
+        library.add_linking_library(compiled.library)
+        library.finalize()
+        return library
+
+
+def load(object_file: bytes) -> int:
+    """Map an object file into the process, for good, and return the address of its ``SYMBOL``."""
+    if NUMBAS in object_file:
+        from numba.core import registry
+
+        _ = registry.cpu_target.target_context  # tells LLVM where they are
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target.machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
+    engine.finalize_object()
+    address = int(engine.get_function_address(SYMBOL))
+    engine.detach()  # workers, and daemon threads, may run it while the interpreter ends
+    return address
+
+
+def _emit(assembly: str) -> bytes:
+    module = llvm.parse_assembly(assembly)
+    module.verify()
+    return bytes(target.machine().emit_object(module))

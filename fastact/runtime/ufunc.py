@@ -1,0 +1,128 @@
+"""Genuine ``numpy.ufunc`` objects whose inner loops are compiled when they are first called.
+
+Each loop starts as a stub that compiles the kernel, lets NumPy put the kernel's address in its own place, and runs it.
+"""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastact.kernels import fields
+from fastact.kernels.dtypes import FLOATS
+from fastact.kinds.loop import Loop
+from fastact.runtime import records, workers
+from fastact.runtime.firstcall import FirstCall, enter_team, first_call
+
+_keep_alive: list[Any] = []
+
+
+def attribute_name(function: str) -> str:
+    """The name of the ufunc behind a function, by which pickle finds it."""
+    return f"{function}.ufunc"
+
+
+def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
+    """Build the ufunc of a kernel; nothing is compiled yet."""
+    loops, nargs = kernel.loops, kernel.inputs + kernel.outputs
+    functions, data = (ctypes.c_void_p * len(loops))(), (ctypes.c_void_p * len(loops))()
+    stubs: list[FirstCall] = []
+    for i, loop in enumerate(loops):
+        parallel_from = _parallel_from(kernel.cost * FLOATS[loop.dtype].relative_cost)
+        record = records.new_record(nargs, parallel_from, enter_team, ndims=kernel.ndims, label=loop.label)
+        stubs.append(first_call(kernel, loop.dtype, record))
+        functions[i], data[i] = stubs[i].address, ctypes.addressof(record)
+    codes = b"".join(bytes([np.dtype(operand).num]) for loop in loops for operand in loop.operands)
+    types = ctypes.create_string_buffer(codes, len(codes))
+    label, text, signature = name.encode(), doc.encode(), kernel.signature.encode()
+    _keep_alive.append((functions, data, types, label, text, signature))
+    counts = (len(loops), kernel.inputs, kernel.outputs, _NO_IDENTITY)
+    ufunc: np.ufunc
+    if signature:
+        ufunc = _from_func_and_data_and_signature(functions, data, types, *counts, label, text, 0, signature)
+        _allow_in_place(ufunc, signature)
+    else:
+        ufunc = _from_func_and_data(functions, data, types, *counts, label, text, 0)
+    for stub, loop in zip(stubs, loops, strict=True):
+        stub.install = _replacement(ufunc, stub.record, loop)
+    ufunc.__module__, ufunc.__qualname__ = module, name  # type: ignore[misc]
+    return ufunc
+
+
+def _replacement(ufunc: np.ufunc, record: records.Record, loop: Loop) -> Callable[[int], None]:
+    """A function that puts an address into the place of a ufunc's loop, and of the kernel in its record."""
+    numbers = [np.dtype(operand).num for operand in loop.operands]
+    signature = (ctypes.c_int * len(numbers))(*numbers)
+
+    def replace(address: int) -> None:
+        record[fields.KERNEL] = address
+        _replace_loop_by_signature(ufunc, address, signature, None)
+
+    return replace
+
+
+def _parallel_from(cost: float) -> int:
+    return max(1, int(fields.SMALLEST_WORK / cost)) if workers.supported() else fields.NEVER
+
+
+# NumPy's public C-API, through the capsule that the C macro import_ufunc() reads.
+_NO_IDENTITY = -1
+_PYUFUNC_FROM_FUNC_AND_DATA, _PYUFUNC_REPLACE_LOOP_BY_SIGNATURE, _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE = 1, 30, 31
+
+
+def _api_function(slot: int, result: Any, *argument_types: Any) -> Any:
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    capsule = np._core._multiarray_umath._UFUNC_API  # type: ignore[attr-defined]
+    table = ctypes.cast(get_pointer(capsule, None), ctypes.POINTER(ctypes.c_void_p))
+    return ctypes.PYFUNCTYPE(result, *argument_types)(table[slot] or 0)
+
+
+_ARGUMENTS = (*[ctypes.c_void_p] * 3, *[ctypes.c_int] * 4, *[ctypes.c_char_p] * 2, ctypes.c_int)
+_from_func_and_data = _api_function(_PYUFUNC_FROM_FUNC_AND_DATA, ctypes.py_object, *_ARGUMENTS)
+_from_func_and_data_and_signature = _api_function(
+    _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE, ctypes.py_object, *_ARGUMENTS, ctypes.c_char_p
+)
+_replace_loop_by_signature = _api_function(
+    _PYUFUNC_REPLACE_LOOP_BY_SIGNATURE, ctypes.c_int, ctypes.py_object, *[ctypes.c_void_p] * 3
+)
+
+
+class _UFuncObject(ctypes.Structure):
+    """The public part of NumPy's ``PyUFuncObject``, up to the operands' flags."""
+
+    _fields_ = [
+        ("head", ctypes.c_ssize_t * 2),
+        ("nin_nout_nargs_identity", ctypes.c_int * 4),
+        ("functions_data", ctypes.c_void_p * 2),
+        ("ntypes_reserved", ctypes.c_int * 2),
+        ("name_types_doc", ctypes.c_void_p * 3),
+        ("ptr_obj_userloops", ctypes.c_void_p * 3),
+        ("core_enabled_num_dim_ix", ctypes.c_int * 2),
+        ("core_num_dims_dim_ixs_offsets", ctypes.c_void_p * 3),
+        ("core_signature", ctypes.c_char_p),
+        ("type_resolver", ctypes.c_void_p),
+        ("dict", ctypes.c_void_p),
+        ("vectorcall_reserved", ctypes.c_void_p * 2),
+        ("op_flags", ctypes.POINTER(ctypes.c_uint32)),
+    ]
+
+
+# Of NumPy's iterator: what it asks of a generalised ufunc's outputs by itself, and the promise that we add.
+_WRITEONLY, _ALIGNED, _UPDATEIFCOPY, _ALLOCATE, _NO_SUBTYPE, _NO_BROADCAST = (
+    1 << bit for bit in (18, 20, 23, 24, 25, 27)
+)
+_OUTPUT_FLAGS = _WRITEONLY | _ALIGNED | _UPDATEIFCOPY | _ALLOCATE | _NO_SUBTYPE | _NO_BROADCAST
+_OVERLAP_ASSUME_ELEMENTWISE = 1 << 30
+
+
+def _allow_in_place(ufunc: Any, signature: bytes) -> None:
+    """Let NumPy hand a row kernel the same array as input and output: it reads each row before it writes it.
+
+    Otherwise NumPy copies the array first. Should a later NumPy arrange the object differently, it goes on doing so.
+    """
+    fields = _UFuncObject.from_address(id(ufunc))
+    if _UFuncObject.dict.offset == np.ufunc.__dictoffset__ and fields.core_signature == signature:
+        for j in range(ufunc.nargs):
+            fields.op_flags[j] = _OVERLAP_ASSUME_ELEMENTWISE | (_OUTPUT_FLAGS if j >= ufunc.nin else 0)
