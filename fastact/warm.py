@@ -70,15 +70,14 @@ def compile_function(name: str, dtype: str) -> None:
     from fastact.calls.long_rows import LONG
 
     record, fill = table.function(name), drawn(np.random.default_rng(0))
-    with np.errstate(all="ignore"):
-        for variant in record.variants:
-            for shape, axis in ROWS if record.op is None else ROWS[:1]:
-                operands, options = record.arguments(variant, fill, shape, dtype, axis)
-                record.function(*operands, **options)
-        if record.in_parts:
-            operands, options = record.arguments(record.variants[0], fill, (1, LONG), dtype)
-            with threads.threads(2):  # one for each row would take rows whole
-                record.function(*operands, **options)
+    for variant in record.variants:
+        for shape, axis in ROWS if record.op is None else ROWS[:1]:
+            operands, options = record.arguments(variant, fill, shape, dtype, axis)
+            record.function(*operands, **options)
+    if record.in_parts:
+        operands, options = record.arguments(record.variants[0], fill, (1, LONG), dtype)
+        with threads.threads(2):  # one for each row would take rows whole
+            record.function(*operands, **options)
 
 
 def show_config() -> None:
