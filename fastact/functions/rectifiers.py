@@ -301,7 +301,7 @@ def _public_rrelu(at_mean: Any) -> Any:
         dtype = np.result_type(x, np.float16) if x.dtype.kind in "biuf" else x.dtype
         draws = np.random.default_rng(rng).random(x.shape, dtype=np.float64 if dtype == np.float64 else np.float32)
         slopes = quietly(_slopes, draws, lower, upper, dtype)
-        result = at_mean.ufunc(x, slopes, slopes, out, **ufunc_arguments)
+        result = at_mean.ufunc(x, slopes, slopes, out=out, **ufunc_arguments)
         return result, masked(slopes, x.mask, None, x) if isinstance(x, np.ma.MaskedArray) else slopes
 
     return rrelu
@@ -348,7 +348,7 @@ def _public_rrelu_backward(at_mean: Any) -> Any:
             operands = {"grad": grad, "x": x, "lower": slopes, "upper": slopes}
             return elementwise(at_mean.ufunc, operands, {"out": out, **ufunc_arguments})
         if slopes is not None:
-            return at_mean.ufunc(*at_one_shape(grad, x, slopes, slopes), out, **ufunc_arguments)
+            return at_mean.ufunc(*at_one_shape(grad, x, slopes, slopes), out=out, **ufunc_arguments)
         return at_mean(grad, x, lower, upper, out, **ufunc_arguments)
 
     return rrelu_backward
