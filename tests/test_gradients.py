@@ -1,8 +1,13 @@
 """Derivatives against differences of the values, at kinks and at infinity."""
 
-import numpy as np
+import inspect
 
-from fastact import reference
+import numpy as np
+import pytest
+
+from fastact import reference, table
+from fastact.functions.record import INTEGERS, drawn
+from tests.calls import RECORDS, as_tuple
 
 STEP = 2.0**-9
 
@@ -70,3 +75,73 @@ def test_a_zero_gradient_gives_zero(differentiable, dtype, cases):
     case = cases[f"{differentiable.name}_backward"]
     x = case.operands(200, dtype)[1]
     np.testing.assert_array_equal(case.at(x, grad=np.zeros_like(x)), np.zeros_like(x))
+
+
+GIVEN = {
+    "output": lambda value, x, options: value(x, **options),
+    "which": lambda value, x, options: table.function("maxout_with_index").function(x, **options)[1],
+}
+"""What the gradients of some functions are given instead of what the functions were."""
+SMALL_STEP = 2.0**-17
+
+
+def value_of(name):
+    """The function whose gradient one is, if it is one."""
+    stem = name.removesuffix("_backward").removesuffix("_with_grad")
+    return RECORDS[stem] if stem != name else None
+
+
+def parameters(record):
+    """The names of its arguments."""
+    return [] if isinstance(record.function, np.ufunc) else list(inspect.signature(record.function).parameters)
+
+
+WITH_GRADIENT = [
+    (name, variant)
+    for name, record in RECORDS.items()
+    if value_of(name)
+    for variant in record.variants
+    if set(variant.options) <= {*parameters(value_of(name)), "return_lse", "return_argmax"}
+]
+
+
+@pytest.mark.parametrize(("name", "variant"), WITH_GRADIENT, ids=str)
+def test_every_gradient_matches_differences_of_the_value(name, variant):
+    """In a random direction of each operand, in which the results' sum, times a gradient from behind, changes so much."""
+    record, value, rng = RECORDS[name], value_of(name), np.random.default_rng(0)
+    alike = next((other for other in value.variants if other.options == variant.options), None)
+    for axis in (-1, 0) if record.axis else (-1,):
+        kinds = value.operands if alike is None or alike.operands is None else alike.operands
+        kinds = variant.operands if name.endswith("_with_grad") and variant.operands else kinds
+        make, options = record.arguments(variant, drawn(rng, scale=1), (3, 4), np.float64, axis)
+        options = {option: x for option, x in options.items() if not option.startswith("return_")}
+        operands = [kind.array(drawn(rng, scale=1), (3, 4), axis % 2, np.float64) for kind in kinds]
+
+        def total(operands, options=options, behind=None):
+            """The sum of the value, and of what it is multiplied by."""
+            result = value.function(*operands, **options)
+            return np.sum(result if behind is None else behind * result)
+
+        if name.endswith("_with_grad"):
+            behind, gradients = None, record.function(*operands, **options)[1:]
+        else:
+            behind = make[0]
+            second = next((x for x in parameters(record) if x in GIVEN), None)
+            given = [GIVEN[second](value.function, operands[0], options)] if second else operands
+            gradients = as_tuple(record.function(behind, *given, **options))
+        floats = [i for i, kind in enumerate(kinds) if kind.kind not in INTEGERS]
+        for i, gradient in zip(floats if len(gradients) > 1 else floats[:1], gradients, strict=False):
+            assert gradient.shape == operands[i].shape
+            direction = rng.normal(size=operands[i].shape)
+            moved = [
+                [*operands[:i], operands[i] + d * direction, *operands[i + 1 :]] for d in (-SMALL_STEP, SMALL_STEP)
+            ]
+            low, high = (total(place, behind=behind) for place in moved)
+            slope, scale = np.sum(gradient * direction), 1 + np.sum(abs(gradient * direction))
+            assert abs((high - low) / (2 * SMALL_STEP) - slope) < 1e-8 * scale, f"by operand {i}, axis {axis}"
+
+
+def test_every_gradient_is_one_of_a_function():
+    """By its name; and each of these is compared above."""
+    named = {name for name in RECORDS if name.endswith(("_backward", "_with_grad"))}
+    assert {name for name, _ in WITH_GRADIENT} == named
