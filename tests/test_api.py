@@ -1,4 +1,4 @@
-"""Names, documents, pickles, and that one block in ``activations/`` is all that an op needs."""
+"""Names, documents, pickles, and that one block in ``functions/`` is all that an op needs."""
 
 import doctest
 import inspect
