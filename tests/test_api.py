@@ -55,10 +55,11 @@ def test_pickle_round_trip(case):
     assert pickle.loads(pickle.dumps(case.function)) is case.function
 
 
-def test_pickle_reaches_another_process(python, cases):
-    payload = pickle.dumps([case.function for case in cases.values()]).hex()
+def test_pickle_reaches_another_process(python):
+    functions = table.functions()
+    payload = pickle.dumps([record.function for record in functions.values()]).hex()
     code = f"import pickle; print(*(f.__name__ for f in pickle.loads(bytes.fromhex({payload!r}))))"
-    assert python(code).split() == list(cases)
+    assert python(code).split() == list(functions)
 
 
 def test_docstrings_follow_numpydoc(case):
