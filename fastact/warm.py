@@ -18,7 +18,7 @@ def warmup(
     dtypes: Iterable[str] = DTYPES,
     progress: Callable[[str], object] | None = None,
 ) -> None:
-    """Compile functions for whatever they may be called with, or load them from the cache, before they are needed; start the threads.
+    """Compile functions for whatever they may be called with, or load them from the cache; also start the threads.
 
     Parameters
     ----------
