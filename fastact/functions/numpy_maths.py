@@ -1,4 +1,4 @@
-"""The maths in NumPy that an elementwise reference is written on; ``tests/mpmaths.py`` holds the same names for mpmath."""
+"""The maths that references are written on, for float64 arrays; ``tests/mpmaths.py`` holds the same names for mpmath."""
 
 import math
 from collections.abc import Callable
@@ -34,3 +34,4 @@ numpy_maths = SimpleNamespace(
     finite=lambda x: np.clip(x, -np.finfo(np.float64).max, np.finfo(np.float64).max),
     tanh_shrink_series_below=0.02,
 )
+"""What a reference's first argument ``m`` is."""
