@@ -215,7 +215,7 @@ def test_a_formula_of_something_unknown_is_refused():
 
 
 def test_the_worked_example_passes_the_tables_of_tests():
-    """One block makes a function over rows: tests of values, layouts, containers, errors, warnings and so on find it by themselves."""
+    """One block makes a function over rows: tests of values, layouts, containers, errors and so on find it by themselves."""
     tables = ["table", "api", "rows", "containers", "errors", "overlap", "warnings", "promises"]
     files = [str(Path(__file__).parent / f"test_{name}.py") for name in tables]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.scaled_norm", "-p", "no:cacheprovider", "-k"]
