@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from fastact.bench import rows
-from fastact.bench.case import Case
-from fastact.bench.elementwise import parameters_of
+from . import rows
+from .case import Case
+from .elementwise import parameters_of
 
 SAMPLE = 100_000
 """Elements that are measured, or so: whole rows of a function over rows."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastact.bench import peers
-from fastact.bench.case import Case, Contender
-from fastact.bench.idioms import IDIOMS, Idiom, fresh, writes_out
+from . import peers
+from .case import Case, Contender
+from .idioms import IDIOMS, Idiom, fresh, writes_out
 
 ROOF_FROM = 100_000
 """From this size on relu runs along. It only moves memory: it shows how near an op is to memory's speed."""
