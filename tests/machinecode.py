@@ -126,11 +126,15 @@ def packed(assembly):
     return x86 | {kind + lanes for kind, lanes in aarch64}
 
 
+def source(kernel, dtype):
+    """The inner loop of an elementwise kernel, ready to be compiled."""
+    return kernel.sources(dtype)[kernel.name]()
+
+
 def ops(names):
     """Of the kernels behind ops, or of some of them, such as ``gelu.float32``."""
     import fastact
     from fastact.functions.elementwise import kernels
-    from fastact.runtime import ufunc
 
     every = {
         f"{kernel.name}.{dtype}": (kernel, dtype)
@@ -138,14 +142,14 @@ def ops(names):
         for kernel in kernels(op)
         for dtype in ("float32", "float64")
     }
-    return {name: facts(ufunc.specialised(*every[name])) for name in names or every}
+    return {name: facts(source(*every[name])) for name in names or every}
 
 
 def rows(names):
     """Of kernels over rows; the others are made of the same passes, and to compile all for each processor would take minutes."""
     import fastact
+    from fastact.calls.row_ufuncs import KERNELS
     from fastact.functions.cross_entropy import entropy_kernel
-    from fastact.functions.row_record import KERNELS
 
     kernels = [KERNELS[getattr(fastact, name).ufunc] for name in ("softmax", "logsumexp", "softmax_backward")]
     kernels += [entropy_kernel(True, False, True, False), entropy_kernel(True, True, True, True)]
