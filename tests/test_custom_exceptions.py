@@ -248,7 +248,8 @@ print("right")
 def test_nobody_catches_an_exception(tmp_path):
     """Its type and message are printed at the end of the program."""
     for call in ("op(-1.0)", "op(np.arange(-20_000, 5))"):
-        code = f"import numpy as np, fastact as fa\nfrom tests.test_custom_exceptions import root\nop = fa.elementwise(root)\n{call}"
+        code = "import numpy as np, fastact as fa\nfrom tests.test_custom_exceptions import root\n"
+        code += f"op = fa.elementwise(root)\n{call}"
         path = os.pathsep.join([str(Path(fa.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
         env = dict(os.environ, PYTHONPATH=path, FASTACT_CACHE_DIR=str(tmp_path))
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=300)
