@@ -97,7 +97,17 @@ FORMULAS = {
 }
 
 
-@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize(
+    ("formula", "dtype"),
+    [
+        (formula, dtype)
+        for i, formula in enumerate(FORMULAS)
+        for dtype in (
+            "float64",
+            ("float16", "float32")[i % 2],
+        )  # what a formula comes to is compiled for the widest, too
+    ],
+)
 def test_arithmetic_never_warns(formula, dtype, threads, same_bits):
     """Whatever is computed of whatever numbers, one at a time or many, in vectors or on threads; and the results are the same."""
     info = np.finfo(dtype)

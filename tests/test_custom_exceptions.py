@@ -242,7 +242,6 @@ for profiled in (False, True, True):
 print("right")
 """
     assert python(code) == "right"
-    assert python(code, FASTACT_CACHE_DIR="off") == "right"
 
 
 def test_nobody_catches_an_exception(tmp_path):

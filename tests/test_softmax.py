@@ -5,12 +5,14 @@ import pytest
 
 import fastact as fa
 from fastact.functions.rows import row_ops
-from tests.conftest import DTYPES
+from tests.rowdtypes import in_dtypes, is_tried
 
 FAMILY = [
     row_op for row_op in row_ops().values() if "softmax" in row_op.name or row_op.name in ("softmin", "logsumexp")
 ]
 SHAPES = [(3, 1000), (2, 5), (4, 64), (5, 3000), (40, 10), (70, 1100), (300, 15), (3, 33, 9), (9, 8, 21, 2)]
+ALONG = SHAPES[:4]
+"""Of so few rows that they are computed one by one."""
 KINDS = {
     "random": lambda rng, shape: 4 * rng.normal(size=shape),
     "shifted": lambda rng, shape: 4 * rng.normal(size=shape) + 1e4,
@@ -46,27 +48,30 @@ def scale_of(row_op, arrays, expected, axis):
     return abs(expected)
 
 
-@pytest.fixture(params=FAMILY, ids=lambda row_op: row_op.name)
-def row_op(request):
-    return request.param
+every_function = pytest.mark.parametrize("row_op", FAMILY, ids=lambda row_op: row_op.name)
+every_function_in_dtypes = pytest.mark.parametrize(
+    ("row_op", "dtype"),
+    [pytest.param(row_op, dtype, id=f"{row_op.name}-{dtype}") for row_op in FAMILY for dtype in in_dtypes(row_op.name)],
+)
 
 
 def by_pairs(kinds):
-    """Of kind, shape and dtype any two take all their values together, and each dtype its turn with both."""
-    return pytest.mark.parametrize(
-        ("kind", "shape", "dtype"),
-        [
-            (kind, shape, DTYPES[(i + j) % len(DTYPES)])
-            for i, kind in enumerate(kinds)
-            for j, shape in enumerate(SHAPES)
-        ],
-        ids=str,
-    )
+    """Every function with all kinds and shapes; each dtype that it is tried in takes its turn with both."""
+    rows = []
+    for row_op in FAMILY:
+        for i, kind in enumerate(kinds):
+            for j, shape in enumerate(SHAPES):
+                dtypes = in_dtypes(row_op.name, columns=shape not in ALONG)
+                rows.append((row_op, kind, shape, dtypes[(i + j) % len(dtypes)]))
+    ids = [f"{row_op.name}-{kind}-{shape}-{dtype}" for row_op, kind, shape, dtype in rows]
+    return pytest.mark.parametrize(("row_op", "kind", "shape", "dtype"), rows, ids=ids)
 
 
 @by_pairs(KINDS)
 def test_values(row_op, kind, shape, dtype):
     for axis in range(-1, len(shape) - 1):
+        if axis >= 0 and not is_tried(row_op.name, dtype):
+            continue
         arrays = operands(row_op, kind, shape, dtype)
         got = row_op.function(*arrays, axis=axis)
         assert got.dtype == np.dtype(dtype)
@@ -81,9 +86,9 @@ def test_values(row_op, kind, shape, dtype):
         )
 
 
-@by_pairs(["random", "late", "random"])
+@by_pairs(["random", "late"])
 def test_bits_do_not_depend_on_the_layout(row_op, kind, shape, dtype, same_bits, threads):
-    for axis in range(len(shape)):
+    for axis in range(len(shape)) if is_tried(row_op.name, dtype) else ():
         arrays = operands(row_op, kind, shape, dtype)
         with threads(1):
             expected = row_op.function(*(np.ascontiguousarray(np.moveaxis(a, axis, -1)) for a in arrays))
@@ -99,6 +104,7 @@ def test_bits_do_not_depend_on_the_layout(row_op, kind, shape, dtype, same_bits,
             same_bits(row_op.function(*arrays, axis=axis), expected)
 
 
+@every_function_in_dtypes
 def test_threads_split_rows_and_columns(row_op, dtype, same_bits, threads):
     for shape, axis in (((400, 1030), 1), ((1030, 400), 0), ((60_000, 7), 1)):
         arrays = operands(row_op, "random", shape, dtype)
@@ -109,6 +115,7 @@ def test_threads_split_rows_and_columns(row_op, dtype, same_bits, threads):
                 same_bits(row_op.function(*arrays, axis=axis), expected)
 
 
+@every_function_in_dtypes
 def test_in_place_and_out(row_op, dtype, same_bits):
     for shape, axis in (((5, 2100), 1), ((40, 50), 0), ((7, 3), 1)):
         arrays = operands(row_op, "random", shape, dtype)
@@ -141,6 +148,7 @@ def test_in_place_allocates_nothing():
         tracemalloc.stop()
 
 
+@every_function_in_dtypes
 def test_several_axes(row_op, dtype):
     arrays = operands(row_op, "random", (3, 4, 5, 6), dtype)
     flat = [np.moveaxis(a, (1, 3), (2, 3)).reshape(3, 5, 24) for a in arrays]
@@ -259,6 +267,15 @@ def test_sums_of_long_rows_written_into_them(threads, same_bits):
             same_bits(fa.logsumexp(x, out=x[place]), expected)
 
 
+@pytest.mark.parametrize(
+    ("row_op", "dtype"),
+    [
+        pytest.param(row_op, dtype, id=f"{row_op.name}-{dtype}")
+        for row_op in FAMILY
+        for dtype in in_dtypes(row_op.name)
+        if dtype == "float32" or row_op.name in ("softmax", "log_softmax_backward")
+    ],
+)
 def test_a_long_row_is_split_over_threads(row_op, dtype, same_bits, threads):
     arrays = operands(row_op, "random", (530_001,), dtype)
     with threads(1):
@@ -315,6 +332,7 @@ def test_gradients_against_differences():
             assert np.allclose(got[:, k], difference, atol=1e-8)
 
 
+@every_function
 def test_dtypes_and_errors(row_op):
     arrays = operands(row_op, "random", (4, 5), "float64")
     with pytest.raises(TypeError):
