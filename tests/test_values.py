@@ -7,7 +7,7 @@ import pytest
 
 import fastact as fa
 from fastact import reference
-from tests.conftest import REPRESENTATIVES
+from tests.conftest import CASES, DTYPES, REPRESENTATIVES
 
 
 def first(results):
@@ -70,7 +70,19 @@ def test_python_scalars_give_numpy_scalars(case):
             assert type(result) is kind, f"{case.name}({one!r}) is a {type(result)}"
 
 
+@pytest.mark.parametrize(
+    ("parametrised", "dtype"),
+    [
+        (case, dtype)
+        for case in CASES
+        if not case.op.is_ufunc
+        for dtype in DTYPES
+        if dtype == "float32" or case in REPRESENTATIVES
+    ],
+    ids=str,
+)
 def test_parameters_by_position_name_default_and_array(parametrised, dtype, same_bits):
+    """Without parameters there is a kernel of its own, made in the same way of every formula: few are compiled in every dtype."""
     case = parametrised
     for sample in case.op.samples:
         arrays = given(case, dtype, 60)

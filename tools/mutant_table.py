@@ -16,7 +16,7 @@ class Mutant(NamedTuple):
     old: str
     new: str
     tests: tuple[str, ...]
-    """Below ``tests``, the one that finds it first."""
+    """Below ``tests``, files or single tests of them: the one that finds it first."""
 
     @property
     def is_in_kernels(self) -> bool:
@@ -41,9 +41,16 @@ NO_KERNELS = (
 """Where the faults below are in no kernel."""
 
 
-def _of(file: str, tests: str, *faults: tuple[str, str, str]) -> list[Mutant]:
+def _node(test: str) -> str:
+    """A file of tests, or what of it compiles one kernel where the whole compiles dozens before the test that fails."""
+    return f"test_{test}" if ".py" in test else f"test_{test}.py"
+
+
+def _of(file: str, tests: str, *faults: tuple[str, ...]) -> list[Mutant]:
+    """Faults in one file; each may name tests of its own."""
     return [
-        Mutant(name, file, old, new, tuple(f"test_{test}.py" for test in tests.split())) for name, old, new in faults
+        Mutant(name, file, old, new, tuple(map(_node, (own[0] if own else tests).split())))
+        for name, old, new, *own in faults
     ]
 
 
@@ -52,15 +59,25 @@ MUTANTS = [
     *_of(
         "maths/exp.py",
         "accuracy",
-        ("a coefficient of exp", "0.0013818616280332208", "0.0013918616280332208"),
+        ("a coefficient of exp", "0.0013818616280332208", "0.0013918616280332208", "accuracy.py::test_float32[exp]"),
         (
             "exp ends before its subnormal results",
             "_EXP_LOWEST = Constant(float32=-104.0",
             "_EXP_LOWEST = Constant(float32=-87.0",
+            "accuracy.py::test_float32[exp]",
         ),
-        ("expm1 splits in the middle", "T(-0.08496250072115618)", "T(0.0)"),
+        ("expm1 splits in the middle", "T(-0.08496250072115618)", "T(0.0)", "accuracy.py::test_float32[expm1]"),
     ),
-    *_of("maths/log.py", "special", ("log of subnormal numbers", "T(-24.0), T(0.0)", "T(-23.0), T(0.0)")),
+    *_of(
+        "maths/log.py",
+        "special",
+        (
+            "log of subnormal numbers",
+            "T(-24.0), T(0.0)",
+            "T(-23.0), T(0.0)",
+            "special.py::test_extreme_values_match_the_reference[log-float32]",
+        ),
+    ),
     *_of(
         "maths/sigmoid.py",
         "special",
@@ -68,8 +85,14 @@ MUTANTS = [
             "mish loses the sign of zero",
             "copysign(fma(factor, rest, factor * rest_error) * scale, x)",
             "fma(factor, rest, factor * rest_error) * scale",
+            "special.py::test_zeros_keep_the_sign_of_smooth_functions[mish-float32]",
         ),
-        ("silu stops growing", "silu = select(x > T(64), x, ", "silu = select(x > T(1e30), x, "),
+        (
+            "silu stops growing",
+            "silu = select(x > T(64), x, ",
+            "silu = select(x > T(1e30), x, ",
+            "special.py::test_extreme_values_match_the_reference[swiglu_backward-float32]",
+        ),
     ),
     *_of(
         "maths/logsumexp.py",
@@ -86,15 +109,26 @@ MUTANTS = [
             "the last block of a tile is left out",
             "padded = (count + BLOCK - 1) // BLOCK * BLOCK",
             "padded = max(count // BLOCK, 1) * BLOCK",
+            "arrays.py::test_a_result_depends_on_nothing_but_its_element[exp-float32]",
         ),
         (
             "blocks that begin at a cache line end at the wrong place",
             "last = first + (n - first) // BLOCK * BLOCK",
             "last = n // BLOCK * BLOCK",
+            "arrays.py::test_a_result_depends_on_nothing_but_its_element[exp-float32]",
         ),
-        ("a stride of a result", "copy_element(advance(operand, i * step)", "copy_element(advance(operand, i * SIZE)"),
+        (
+            "a stride of a result",
+            "copy_element(advance(operand, i * step)",
+            "copy_element(advance(operand, i * SIZE)",
+            "arrays.py::test_overlap_with_other_strides[exp]",
+        ),
     ),
-    *_of("kernels/elementwise.py", "overlap", ("reduce goes by blocks", "if REDUCIBLE or n >=", "if n >=")),
+    *_of(
+        "kernels/elementwise.py",
+        "overlap",
+        ("reduce goes by blocks", "if REDUCIBLE or n >=", "if n >=", "overlap.py::test_reductions[add-float32]"),
+    ),
     *_of(
         "kernels/elementwise.py",
         "custom_arithmetic",
@@ -112,7 +146,12 @@ MUTANTS = [
     *_of(
         "kernels/overlap.py",
         "overlap",
-        ("each may be read before the last is written", "return ONE_BY_ONE", "return FIRST_TO_LAST"),
+        (
+            "each may be read before the last is written",
+            "return ONE_BY_ONE",
+            "return FIRST_TO_LAST",
+            "overlap.py::test_reductions[add-float32]",
+        ),
     ),
     *_of(
         "kernels/along.py",
@@ -171,7 +210,12 @@ MUTANTS = [
     *_of(
         "kernels/defined.py",
         "custom_arithmetic",
-        ("a shift by the width", "icmp ult {kind} {right}, {bits}", "icmp ult {kind} {right}, {bits + 1}"),
+        (
+            "a shift by the width",
+            "icmp ult {kind} {right}, {bits}",
+            "icmp ult {kind} {right}, {bits + 1}",
+            "custom_arithmetic.py::test_arithmetic_follows_numpy[100]",
+        ),
     ),
     *_of(
         "maths/losses.py",
@@ -191,11 +235,13 @@ MUTANTS = [
             "elements before the first chunk",
             "start = 0 if number == 0 else lead + number * chunk",
             "start = lead + number * chunk",
+            "arrays.py::test_large_arrays_on_threads[exp-float32]",
         ),
         (
             "the last chunk reaches beyond the end",
             "min(lead + (number + 1) * chunk, dims[0]) - start",
             "lead + (number + 1) * chunk - start",
+            "arrays.py::test_large_arrays_on_threads[exp-float32]",
         ),
     ),
     *_of(
@@ -287,12 +333,18 @@ MUTANTS = [
             "the derivative at a kink",
             "select(x > T(0), T(1), negative_slope)",
             "select(x >= T(0), T(1), negative_slope)",
+            "gradients.py::test_derivative_at_kinks_is_the_recorded_one[leaky_relu-float32]",
         ),
     ),
     *_of(
         "functions/rectifiers.py",
         "special",
-        ("a NaN has a slope", "unless_nan(x, select(x > T(0), T(1), weight))", "select(x > T(0), T(1), weight)"),
+        (
+            "a NaN has a slope",
+            "unless_nan(x, select(x > T(0), T(1), weight))",
+            "select(x > T(0), T(1), weight)",
+            "special.py::test_nan_stays_at_its_position[prelu_backward-float32]",
+        ),
     ),
     *_of(
         "functions/gelus.py",
@@ -301,12 +353,18 @@ MUTANTS = [
             "a constant of gelu_tanh",
             "GELU_TANH_CUBIC = GELU_TANH_LINEAR * 0.044715",
             "GELU_TANH_CUBIC = GELU_TANH_LINEAR * 0.044175",
+            "values.py::test_matches_the_reference_for_every_sample_of_parameters[gelu_tanh-float32]",
         ),
     ),
     *_of(
         "functions/elementwise.py",
         "values",
-        ("two defaults change places", "formula(x, T(p), T(q))", "formula(x, T(q), T(p))"),
+        (
+            "two defaults change places",
+            "formula(x, T(p), T(q))",
+            "formula(x, T(q), T(p))",
+            "values.py::test_parameters_by_position_name_default_and_array[hard_tanh-float32]",
+        ),
     ),
     *_of(
         "functions/gated_units.py",

@@ -1,9 +1,9 @@
 """Do the tests find faults? Put each of ``mutant_table.py`` into a copy of the package, and run the tests that must fail.
 
-Without names all mutants, which takes half an hour of processor time: those in kernels compile them anew, the others take the kernels that are
-in the cache, if the tests have been run before. ``--quick`` takes three, of no kernel. ``--suite`` runs the tests of another
-checkout, an older one for instance, on the same faults in its own package. The exit status is 1 if a mutant survived, or could
-not be made.
+Without names all mutants, which takes half an hour of processor time: those in kernels compile them anew, the others take the
+kernels that are in the cache, if the tests have been run before. ``--quick`` takes three, of no kernel. ``--suite`` runs the tests
+of another checkout, an older one for instance, on the same faults in its own package; ``--by`` what had caught them before. The
+exit status is 1 if a mutant survived, or could not be made.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def mutated(source: str, mutant: Mutant) -> str:
     return source.replace(mutant.old, mutant.new)
 
 
-def run(mutant: Mutant, suite: Path) -> dict[str, Any]:
+def run(mutant: Mutant, suite: Path, tests: Iterable[str] = ()) -> dict[str, Any]:
     """What becomes of a mutant: whether it was caught, by which test, and the seconds of processor time that it took."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder, "copy")
@@ -78,7 +78,7 @@ def run(mutant: Mutant, suite: Path) -> dict[str, Any]:
         if not mutant.is_in_kernels and before.is_dir():
             shutil.copytree(before, kernels(environment, copy))
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        command += [f"tests/{name}" for name in mutant.tests]
+        command += tests or [f"tests/{name}" for name in mutant.tests]
         with open(Path(folder, "output"), "w+", encoding="utf-8") as output:
             process = subprocess.Popen(
                 command, cwd=copy, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -142,11 +142,12 @@ def keep(label: str, outcomes: dict[str, dict[str, Any]]) -> None:
 
 
 def chosen(names: Iterable[str], quick: bool) -> list[Mutant]:
-    """The mutants whose names contain one of these, or all; ``--quick`` takes three."""
+    """The mutants whose names contain one of these, or all, those that compile nothing first; ``--quick`` takes three."""
     names = QUICK if quick else list(names)
-    return [
+    found = [
         mutant for mutant in MUTANTS if not names or any(name in mutant.name or name == mutant.file for name in names)
     ]
+    return sorted(found, key=lambda mutant: mutant.is_in_kernels)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -154,20 +155,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="of mutants, or parts of them, or files that they are in")
     parser.add_argument("--quick", action="store_true", help="three mutants")
+    parser.add_argument("--missing", action="store_true", help="those that are not kept under the name of --write yet")
     parser.add_argument("--jobs", type=int, default=1, help="how many at a time")
     parser.add_argument("--suite", type=Path, default=ROOT, help="a checkout with other tests")
+    parser.add_argument("--by", metavar="LABEL", help="run only the test that is kept as the one that caught it")
     parser.add_argument("--write", metavar="LABEL", help=f"keep the outcomes under this name in {KEPT.name}")
     options = parser.parse_args(arguments)
     console = Console()
     mutants = chosen(options.names, options.quick)
+    if options.missing and KEPT.exists():
+        caught = json.loads(KEPT.read_text(encoding="utf-8")).get(options.write, {})
+        mutants = [mutant for mutant in mutants if mutant.name not in caught]
     if not mutants:
         parser.error(f"no mutant is called {options.names}")
     suite, wrong = options.suite.resolve(), []
     outcomes: dict[str, dict[str, Any]] = {}
+    known = json.loads(KEPT.read_text(encoding="utf-8"))[options.by] if options.by else {}
+    tests = {name: [found["by"]] for name, found in known.items() if found["by"].startswith("tests/")}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(options.jobs) as pool:
         task = progress.add_task("mutants", total=len(mutants))
-        runs = {pool.submit(run, mutant, suite): mutant for mutant in mutants}
+        runs = {pool.submit(run, mutant, suite, tests.get(mutant.name, ())): mutant for mutant in mutants}
         for done in as_completed(runs):
             name = runs[done].name
             try:
