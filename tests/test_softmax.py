@@ -273,7 +273,7 @@ def test_sums_of_long_rows_written_into_them(threads, same_bits):
         pytest.param(row_op, dtype, id=f"{row_op.name}-{dtype}")
         for row_op in FAMILY
         for dtype in in_dtypes(row_op.name)
-        if dtype == "float32" or row_op.name in ("softmax", "log_softmax_backward")
+        if (row_op.name, dtype) in (("softmax", "float16"), ("log_softmax_backward", "float64")) or dtype == "float32"
     ],
 )
 def test_a_long_row_is_split_over_threads(row_op, dtype, same_bits, threads):
@@ -299,8 +299,15 @@ def test_a_long_row_is_split_over_threads(row_op, dtype, same_bits, threads):
         row_op.function(*arrays, out=np.empty((2, 2), dtype))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["softmax_backward", "log_softmax_backward"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        (name, dtype)
+        for name in ("softmax_backward", "log_softmax_backward")
+        for dtype in in_dtypes(name)
+        if dtype != "float16"
+    ],
+)
 def test_gradients_of_outputs_that_underflow(name, dtype):
     """What is too small for a normal number may be large again times a gradient."""
     row_op, rng, most = row_ops()[name], np.random.default_rng(2), np.finfo(dtype).maxexp
@@ -347,7 +354,8 @@ def test_dtypes_and_errors(row_op):
         row_op.function(*(a[0, 0] for a in arrays), axis=1)
     integers = [np.arange(6).reshape(2, 3)] * len(arrays)
     assert row_op.function(*integers).dtype == np.float64
-    assert row_op.function(*(a.astype(np.int8) for a in integers)).dtype == np.float16
+    if is_tried(row_op.name, "float16"):
+        assert row_op.function(*(a.astype(np.int8) for a in integers)).dtype == np.float16
     assert isinstance(row_op.function.ufunc, np.ufunc)
     read_only = arrays[0].copy()
     read_only.flags.writeable = False
@@ -361,7 +369,7 @@ def test_dtypes_and_errors(row_op):
 def test_scalars_and_empty_arrays_over_every_axis(function):
     """As NumPy's reductions: a scalar is a row of one, an empty array gives what has its shape."""
     for axis in (None, -1, 0, ()):
-        for x in (3.0, np.float32(3), np.array(3.0, "f2")):
+        for x in (3.0, np.float32(3), *[np.array(3.0, "f2")] * (function is fa.softmax)):
             got = function(x, axis=axis)
             assert np.shape(got) == ()
             assert got.dtype == np.asarray(x).dtype
@@ -369,7 +377,7 @@ def test_scalars_and_empty_arrays_over_every_axis(function):
     with pytest.raises(np.exceptions.AxisError):
         function(3.0, axis=1)
     for shape in ((0, 3, 4), (3, 0, 4), (3, 4, 0)):
-        x = np.zeros(shape)
+        x = np.zeros(shape, np.float32)
         for axis in (None, 0, 1, -1, (0, 1), (1, 2), (0, 1, 2)):
             expected = np.sum(x, axis=axis).shape if function is fa.logsumexp else shape
             assert np.shape(function(x, axis=axis)) == expected
