@@ -373,7 +373,7 @@ MUTANTS = [
     ),
     *_of(
         "functions/cross_entropy_requests.py",
-        "cross_entropy",
+        "cross_entropy_edges",
         ("a mean of ignored rows too", "float(request.target.size - ignored)", "float(request.target.size)"),
         (
             "class 0 cannot be ignored",
