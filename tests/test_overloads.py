@@ -34,7 +34,7 @@ SOME = [case for i, case in enumerate(CASES) if i % 4 == 0 or case in REPRESENTA
 
 @pytest.mark.parametrize("case", SOME, ids=str)
 def test_the_same_bits_as_the_ufunc(case, same_bits):
-    """Of every number of operands, in one dtype each: what is compiled around a formula is the same for all, and is kept nowhere."""
+    """Some of every number of operands, in one dtype each: what is compiled around a formula is the same for all, and not kept."""
     if case.op.gradients > case.op.arrays and case.backward:
         pytest.skip("returns sums over broadcast axes; not offered inside njit")
     compiled = calls(case)
