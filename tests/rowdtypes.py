@@ -8,7 +8,6 @@ sum. ``tools/fuzz.py`` draws from all of them.
 
 OTHERS = {
     "softmax": ("float16", "float64"),
-    "logsumexp": ("float64",),
     "softmax_backward": ("float16",),
     "log_softmax_backward": ("float64",),
     "cross_entropy": (),
@@ -20,7 +19,7 @@ OTHERS = {
     "maxout_backward of 3": ("float16", "float64"),
 }
 """Other dtypes than float32, by the names of ``rowcalls.ROW_CALLS``, for rows and for columns."""
-ROWS_ONLY = {"softmin": ("float64",), "log_softmax": ("float64",), "softmax_backward": ("float64",)}
+ROWS_ONLY = {"logsumexp": ("float64",), "log_softmax": ("float64",), "softmax_backward": ("float64",)}
 """More of them for rows that are computed one by one: what they compute is promised to be precise in float64."""
 
 
