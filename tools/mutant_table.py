@@ -157,13 +157,13 @@ MUTANTS = [
         "softmax",
         (
             "a row's last elements are padded with zeros",
-            "lanes.fill(dtype, kernel.padding, LANES)",
-            "lanes.fill(dtype, 0.0, LANES)",
+            "lanes.fill_each(dtype, step.paddings, LANES)",
+            "lanes.fill_each(dtype, [0.0 for _ in step.paddings], LANES)",
         ),
         (
             "the last element of a segment",
-            "place, count = advance(x, start * step), min(SEGMENT, c - start)",
-            "place, count = advance(x, start * step), min(SEGMENT, c - start) - 1",
+            "min(SEGMENT, c - start)\n        next_m",
+            "min(SEGMENT, c - start) - 1\n        next_m",
         ),
     ),
     *_of(
@@ -171,8 +171,8 @@ MUTANTS = [
         "softmax",
         (
             "the last column of a block",
-            "width = min(widest, n - first)\n        block = (width + STEP - 1) // STEP * STEP\n        a, b",
-            "width = min(widest, n - first - 1)\n        block = (width + STEP - 1) // STEP * STEP\n        a, b",
+            "width = min(widest, n - first)",
+            "width = max(1, min(widest, n - first - 1))",
         ),
     ),
     *_of(
@@ -183,16 +183,20 @@ MUTANTS = [
     *_of(
         "kernels/segments.py",
         "softmax",
-        ("long rows of float64 in float32", '"T": FLOATS[dtype].computed.type', '"T": np.float32'),
+        (
+            "states of float64 are read as float32",
+            'numbers_in(step.results, "float64")',
+            'numbers_in(step.results, "float32")',
+        ),
     ),
     *_of(
-        "kernels/cross_entropy.py",
+        "kernels/labelled.py",
         "cross_entropy",
         ("the index of a maximum behind the first chunk", "return start + i", "return i"),
         ("every label has the first one's weight", "i * steps[WEIGHTS] + label * w_core", "i * steps[WEIGHTS]"),
     ),
     *_of(
-        "kernels/cross_entropy.py",
+        "kernels/labelled.py",
         "ignored",
         ("ignored columns keep a gradient", "no_gradient(y, y_core, c)", "pass"),
     ),
@@ -219,7 +223,11 @@ MUTANTS = [
     *_of(
         "maths/losses.py",
         "cross_entropy",
-        ("a cap has no slope at the label", "at_label * cap_slope(x_label, others[-1])", "at_label"),
+        (
+            "a cap has no slope at the label",
+            "(other * exp(-nll) - dense_label))) * top_slope",
+            "(other * exp(-nll) - dense_label)))",
+        ),
     ),
     # How they run.
     *_of(
