@@ -43,7 +43,7 @@ NEEDED = (
 """What tests read of a checkout."""
 SECONDS = 1200
 """A mutant that hangs is caught as well."""
-FAILED, COLLECTION_FAILED = 1, 2
+FAILED, COLLECTION_FAILED, NOT_FOUND = 1, 2, 4
 """Exit statuses of pytest."""
 
 
@@ -77,16 +77,10 @@ def run(mutant: Mutant, suite: Path, tests: Iterable[str] = ()) -> dict[str, Any
         environment["FASTACT_CACHE_DIR"] = str(Path(folder, "cache"))
         if not mutant.is_in_kernels and before.is_dir():
             shutil.copytree(before, kernels(environment, copy))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        command += tests or [f"tests/{name}" for name in mutant.tests]
-        with open(Path(folder, "output"), "w+", encoding="utf-8") as output:
-            process = subprocess.Popen(
-                command, cwd=copy, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
-            status, seconds = finished(process)
-            output.seek(0)
-            said = output.read()
-    found = re.search(r"^(?:FAILED|ERROR) (\S+?)(?:\[| |$)", said, re.M)
+        status, seconds, said = tried(copy, environment, tests or [f"tests/{name}" for name in mutant.tests])
+        if status == NOT_FOUND and tests:  # with these parameters
+            status, seconds, said = tried(copy, environment, [test.partition("[")[0] for test in tests])
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", said, re.M)
     by = (
         "a process that hangs" if status is None else "a process that dies" if status < 0 else found[1] if found else ""
     )
@@ -94,6 +88,18 @@ def run(mutant: Mutant, suite: Path, tests: Iterable[str] = ()) -> dict[str, Any
     if status not in (None, 0) and not caught:
         raise RuntimeError(f"{mutant.name}: pytest ended with {status}\n{said[-2000:]}")
     return {"caught": caught, "by": by, "seconds": round(seconds, 1)}
+
+
+def tried(copy: Path, environment: dict[str, str], tests: Iterable[str]) -> tuple[int | None, float, str]:
+    """Run tests up to the first that fails: the exit status, ``None`` if they hung, the processor time, and what was printed."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            command, cwd=copy, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        status, seconds = finished(process)
+        output.seek(0)
+        return status, seconds, output.read()
 
 
 def kernels(environment: dict[str, str], checkout: Path) -> Path:
