@@ -163,6 +163,7 @@ MUTANTS = [
             "the last element of a segment",
             "min(SEGMENT, c - start)\n        next_m",
             "min(SEGMENT, c - start) - 1\n        next_m",
+            "softmax.py::test_the_error_does_not_grow_with_the_row",
         ),
     ),
     *_of(
@@ -172,11 +173,12 @@ MUTANTS = [
             "the last column of a block",
             "width = min(widest, n - first)",
             "width = max(1, min(widest, n - first - 1))",
+            "rows.py::test_many_short_rows_are_what_a_few_are[log_softmax-float32]",
         ),
     ),
     *_of(
         "kernels/transposition.py",
-        "rows softmax",
+        "rows.py::test_many_short_rows_are_what_a_few_are[softmax-float32]",
         ("squares beyond the last column", "column = min(k, columns - side)", "column = min(k, columns - SMALLEST)"),
     ),
     *_of(
@@ -186,6 +188,7 @@ MUTANTS = [
             "states of float64 are read as float32",
             'numbers_in(step.results, "float64")',
             'numbers_in(step.results, "float32")',
+            "softmax.py::test_a_long_row_is_split_over_threads[log_softmax_backward-float64]",
         ),
     ),
     *_of(
