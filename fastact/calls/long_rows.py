@@ -26,7 +26,7 @@ WEAK = (int, float)
 def along(ufunc: Any, operands: Sequence[Any], axis: int, out: Any, arguments: dict[str, Any]) -> Any:
     """Call the generalised ufunc of a row kernel along one axis of operands of one shape, in parts where that uses more threads."""
     x = operands[0]
-    if type(x) is np.ndarray and x.size >= LONG and not arguments and _is_long(operands, axis, out):
+    if type(x) is np.ndarray and x.size >= LONG and not arguments and _is_long(KERNELS[ufunc], operands, axis, out):
         return _in_parts(ufunc, operands, axis, out)
     if out is None and KERNELS[ufunc].kind == "map":
         out = _like(ufunc, operands, axis, arguments)
@@ -72,12 +72,13 @@ def loop_dtypes(ufunc: Any, operands: Sequence[Any], arguments: dict[str, Any]) 
     return found
 
 
-def _is_long(operands: Sequence[Any], axis: int, out: Any) -> bool:
-    """Whether these are plain arrays of the same dtype and shape, of fewer rows than threads, each row long."""
+def _is_long(kernel: RowKernel, operands: Sequence[Any], axis: int, out: Any) -> bool:
+    """Whether these are plain arrays of the same dtype and shape, of fewer rows than threads, each row long, with one result."""
     x = operands[0]
     given = [*operands, *([] if out is None else [out])]
     return (
-        -x.ndim <= axis < x.ndim
+        kernel.outputs == 1
+        and -x.ndim <= axis < x.ndim
         and x.shape[axis] >= LONG
         and x.size // x.shape[axis] < get_num_threads()
         and x.dtype.char in NATIVE

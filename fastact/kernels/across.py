@@ -31,10 +31,12 @@ from fastact.kernels.blocks import (
 from fastact.kernels.elementwise import scatter, taken_by_team
 from fastact.kernels.memory import (
     advance,
+    allocate,
     as_address,
     clear_fp_flags,
     copy_bytes,
     own_function_with_wide_vectors,
+    release,
 )
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import are_short_rows, as_columns, as_rows
@@ -49,10 +51,16 @@ ZERO = np.float32(0)
 value = terms = result = formula = earlier = following = take = known = small_tile = row_tile = lane_tile = FILLED_IN
 row_tiles = result_tiles = number_tiles = state_tile = value_tile = own_rows = known_rows = FILLED_IN
 find_larger = find_largest = copy_larger = find_level = FILLED_IN
-add_exponentials = add_terms = lane_tiles = add_chunks = first_states = join_states = finish = finish_near = FILLED_IN
+add_exponentials = add_terms = lane_space = lanes_at = add_chunks = first_states = join_states = finish = (
+    finish_near
+) = FILLED_IN
 write_elements = write_numbers = places_of = steps_of = cores_of = targets_of = target_steps_of = FILLED_IN
 target_cores_of = numbers_of = number_steps_of = options_of = options_stored = tiles_at = target_tiles_at = FILLED_IN
 given_rows = constants_given = FILLED_IN
+
+HEAPED, LANE_BYTES = False, 0
+MOST_LANE_BYTES = 65536
+"""Bytes of sums that may be on the stack of a server's thread."""
 
 BEST, BASE, SHIFT, FLOOR, TIED, STATE_ROWS = range(6)
 """Rows that a block's exponentials need while they are added."""
@@ -234,7 +242,10 @@ def sums_of_terms(
 ) -> None:
     """The sums over a block of columns of the terms of their elements."""
     own_function_with_wide_vectors()
-    sums, tiles = lane_tiles(), row_tiles()
+    lane_memory, tiles = lane_space(), row_tiles()
+    if HEAPED:
+        lane_memory = allocate(LANE_BYTES)
+    sums = lanes_at(lane_memory, 1)
     known, totals = known_rows(constants, block), own_rows(constants, block)
     zero_wide_each((totals, block))
     for start in range(0, c, CHUNK):
@@ -246,6 +257,8 @@ def sums_of_terms(
             elements = elements_at(places, steps, cores, start + k, width, block, c, tile, tiles)
             add_terms((*elements, *known, *row_each((sums, k % LANES, block))), block, options)
         add_each((sums, totals, used, block))
+    if HEAPED:
+        release(lane_memory)
 
 
 def add_chunk_to(sums: Any, total: Any, used: Any, block: Any) -> None:
@@ -295,6 +308,7 @@ def instead(one: Any, other: Any) -> Any:
     return other
 
 
+scatter_numbers = Each("scatter_number")
 moved_each, instead_each = Each(moved), Each(instead)
 
 
@@ -350,7 +364,7 @@ def put_numbers(args: Any, steps: Any, first: Any, width: Any, block: Any, const
     own_function_with_wide_vectors()
     numbers = number_tiles()
     write_numbers((*given_rows(constants, block), *numbers), block, options)
-    scatter_each((numbers_of(args, steps, first), number_steps_of(steps), numbers, width))
+    scatter_numbers((numbers_of(args, steps, first), number_steps_of(steps), numbers, width))
 
 
 def number_one(elements: Any, nothing: Any, constants: Any) -> Any:

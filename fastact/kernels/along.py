@@ -347,19 +347,16 @@ def walking(step: Any, dtype: str, shared: dict[str, Any]) -> Any:
                 "add_exponentials": ElementLoop(add_one, [*operands, *state], state, updates=2, constants=0),
             },
         )
-    terms = Named(step.formula, step.elements, step.constants, [compute] * len(step.results))
-    sums = [compute] * len(step.results)
-    return instance(
-        sums_of_terms,
-        shared
-        | own
-        | {
-            "terms": terms,
-            "NO_SUMS": (0.0,) * len(sums),
-            "lane_spaces": stack_spaces([LANES * np.dtype(compute).itemsize] * len(sums)),
-            "add_terms": ElementLoop(add_term, [*operands, *sums], sums, updates=len(sums), constants=0),
-        },
-    )
+    sums = [step.added_in] * len(step.results)
+    added = {
+        "terms": Named(step.formula, step.elements, step.constants, sums),
+        "NO_SUMS": (0.0,) * len(sums),
+        "lane_spaces": stack_spaces([LANES * np.dtype(step.added_in).itemsize] * len(sums)),
+        "fill_zero": lanes.fill(step.added_in, 0.0, LANES),
+        "sum_of_lanes": lanes.tree(step.added_in, LANES, "sum"),
+        "add_terms": ElementLoop(add_term, [*operands, *sums], sums, updates=len(sums), constants=0),
+    }
+    return instance(sums_of_terms, shared | own | added)
 
 
 def program(kernel: Any, dtype: str, shared: dict[str, Any]) -> Any:
@@ -399,7 +396,7 @@ def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
         "options_of": options_at_first if kernel.options else no_options,
         "options_stored": numbers_in(["float64"] * len(kernel.options), "float64"),
         "given": picked(kernel.given(dtype)),
-        "store_number": lanes.store(dtype),
+        "store_number": lanes.store(kernel.given_dtype(dtype)),
     }
     if outputs:
         names = tuple(kernel.constants(dtype))

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastact.kernels import lanes, memory, transposition
 from fastact.kernels.across import (
+    MOST_LANE_BYTES,
     STATE_ROWS,
     add_chunk,
     after,
@@ -100,6 +101,28 @@ def formula_of(formula: Callable[..., Any], elements: Sequence[str], layout: Lay
     return Named(formula, elements, [*layout.used(formula), *options], **more)
 
 
+def summing(step: Any, dtype: str, names: Sequence[str], layout: Layout, shared: dict[str, Any]) -> dict[str, Any]:
+    """What a pass that yields sums has filled in."""
+    sums = [step.added_in] * len(step.names)
+    size = np.dtype(step.added_in).itemsize
+    lane_bytes = LANES * ROW_BYTES // np.dtype(FLOATS[dtype].computed_in).itemsize * size
+    used = layout.used(step.formula)
+    filled = {
+        "LANE_BYTES": lane_bytes * len(sums),
+        "HEAPED": lane_bytes * len(sums) > MOST_LANE_BYTES,
+        "lane_space": memory.stack_space(min(lane_bytes * len(sums), MOST_LANE_BYTES)),
+        "lanes_at": rows_at(range(len(sums)), lane_bytes),
+        "terms": formula_of(step.formula, names, layout, step.constants, results=sums),
+        "add_terms": loop_of_groups(add_term, [dtype] * len(names), [layout.dtypes[name] for name in used], sums),
+        "COMPUTED_SIZE": size,
+        "zero_step": lanes.fill(step.added_in, 0.0, STEP),
+        "add_lanes": block_loop(add_lane, [step.added_in] * 2, [step.added_in], 1),
+        "add_chunks": block_loop(add_chunk, [step.added_in, "float64"], ["float64"], 1),
+    }
+    apart = {name: value for name, value in shared.items() if name not in ("row_of", "zero_row", "tree_of_lanes")}
+    return filled | shared_parts((row_of, zero_row, tree_of_lanes), apart | filled)
+
+
 def program(kernel: Any, dtype: str, layout: Layout, shared: dict[str, Any]) -> Any:
     """The function of all passes of a kernel over a block."""
     compute = FLOATS[dtype].computed_in
@@ -137,12 +160,7 @@ def program(kernel: Any, dtype: str, layout: Layout, shared: dict[str, Any]) -> 
             }
             following = exponential_states
         elif step.kind == "sum":
-            sums = [compute] * len(step.names)
-            own |= {
-                "lane_tiles": stack_spaces([LANES * most * computed_size] * len(sums)),
-                "terms": formula_of(step.formula, names, layout, step.constants, results=sums),
-                "add_terms": loop_of_groups(add_term, operands, kinds, sums),
-            }
+            own |= summing(step, dtype, names, layout, shared)
             following = sums_of_terms
         else:
             near = [compute if name == "rest" else layout.dtypes[name] for name in used]
@@ -170,6 +188,7 @@ def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
     shared = common(dtype, inputs, tiles)
     targets = range(kernel.inputs, kernel.inputs + outputs)
     gives = kernel.gives.split()
+    number_size = np.dtype(kernel.given_dtype(dtype)).itemsize
     given = range(args - len(gives), args)
     filled = shared | {
         "layout": layout,
@@ -183,7 +202,10 @@ def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
         "value_tile": memory.stack_space(max(1, layout.height) * most * computed_size),
         "row_tiles": stack_spaces([most * computed_size] * inputs),
         "result_tiles": stack_spaces([most * computed_size] * outputs),
-        "number_tiles": stack_spaces([most * size] * len(given)),
+        "number_tiles": stack_spaces([most * number_size] * len(given)),
+        "scatter_number": internal(
+            instance(scatter, {"SIZE": number_size, "copy_element": memory.copy_element(number_size)})
+        ),
         "places_of": operands_at(range(inputs)),
         "steps_of": integers_at(range(inputs)),
         "cores_of": integers_at(range(args, args + inputs)),
@@ -198,7 +220,9 @@ def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
         "target_tiles_at": rows_at(range(outputs) if outputs <= 1 else range(inputs, tiles), 1),
         "given_rows": layout.rows(gives),
         "constants_given": picked(range(len(gives))),
-        "write_numbers": loop_of_groups(number_one, (), [every[name] for name in gives], (), [dtype] * len(gives)),
+        "write_numbers": loop_of_groups(
+            number_one, (), [every[name] for name in gives], (), [kernel.given_dtype(dtype)] * len(gives)
+        ),
     }
     if outputs:
         used = layout.used(kernel.writes)

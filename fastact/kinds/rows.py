@@ -53,10 +53,13 @@ class Sum:
         Names of the sums.
     terms : callable
         A formula of an element's term, or terms.
+    wide : bool
+        Whether already the terms are added in float64, and not only the sums of chunks: where terms cancel, as those of a mean.
     """
 
     names: str
     terms: Formula
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class Step(NamedTuple):
     """Names of the constants that are known before it, the options among them."""
     paddings: tuple[float, ...]
     """For each operand what makes its formula's value -inf beyond the end of a row."""
+    added_in: str
+    """The dtype that terms are added in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +116,9 @@ class RowKernel:
     writes : callable, optional
         A formula of the result, or results, at an element's place.
     gives : str
-        Names of the constants that are results, one number for each row, in the dtype of the row.
+        Names of the constants that are results, one number for each row.
+    gives_wide : bool
+        Whether these are of float64, and not of the dtype of the row.
     operands : str
         Names of the row operands.
     option_names : str
@@ -131,6 +138,7 @@ class RowKernel:
     passes: Sequence[Exponentials | Sum | Once]
     writes: Formula | None = None
     gives: str = ""
+    gives_wide: bool = False
     operands: str = "x"
     option_names: str = ""
     row_results: int = 1
@@ -193,9 +201,16 @@ class RowKernel:
     def loops(self) -> list[Loop]:
         """One for each dtype."""
         return [
-            Loop(dtype, [*[dtype] * len(self.reads), *[WIDE] * bool(self.options), *[dtype] * self.outputs])
+            Loop(dtype, [*self._operands(dtype), *[self.given_dtype(dtype)] * len(self.gives.split())])
             for dtype in DTYPES
         ]
+
+    def _operands(self, dtype: str) -> list[str]:
+        return [*[dtype] * len(self.reads), *[WIDE] * bool(self.options), *[dtype] * len(self.rows_written)]
+
+    def given_dtype(self, dtype: str) -> str:
+        """The dtype of the numbers that are results."""
+        return WIDE if self.gives_wide else dtype
 
     def steps(self, dtype: str) -> Iterator[Step]:
         """The passes, given the dtype of an array."""
@@ -222,7 +237,8 @@ class RowKernel:
                 )
             elements = tuple(self.reads[j] for j in operands)
             paddings = tuple(self.padding if j == 0 else 0.0 for j in operands)
-            yield Step(kind, formula, names, results, elements, operands, constants, paddings)
+            added_in = WIDE if isinstance(step, Sum) and step.wide else compute
+            yield Step(kind, formula, names, results, elements, operands, constants, paddings, added_in)
             known += names
 
     def constants(self, dtype: str) -> dict[str, str]:
