@@ -61,6 +61,7 @@ SHARES = Operand("shares")
 LOGARITHMS = Operand("logarithms")
 LABELS = Operand("labels", without_axis)
 OF_EACH_CLASS = Operand("shares", along_axis)
+ALONG_AXIS = Operand("values", along_axis)
 
 
 @dataclass(frozen=True)
