@@ -11,7 +11,7 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --durations 10
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 10
 
 # On every Python found, and with the lowest versions declared; not part of CI.
 test-matrix:
@@ -41,6 +41,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python -m benchmarks.ignored --quick
 	$(BIN)/python tools/fuzz.py --quick
 	$(BIN)/python tools/fuzz_views.py --quick
+	$(BIN)/python tools/mutants.py --quick
 	$(BIN)/fastact info
 	$(BIN)/fastact warmup --op gelu
 	$(BIN)/asv machine --yes

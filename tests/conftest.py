@@ -1,6 +1,8 @@
 """What all tests share: one case per public function, operands for it, comparison by bits, child processes.
 
-A test that takes ``op``, ``differentiable``, ``case`` or ``dtype`` runs for each of them: a new op needs no edit here.
+A test that takes ``op``, ``differentiable``, ``case`` or ``dtype`` runs for each of them: a new op needs no edit here. With a dtype
+too it runs in float32 and float64, and in float16 for ``REPRESENTATIVES`` only: a kernel of halves is that of float32 between two
+conversions, which no formula takes part in, and to compile it takes most of a test's time. ``tools/sweep.py --float16`` tries all.
 """
 
 import os
@@ -28,6 +30,9 @@ class Case:
 
     op: object
     backward: bool
+
+    def __str__(self):
+        return self.name
 
     @property
     def name(self):
@@ -91,6 +96,23 @@ def first(results):
 CASES = [Case(record.op, name != record.op.name) for name, record in table.functions().items() if record.op]
 
 
+def _representatives():
+    """Two cases of every number of operands."""
+    by_arity = {}
+    for case in CASES:
+        by_arity.setdefault((case.ufunc.nin, case.ufunc.nout), []).append(case)
+    return [case for group in by_arity.values() for case in group[:2]]
+
+
+REPRESENTATIVES = _representatives()
+
+
+def in_dtypes(name, rows):
+    """Rows of a table with the dtypes that each is tried in."""
+    of_representatives = {*REPRESENTATIVES, *(case.op for case in REPRESENTATIVES if case.backward)}
+    return [(row, dtype) for row in rows for dtype in DTYPES if dtype != "float16" or row in of_representatives]
+
+
 def names(mark):
     return mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
 
@@ -105,9 +127,23 @@ def pytest_generate_tests(metafunc):
         "dtype": DTYPES,
     }
     marked = {name for mark in metafunc.definition.iter_markers("parametrize") for name in names(mark)}
+    asked = [name for name in tables if name in metafunc.fixturenames and name not in marked]
+    if "dtype" in asked and asked[0] != "dtype":
+        name = asked[0]
+        pairs = in_dtypes(name, tables[name])
+        metafunc.parametrize(asked, pairs, ids=[f"{row.name}-{dtype}" for row, dtype in pairs])
+        return
     for name, rows in tables.items():
-        if name in metafunc.fixturenames and name not in marked:
+        if name in asked:
             metafunc.parametrize(name, rows, ids=[getattr(row, "name", row) for row in rows])
+
+
+FIRST = ("test_vectorised.py", "test_vectorised_rows.py", "test_cross_entropy.py", "test_softmax.py", "test_maxout.py")
+"""These leave kernels that others would compile at the same time, in another process."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 @pytest.fixture(scope="session")
@@ -117,11 +153,7 @@ def cases():
 
 @pytest.fixture(scope="session")
 def representatives():
-    """Two cases of every number of operands."""
-    by_arity = {}
-    for case in CASES:
-        by_arity.setdefault((case.ufunc.nin, case.ufunc.nout), []).append(case)
-    return [case for group in by_arity.values() for case in group[:2]]
+    return REPRESENTATIVES
 
 
 @pytest.fixture(scope="session")

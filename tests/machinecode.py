@@ -55,9 +55,14 @@ def this():
 
 def start(report, name, *arguments, **environment):
     """A process that makes a report for a processor of ``OTHERS``, or for this one."""
-    chosen = {} if name == THIS else {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": ""}
     import fastact
+    from fastact.runtime import cache
 
+    chosen = {} if name == THIS else {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": ""}
+    folder = cache.directory()
+    if folder is not None and (chosen or environment):
+        # In a folder of their own: of one folder, kernels made under a few settings are kept.
+        chosen["FASTACT_CACHE_DIR"] = str(folder / "-".join(["machine-code", name, *environment]))
     path = os.pathsep.join([str(Path(fastact.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, __file__, report, name, *arguments]
     env = {**os.environ, "PYTHONPATH": path, **chosen, **environment}
@@ -84,12 +89,25 @@ def compile_for(name):
         llvm.get_process_triple = lambda: OTHERS[name].triple
 
 
-def facts(function):
-    """What the machine code of a function of the inner-loop type holds.
+def kept(name, build):
+    """What ``build()`` finds out about a kernel, kept for later runs in the cache, whose key holds all that code is made from."""
+    from fastact.runtime import cache
+
+    own = Path(__file__).read_bytes()
+    return json.loads(cache.cached(f"machine-code.{name}", lambda: json.dumps(build()).encode(), salt=own))
+
+
+def facts_of_kernel(name, source):
+    """The facts of a kernel, whose code then is in the cache for other tests: they need not compile it again."""
+    return kept(name, lambda: facts(source(), name))
+
+
+def facts(function, name):
+    """What the machine code of a function of the inner-loop type holds, which is kept under that name.
 
     A loop that the vectoriser gave up still carries its wish to be interleaved, whatever the processor's vectors look like.
     """
-    ir, assembly = code(function)
+    ir, assembly = code(function, name)
     labels = set(re.findall(r'^"?([^\s":]+)"?:', assembly, re.M))
     targets = re.findall(r'\bcallq?\s+"?([^*%\s"@]+)', assembly)
     targets += re.findall(r'^\s+bl\s+"?([^\s"]+)', assembly, re.M)
@@ -105,14 +123,16 @@ def facts(function):
     }
 
 
-def code(function):
+def code(function, name):
     """LLVM's code of a function, optimised, and the assembly of the very instructions that are kept and run."""
     import llvmlite.binding as llvm
 
     from fastact.kernels import target
-    from fastact.runtime import compiler
+    from fastact.runtime import cache, compiler
 
     ir = compiler.optimised_module(function).get_llvm_str()
+    module = llvm.parse_assembly(ir)
+    cache.cached(name, lambda: target.machine().emit_object(module))
     return ir, target.machine().emit_assembly(llvm.parse_assembly(ir))
 
 
@@ -126,11 +146,15 @@ def packed(assembly):
     return x86 | {kind + lanes for kind, lanes in aarch64}
 
 
+def source(kernel, dtype):
+    """The inner loop of an elementwise kernel, ready to be compiled."""
+    return kernel.sources(dtype)[kernel.name]()
+
+
 def ops(names):
     """Of the kernels behind ops, or of some of them, such as ``gelu.float32``."""
     import fastact
     from fastact.functions.elementwise import kernels
-    from fastact.runtime import ufunc
 
     every = {
         f"{kernel.name}.{dtype}": (kernel, dtype)
@@ -138,7 +162,7 @@ def ops(names):
         for kernel in kernels(op)
         for dtype in ("float32", "float64")
     }
-    return {name: facts(ufunc.specialised(*every[name])) for name in names or every}
+    return {name: facts_of_kernel(name, lambda name=name: source(*every[name])) for name in names or every}
 
 
 def rows(names):
@@ -150,7 +174,7 @@ def rows(names):
     kernels = [KERNELS[getattr(fastact, name).ufunc] for name in ("softmax", "logsumexp", "softmax_backward")]
     kernels += [entropy_kernel(True, False, True, False), entropy_kernel(True, True, True, True)]
     sources = {name: source for kernel in kernels for name, source in kernel.sources("float32").items()}
-    return {name: facts(sources[name]()) for name in names or sources}
+    return {name: facts_of_kernel(f"{name}.float32", sources[name]) for name in names or sources}
 
 
 def team(_):
@@ -158,7 +182,10 @@ def team(_):
     from fastact.runtime import driver
     from fastact.runtime import team as of_workers
 
-    return {function.__name__: code(function) for function in (driver.run_parallel, of_workers.serve)}
+    return {
+        name: kept(name, lambda name=name, function=function: code(function, name))
+        for name, function in (("run_parallel", driver.run_parallel), ("serve", of_workers.serve))
+    }
 
 
 REPORTS = {"ops": ops, "rows": rows, "team": team}

@@ -180,13 +180,13 @@ def test_what_is_no_longer_used_is_removed(folder, monkeypatch):
 def test_a_folder_that_others_can_write_to_is_refused(python, tmp_path):
     public, private = tmp_path / "public", tmp_path / "private"
     public.mkdir()
-    command = "import warnings; warnings.simplefilter('error', RuntimeWarning)\n" + USE
-    show = USE + "from fastact.runtime import cache; print(cache.directory())"
+    show = "from fastact.runtime import cache; print(cache.directory())"
+    command = "import warnings; warnings.simplefilter('error', RuntimeWarning)\n" + show
     for mode in (0o777, 0o770, 0o1777):
         public.chmod(mode)
         places = {"FASTACT_CACHE_DIR": public, "NUMBA_CACHE_DIR": None, "XDG_CACHE_HOME": private}
         out = python(show, flags=["-W", "ignore"], **places)
-        assert out.split()[1] == str(private / "fastact")
+        assert out.split()[-1] == str(private / "fastact")
         assert not list(public.iterdir())
         with pytest.raises(AssertionError, match=f"other users can write to it .mode {mode:03o}"):
             python(command, **places)
@@ -239,7 +239,7 @@ def test_no_home_directory(python, tmp_path):
 def test_two_processes_on_an_empty_cache(folder):
     env = dict(os.environ, FASTACT_CACHE_DIR=str(folder))
     env["PYTHONPATH"] = os.pathsep.join([str(Path(fa.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-c", USE + "assert (fa.relu(np.full(400_001, 2, 'f4')) == 2).all()"]
+    command = [sys.executable, "-c", USE]
     both = [
         subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]
@@ -250,18 +250,13 @@ def test_two_processes_on_an_empty_cache(folder):
     assert not list(folder.rglob(".writing-*"))
 
 
-def test_large_arrays_are_loaded_without_compiling(python, folder):
-    code = USE + "assert (fa.relu(np.full(400_001, 2, 'f4')) == 2).all(); print('fastact.kernels.jit' in sys.modules)"
-    assert python(code, FASTACT_CACHE_DIR=folder).split() == ["compiled", "True"]
-    assert python(code, FASTACT_CACHE_DIR=folder).split() == ["loaded", "False"]
-
-
 @pytest.mark.parametrize("number", [1, 3])
 def test_large_arrays_need_no_numba(number, python, folder):
-    code = USE + "assert (fa.relu(np.full(400_001, 2, 'f4')) == 2).all(); print('numba' in sys.modules)"
-    assert python(code, FASTACT_CACHE_DIR=folder, FASTACT_NUM_THREADS=number).split() == ["compiled", "True"]
+    code = USE + "assert (fa.relu(np.full(400_001, 2, 'f4')) == 2).all()\n"
+    code += "print('numba' in sys.modules, 'fastact.kernels.jit' in sys.modules)"
+    assert python(code, FASTACT_CACHE_DIR=folder, FASTACT_NUM_THREADS=number).split() == ["compiled", "True", "True"]
     code = code.replace("assert (fa", f"fa.set_num_threads({number}); assert (fa", 1)
-    assert python(code, FASTACT_CACHE_DIR=folder).split() == ["loaded", "False"]
+    assert python(code, FASTACT_CACHE_DIR=folder).split() == ["loaded", "False", "False"]
 
 
 def test_numbas_settings_are_part_of_the_key(python, tmp_path):
@@ -321,5 +316,5 @@ def test_the_sources_in_a_zip_file_are_part_of_the_key(python, tmp_path):
 def test_kernels_are_compiled_where_numba_is_told_not_to(python):
     """``NUMBA_DISABLE_JIT`` is for who debugs functions of their own, which stay as they are."""
     code = USE + "import numba; f = lambda x: x; assert numba.njit(f) is f"
-    code += "; assert fa.elementwise(lambda x: 2 * x)(1.5) == 3 and fa.softmax([0.0, 0.0]).sum() == 1"
+    code += "; assert fa.elementwise(lambda x: 2 * x)(1.5) == 3 and fa.logsumexp([0.0, 0.0]) == np.log(2)"
     assert python(code, NUMBA_DISABLE_JIT="1", FASTACT_CACHE_DIR="off") == "compiled"

@@ -11,7 +11,7 @@ from fastact import table
 from fastact.kernels import target
 
 TOOLS = Path(__file__).parent.parent / "tools"
-NAMES = ("gelu_backward", "softmax", "glu")
+NAMES = ("gelu_backward", "logsumexp", "glu")
 
 pytestmark = pytest.mark.skipif(not TOOLS.exists(), reason="an installed package has no tools")
 
@@ -46,13 +46,13 @@ def test_another_processor_gives_the_same_bits(written, python):
 
 def test_what_differs_is_named(digests, written, capsys):
     kept = json.loads(written.read_text())
-    kept["digests"]["softmax float32"] = "0" * 16
+    kept["digests"]["logsumexp float32"] = "0" * 16
     written.write_text(json.dumps(kept))
     capsys.readouterr()
     assert digests.main(["--quick", "--op", *NAMES, "--check", str(written)]) == 1
     said = capsys.readouterr().out
     assert said.startswith("2 of 3 digests")
-    assert said.splitlines()[1:] == ["softmax float32 differs"]
+    assert said.splitlines()[1:] == ["logsumexp float32 differs"]
 
 
 def test_what_cannot_be_compared(digests, written, capsys):

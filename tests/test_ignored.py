@@ -24,6 +24,13 @@ OPTIONS = {
     "smoothed": {"label_smoothing": 0.1, "z_loss": 0.01},
     "weighted and smoothed": {"weighted": True, "label_smoothing": 0.1},
 }
+
+
+def compiles_little(row):
+    """Smoothed labels in one dtype: their kernels take longest to compile."""
+    return row["dtype"] == "float32" or "smoothed" not in row["given"]
+
+
 BY_PAIRS = {"case": SHAPES, "share": SHARES, "index": (-100, 3), "given": OPTIONS, "dtype": DTYPES}
 
 
@@ -39,7 +46,9 @@ def problem(shape, axis, share, dtype, index=-100, seed=0):
     return np.ascontiguousarray(np.moveaxis(rows, -1, axis)), target, counted
 
 
-@pytest.mark.parametrize(tuple(BY_PAIRS), [tuple(row.values()) for row in covering(2, BY_PAIRS)], ids=str)
+@pytest.mark.parametrize(
+    tuple(BY_PAIRS), [tuple(row.values()) for row in covering(2, BY_PAIRS, compiles_little)], ids=str
+)
 def test_as_if_they_were_not_there(case, share, index, given, dtype, same_bits):
     shape, axis = SHAPES[case]
     logits, target, counted = problem(shape, axis, share, dtype, index)
@@ -122,7 +131,7 @@ def test_a_wrong_label_of_nested_rows():
 @pytest.mark.parametrize("share", SHARES)
 def test_a_linear_layer(share, same_bits):
     rng = np.random.default_rng(2)
-    for dtype in ("float16", "float32", "float64"):
+    for dtype in ("float16", "float32"):
         hidden, weight = rng.normal(size=(30, 20, 8)).astype(dtype), rng.normal(size=(50, 8)).astype(dtype)
         target, bias = rng.integers(0, 50, (30, 20)), rng.normal(size=50)
         counted = rng.random(target.shape) >= share

@@ -11,10 +11,10 @@ from fastact.kinds.maxout import PieceKernel
 from tests.conftest import DTYPES
 
 PIECES = [*range(1, 10), 12, 16, 17, 40]
-PIECES_OF_DTYPES = [
-    (k, dtype) for k in PIECES for i, dtype in enumerate(DTYPES) if k in (1, 2, 3, 4, 5, 9, 40) or k % len(DTYPES) == i
-]
-"""Each is a kernel to compile: some numbers of pieces are taken in one dtype only."""
+PIECES_OF_DTYPES = [(k, dtype) for k in PIECES for dtype in DTYPES if dtype == "float32" or k in (3, 12, 40)]
+"""Each is a kernel to compile: most numbers of pieces are taken in one dtype only, but few and many in each."""
+IN_COLUMNS = (2, 3, 8, 9, 12, 40)
+"""Numbers of pieces that are compared side by side, too: there, one more piece is one more comparison."""
 SHAPES = {  # groups, and where the axis with `k` times as many channels is
     "one group": ((1,), 0),
     "short": ((7,), 0),
@@ -26,6 +26,7 @@ SHAPES = {  # groups, and where the axis with `k` times as many channels is
     "images": ((2, 3, 5, 9), -3),
     "few columns": ((4, 3, 2, 5), 2),
 }
+SIDE_BY_SIDE = ("first", "middle", "images", "few columns")
 LAYOUTS = {
     "contiguous": lambda a: a,
     "Fortran order": np.asfortranarray,
@@ -51,6 +52,8 @@ def channels(groups, axis, k, dtype, seed=0):
 @pytest.mark.parametrize("where", SHAPES)
 def test_matches_the_reference(k, where, dtype, same_bits):
     groups, axis = SHAPES[where]
+    if where in SIDE_BY_SIDE and k not in IN_COLUMNS:
+        return
     x = channels(groups, axis, k, dtype)
     y, which = reference.maxout_with_index(x, k, axis)
     grad = np.random.default_rng(1).normal(size=y.shape).astype(dtype)
@@ -101,9 +104,8 @@ def test_ties_go_to_the_first_and_nan_is_the_largest(k, dtype):
     assert np.signbit(fa.maxout(zeros, k)).all(), "zeros of either sign are equal, so the first one is taken"
 
 
-def test_gradient_matches_differences(dtype):
-    if dtype == "float16":
-        return
+def test_gradient_matches_differences():
+    dtype = np.float32
     rng = np.random.default_rng(2)
     x = rng.permutation(60).reshape(3, 20).astype(dtype)  # no two so near that a step changes their order
     grad = rng.integers(-4, 5, size=(3, 5)).astype(dtype)
@@ -115,7 +117,9 @@ def test_gradient_matches_differences(dtype):
         assert got[at] == ((fa.maxout(moved, 4) - fa.maxout(x, 4)) * grad).sum() * 4
 
 
-@pytest.mark.parametrize("k", [1, 2, 5, 9, 30])
+@pytest.mark.parametrize(
+    ("k", "dtype"), [(1, "float32"), (2, "float32"), (3, "float64"), (9, "float16"), (30, "float32")]
+)
 @pytest.mark.parametrize("where", ["last", "middle", "odd"])
 def test_out(k, where, dtype, same_bits):
     groups, axis = SHAPES[where]
@@ -153,7 +157,7 @@ def test_out_that_overlaps(same_bits):
         same_bits(fa.maxout_backward(buffer[:, :50], which, k, out=buffer), expected)
 
 
-@pytest.mark.parametrize("k", [2, 3, 4, 9])
+@pytest.mark.parametrize(("k", "dtype"), [(2, "float32"), (3, "float64"), (8, "float32"), (9, "float16")])
 def test_threads_change_nothing(k, dtype, threads, same_bits):
     shapes = [((200_003 // k,), 0), ((301, 331), 1), ((301, 331), 0), ((3, 100_001), 0), ((2, 40, 1003), 1)]
     for groups, axis in shapes:
@@ -189,7 +193,7 @@ def test_dtypes_convert_as_in_numpy():
 
 
 def test_indices_that_are_none_write_nothing(dtype):
-    for k in (2, 5, 11):
+    for k in (2, 5, 11) if dtype == "float32" else (3, 11):
         which = np.tile(np.array([-1, k, 2**31 - 1, -(2**31), 0], np.int32), 30)
         guard = np.full(which.size * k + 200, 7, dtype)
         out = guard[100:-100]

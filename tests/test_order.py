@@ -61,7 +61,12 @@ def check(got, like, expected=None):
 ALONE = {"layout": LAYOUTS, "axis": AXES, "dtype": (*DTYPES, "int16"), "name": ("softmax", "softmin", "log_softmax")}
 
 
-@pytest.mark.parametrize(tuple(ALONE), [tuple(row.values()) for row in covering(2, ALONE)], ids=str)
+def is_cheap(row):
+    """Other dtypes than float32 with one function only: where results lie depends on neither, and each pair is a kernel."""
+    return row["dtype"] in ("float32", "int16") or row["name"] == "softmax"
+
+
+@pytest.mark.parametrize(tuple(ALONE), [tuple(row.values()) for row in covering(2, ALONE, is_cheap)], ids=str)
 def test_rows_of_one_operand(layout, axis, dtype, name):
     function, x = getattr(fa, name), (4 * values("float32")).astype(dtype)
     placed = LAYOUTS[layout](x)
@@ -69,8 +74,9 @@ def test_rows_of_one_operand(layout, axis, dtype, name):
     check(function(placed, axis=axis), np.tanh(placed), expected)
     for order in "CFAK":
         check(function(placed, axis=axis, order=order), np.tanh(placed, order=order), expected)
-    wide = function(placed, axis=axis, dtype="float64")
-    check(wide, np.tanh(placed, dtype="float64"), function(x.astype("float64"), axis=axis))
+    if name == "softmax":
+        wide = function(placed, axis=axis, dtype="float64")
+        check(wide, np.tanh(placed, dtype="float64"), function(x.astype("float64"), axis=axis))
     check(function(placed[:, :0], axis=axis), np.tanh(placed[:, :0]))
 
 
@@ -102,16 +108,18 @@ BACKWARDS = {
 
 
 def has_all_elements(row):
-    return "all of it" in (row["of grad"], row["of output"])
+    """And one of two dtypes for each function: each is a kernel to compile."""
+    narrow, wide = ("float16", "float32") if row["name"] == "softmax_backward" else ("float32", "float64")
+    return "all of it" in (row["of grad"], row["of output"]) and {row["dtype"], row["other"]} <= {narrow, wide}
 
 
-def pairs(options, allowed=lambda row: True, most=150):
+def pairs(options, allowed=lambda row: True, most=100):
     """So many rows that options take their values together often: of these many, any two cover more than time allows."""
     drawn = np.random.default_rng(1)
     rows = []
     while len(rows) < most:
         row = {name: list(choices)[drawn.integers(len(choices))] for name, choices in options.items()}
-        if allowed(row):
+        if allowed(row) and tuple(row.values()) not in rows:
             rows.append(tuple(row.values()))
     return rows
 
@@ -133,8 +141,9 @@ def test_rows_of_two_operands(row, same_bits):
         out = np.full(SHAPE, 7, kind)
         assert function(grad, output, axis=axis, out=out) is out
         np.testing.assert_array_equal(out, expected)
-    halves = tuple(a if isinstance(a, float) else a.astype("float64") for a in (grad, output))
-    check(function(*halves, axis=axis), np.multiply(*halves))
+    wide = "float32" if name == "softmax_backward" else "float64"
+    widened = tuple(a if isinstance(a, float) else a.astype(wide) for a in (grad, output))
+    check(function(*widened, axis=axis), np.multiply(*widened))
 
 
 def gated(grad, x, axis):
@@ -185,18 +194,24 @@ LOSSES = {
     "target": ("labels", "swapped labels", "probabilities", "swapped probabilities"),
     "axis": (0, 1, -1),
     "dtype": DTYPES,
-    "options": ("plain", "weighted", "smoothed", "capped"),
+    "options": ("plain", "weighted", "smoothed"),
     "ignored": (False, True),
 }
 OPTIONS = {
     "plain": {},
     "weighted": {"weight": np.arange(1.0, 9).astype(">f4")},
-    "smoothed": {"label_smoothing": 0.1},
-    "capped": {"softcap": 4.0},
+    "smoothed": {"label_smoothing": 0.1, "softcap": 4.0},
 }
 
 
-@pytest.mark.parametrize(tuple(LOSSES), [tuple(row.values()) for row in covering(2, LOSSES)], ids=str)
+def compiles_little(row):
+    """Each dtype with one kind of target: where results lie depends on neither."""
+    if row["options"] == "smoothed":
+        return row["dtype"] == "float32" and "labels" in row["target"]
+    return row["dtype"] == "float32" or "labels" in row["target"]
+
+
+@pytest.mark.parametrize(tuple(LOSSES), [tuple(row.values()) for row in covering(2, LOSSES, compiles_little)], ids=str)
 def test_losses(layout, target, axis, dtype, options, ignored, same_bits):
     """The gradient lies as the logits do, losses as a sum over classes would; all of them in the machine's byte order."""
     x, given = values(dtype), dict(OPTIONS[options])
@@ -215,8 +230,10 @@ def test_losses(layout, target, axis, dtype, options, ignored, same_bits):
         loss, grad, *rest = fa.cross_entropy_with_grad(placed, y, reduction=reduction, **asked)
         same_bits((loss, grad, *rest), expected)
         check(grad, np.tanh(placed))
-        alone = fa.cross_entropy(placed, y, reduction=reduction, axis=axis, **given)
-        same_bits(np.asarray(alone), np.asarray(loss))
+        alone = loss
+        if dtype == "float32" and options != "smoothed":
+            alone = fa.cross_entropy(placed, y, reduction=reduction, axis=axis, **given)
+            same_bits(np.asarray(alone), np.asarray(loss))
         like = np.max(placed, axis)
         if np.ndim(y) == np.ndim(like):
             like = np.add(like, y)

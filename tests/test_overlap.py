@@ -11,6 +11,7 @@ from fastact.kernels import fields
 from fastact.runtime import records
 from tests.calls import ROW_CALLS
 from tests.conftest import CASES
+from tests.rowdtypes import in_dtypes
 
 SMALL, LARGE = 300, 70_001
 """Elements: some tiles on one thread, and several chunks for each of many threads."""
@@ -94,10 +95,11 @@ LONG_ROW = (1, 2**19 + 3)
 
 
 @pytest.mark.parametrize(
-    ("name", "rows", "length"),
+    ("name", "dtype", "rows", "length"),
     [
-        (name, *shape)
+        (name, dtype, *shape)
         for name, call in ROW_CALLS.items()
+        for dtype in in_dtypes(name)
         if len(call.written) == 1
         for shape in [*SHAPES, LONG_ROW]
         if shape != LONG_ROW or not name.startswith("maxout")

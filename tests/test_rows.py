@@ -7,9 +7,15 @@ from hypothesis import strategies as st
 
 from tests.calls import ROW_CALLS
 from tests.placement import place, placements
+from tests.rowdtypes import in_dtypes
 
 MARGIN = 7.0
 LENGTHS = [1, 2, 3, 10, 15, 16, 17, 31, 32, 64, 65, 130, 1025]
+
+
+in_their_dtypes = pytest.mark.parametrize(
+    ("name", "dtype"), [(name, dtype) for name, call in ROW_CALLS.items() if call.written for dtype in in_dtypes(name)]
+)
 
 
 def of_contiguous_rows(call, operands, axis, options):
@@ -25,7 +31,7 @@ def of_contiguous_rows(call, operands, axis, options):
 @given(data=st.data())
 def test_same_bits_in_any_layout(data, name, same_bits):
     call = ROW_CALLS[name]
-    dtype = data.draw(st.sampled_from(["float16", "float32", "float64"]), label="dtype")
+    dtype = data.draw(st.sampled_from(in_dtypes(name)), label="dtype")
     others = data.draw(st.lists(st.integers(0, 20), max_size=3), label="other lengths")
     axis = data.draw(st.integers(0, len(others)), label="axis")
     shape = (*others[:axis], data.draw(st.sampled_from(LENGTHS), label="length"), *others[axis:])
@@ -53,7 +59,7 @@ def shifted(array, elements):
     return copy
 
 
-@pytest.mark.parametrize("name", [name for name, call in ROW_CALLS.items() if call.written])
+@in_their_dtypes
 def test_every_short_length_at_every_alignment(name, dtype, same_bits):
     call, rng = ROW_CALLS[name], np.random.default_rng(0)
     for length in range(1, 70):
@@ -68,7 +74,7 @@ def test_every_short_length_at_every_alignment(name, dtype, same_bits):
         same_bits(first, tuple(e[:1] for e in expected), f"one row of {length} elements")
 
 
-@pytest.mark.parametrize("name", [name for name, call in ROW_CALLS.items() if call.written])
+@in_their_dtypes
 def test_many_short_rows_are_what_a_few_are(name, dtype, same_bits):
     """Few rows are computed one by one, more are transposed: in squares of several sides, in blocks that they rarely fill."""
     call, rng = ROW_CALLS[name], np.random.default_rng(0)

@@ -5,10 +5,12 @@ import pytest
 
 import fastact as fa
 from fastact import table
-from tests.conftest import DTYPES
+from tests.rowdtypes import in_dtypes, is_tried
 
 FAMILY = [record for record in table.functions().values() if record.family == "softmax"]
 SHAPES = [(3, 1000), (2, 5), (4, 64), (5, 3000), (40, 10), (70, 1100), (300, 15), (3, 33, 9), (9, 8, 21, 2)]
+ALONG = SHAPES[:4]
+"""Of so few rows that they are computed one by one."""
 KINDS = {
     "random": lambda rng, shape: 4 * rng.normal(size=shape),
     "shifted": lambda rng, shape: 4 * rng.normal(size=shape) + 1e4,
@@ -44,27 +46,36 @@ def scale_of(row_op, arrays, expected, axis):
     return abs(expected)
 
 
-@pytest.fixture(params=FAMILY, ids=lambda row_op: row_op.name)
-def row_op(request):
-    return request.param
+IN_SEGMENTS = {
+    "softmax": ("float16", "float32"),
+    "logsumexp": ("float32",),
+    "log_softmax_backward": ("float32", "float64"),
+}
+"""Whose long rows are split: each of three kernels that others have but for the formula."""
+every_function = pytest.mark.parametrize("row_op", FAMILY, ids=lambda row_op: row_op.name)
+every_function_in_dtypes = pytest.mark.parametrize(
+    ("row_op", "dtype"),
+    [pytest.param(row_op, dtype, id=f"{row_op.name}-{dtype}") for row_op in FAMILY for dtype in in_dtypes(row_op.name)],
+)
 
 
 def by_pairs(kinds):
-    """Of kind, shape and dtype any two take all their values together, and each dtype its turn with both."""
-    return pytest.mark.parametrize(
-        ("kind", "shape", "dtype"),
-        [
-            (kind, shape, DTYPES[(i + j) % len(DTYPES)])
-            for i, kind in enumerate(kinds)
-            for j, shape in enumerate(SHAPES)
-        ],
-        ids=str,
-    )
+    """Every function with all kinds and shapes; each dtype that it is tried in takes its turn with both."""
+    rows = []
+    for row_op in FAMILY:
+        for i, kind in enumerate(kinds):
+            for j, shape in enumerate(SHAPES):
+                dtypes = in_dtypes(row_op.name, columns=shape not in ALONG)
+                rows.append((row_op, kind, shape, dtypes[(i + j) % len(dtypes)]))
+    ids = [f"{row_op.name}-{kind}-{shape}-{dtype}" for row_op, kind, shape, dtype in rows]
+    return pytest.mark.parametrize(("row_op", "kind", "shape", "dtype"), rows, ids=ids)
 
 
 @by_pairs(KINDS)
 def test_values(row_op, kind, shape, dtype):
     for axis in range(-1, len(shape) - 1):
+        if axis >= 0 and not is_tried(row_op.name, dtype):
+            continue
         arrays = operands(row_op, kind, shape, dtype)
         got = row_op.function(*arrays, axis=axis)
         assert got.dtype == np.dtype(dtype)
@@ -79,9 +90,9 @@ def test_values(row_op, kind, shape, dtype):
         )
 
 
-@by_pairs(["random", "late", "random"])
+@by_pairs(["random", "late"])
 def test_bits_do_not_depend_on_the_layout(row_op, kind, shape, dtype, same_bits, threads):
-    for axis in range(len(shape)):
+    for axis in range(len(shape)) if is_tried(row_op.name, dtype) else ():
         arrays = operands(row_op, kind, shape, dtype)
         with threads(1):
             expected = row_op.function(*(np.ascontiguousarray(np.moveaxis(a, axis, -1)) for a in arrays))
@@ -97,6 +108,7 @@ def test_bits_do_not_depend_on_the_layout(row_op, kind, shape, dtype, same_bits,
             same_bits(row_op.function(*arrays, axis=axis), expected)
 
 
+@every_function_in_dtypes
 def test_threads_split_rows_and_columns(row_op, dtype, same_bits, threads):
     for shape, axis in (((400, 1030), 1), ((1030, 400), 0), ((60_000, 7), 1)):
         arrays = operands(row_op, "random", shape, dtype)
@@ -107,6 +119,7 @@ def test_threads_split_rows_and_columns(row_op, dtype, same_bits, threads):
                 same_bits(row_op.function(*arrays, axis=axis), expected)
 
 
+@every_function_in_dtypes
 def test_in_place_and_out(row_op, dtype, same_bits):
     for shape, axis in (((5, 2100), 1), ((40, 50), 0), ((7, 3), 1)):
         arrays = operands(row_op, "random", shape, dtype)
@@ -139,6 +152,7 @@ def test_in_place_allocates_nothing():
         tracemalloc.stop()
 
 
+@every_function_in_dtypes
 def test_several_axes(row_op, dtype):
     arrays = operands(row_op, "random", (3, 4, 5, 6), dtype)
     flat = [np.moveaxis(a, (1, 3), (2, 3)).reshape(3, 5, 24) for a in arrays]
@@ -257,6 +271,14 @@ def test_sums_of_long_rows_written_into_them(threads, same_bits):
             same_bits(fa.logsumexp(x, out=x[place]), expected)
 
 
+@pytest.mark.parametrize(
+    ("row_op", "dtype"),
+    [
+        pytest.param(row_op, dtype, id=f"{row_op.name}-{dtype}")
+        for row_op in FAMILY
+        for dtype in IN_SEGMENTS.get(row_op.name, ())
+    ],
+)
 def test_a_long_row_is_split_over_threads(row_op, dtype, same_bits, threads):
     arrays = operands(row_op, "random", (530_001,), dtype)
     with threads(1):
@@ -280,8 +302,15 @@ def test_a_long_row_is_split_over_threads(row_op, dtype, same_bits, threads):
         row_op.function(*arrays, out=np.empty((2, 2), dtype))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["softmax_backward", "log_softmax_backward"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        (name, dtype)
+        for name in ("softmax_backward", "log_softmax_backward")
+        for dtype in in_dtypes(name)
+        if dtype != "float16"
+    ],
+)
 def test_gradients_of_outputs_that_underflow(name, dtype):
     """What is too small for a normal number may be large again times a gradient."""
     row_op, rng, most = table.function(name), np.random.default_rng(2), np.finfo(dtype).maxexp
@@ -313,6 +342,7 @@ def test_gradients_against_differences():
             assert np.allclose(got[:, k], difference, atol=1e-8)
 
 
+@every_function
 def test_dtypes_and_errors(row_op):
     arrays = operands(row_op, "random", (4, 5), "float64")
     with pytest.raises(TypeError):
@@ -327,7 +357,8 @@ def test_dtypes_and_errors(row_op):
         row_op.function(*(a[0, 0] for a in arrays), axis=1)
     integers = [np.arange(6).reshape(2, 3)] * len(arrays)
     assert row_op.function(*integers).dtype == np.float64
-    assert row_op.function(*(a.astype(np.int8) for a in integers)).dtype == np.float16
+    if is_tried(row_op.name, "float16"):
+        assert row_op.function(*(a.astype(np.int8) for a in integers)).dtype == np.float16
     assert isinstance(row_op.function.ufunc, np.ufunc)
     read_only = arrays[0].copy()
     read_only.flags.writeable = False
@@ -341,7 +372,7 @@ def test_dtypes_and_errors(row_op):
 def test_scalars_and_empty_arrays_over_every_axis(function):
     """As NumPy's reductions: a scalar is a row of one, an empty array gives what has its shape."""
     for axis in (None, -1, 0, ()):
-        for x in (3.0, np.float32(3), np.array(3.0, "f2")):
+        for x in (3.0, np.float32(3), *[np.array(3.0, "f2")] * (function is fa.softmax)):
             got = function(x, axis=axis)
             assert np.shape(got) == ()
             assert got.dtype == np.asarray(x).dtype
@@ -349,7 +380,7 @@ def test_scalars_and_empty_arrays_over_every_axis(function):
     with pytest.raises(np.exceptions.AxisError):
         function(3.0, axis=1)
     for shape in ((0, 3, 4), (3, 0, 4), (3, 4, 0)):
-        x = np.zeros(shape)
+        x = np.zeros(shape, np.float32)
         for axis in (None, 0, 1, -1, (0, 1), (1, 2), (0, 1, 2)):
             expected = np.sum(x, axis=axis).shape if function is fa.logsumexp else shape
             assert np.shape(function(x, axis=axis)) == expected

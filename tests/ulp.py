@@ -105,6 +105,21 @@ def parameters(op: Op, dtype: Any, sample: int = 0) -> tuple[float, ...]:
     return tuple(float(np.dtype(dtype).type(p)) for p in complete)
 
 
+def halves_rounded_twice(name: str) -> str:
+    """The first of all float16 for which a function gives another number than its float32 result rounded; empty if none."""
+    op, _ = split(name)
+    x = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    params = parameters(op, np.float16)
+    with np.errstate(all="ignore"):
+        expected = compute(name, x.astype(np.float32), *params).astype(np.float16)
+    result = compute(name, x, *params)
+    right = (result.view(np.uint16) == expected.view(np.uint16)) | (np.isnan(result) & np.isnan(expected))
+    right |= (result == 0) & (expected == 0)
+    for i in np.flatnonzero(~right)[:1]:
+        return f"{name}({x[i]!r}) is {result[i]!r}, not {expected[i]!r}"
+    return "" if result.dtype == np.float16 else f"{name} of float16 is {result.dtype}"
+
+
 def compute(name: str, x: Any, *params: float) -> Any:
     """Call the compiled function; of a backward, the derivative with respect to ``x``."""
     op, backward = split(name)

@@ -43,6 +43,7 @@ from tests.ulp import (
     float32_samples,
     float64_samples,
     functions,
+    halves_rounded_twice,
     load_accuracy,
     neighbours,
     parameters,
@@ -278,6 +279,21 @@ def sweep(names: Iterable[str], kind: str, jobs: int, write: bool) -> bool:
     return fine
 
 
+def sweep_halves(names: Iterable[str]) -> bool:
+    """Compute all float16 with functions; return whether each rounds the float32 result once."""
+    fine = True
+    todo = list(names)
+    with _progress() as bar:
+        total = bar.add_task("", total=len(todo)) if bar else None
+        for name in todo:
+            found = halves_rounded_twice(name)
+            _say(bar, found or f"{name:22} rounds the float32 result once")
+            fine &= not found
+            if bar:
+                bar.update(total, advance=1, description=name)
+    return fine
+
+
 def _say(bar: Any, line: str) -> None:
     """Print a line, above the progress bar if there is one."""
     if bar:
@@ -302,6 +318,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="function, such as gelu or gelu_backward; default all")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="float32, but one input of 4096, and the edges")
+    which.add_argument("--float16", action="store_true", help="all float16 against float32 results, rounded")
     which.add_argument("--float64", action="store_true", help="float64 samples against mpmath")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, default 1")
     parser.add_argument("--write", action="store_true", help=f"keep the results in {os.path.relpath(ACCURACY)}")
@@ -309,6 +326,8 @@ def main() -> int:
     names = arguments.names or functions()
     if unknown := set(names) - set(functions()):
         parser.error(f"no such function: {', '.join(sorted(unknown))}; there are {', '.join(functions())}")
+    if arguments.float16:
+        return 0 if sweep_halves(names) else 1
     kind = "quick" if arguments.quick else "float64" if arguments.float64 else "all"
     return 0 if sweep(names, kind, arguments.jobs, arguments.write) else 1
 
