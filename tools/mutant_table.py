@@ -182,16 +182,6 @@ MUTANTS = [
         ("squares beyond the last column", "column = min(k, columns - side)", "column = min(k, columns - SMALLEST)"),
     ),
     *_of(
-        "kernels/segments.py",
-        "softmax",
-        (
-            "states of float64 are read as float32",
-            'numbers_in(step.results, "float64")',
-            'numbers_in(step.results, "float32")',
-            "softmax.py::test_a_long_row_is_split_over_threads[log_softmax_backward-float64]",
-        ),
-    ),
-    *_of(
         "kernels/labelled.py",
         "cross_entropy",
         ("the index of a maximum behind the first chunk", "return start + i", "return i"),
@@ -393,6 +383,12 @@ MUTANTS = [
     *_of(
         "functions/linear.py",
         "cross_entropy",
+        (
+            "a bias has its gradient summed in float32",
+            "np.zeros(layer.bias.shape)",
+            "np.zeros(layer.bias.shape, np.float32)",
+            "precision.py::test_the_gradient_of_a_bias_is_summed_in_float64",
+        ),
         (
             "a bias has the last block's gradient",
             "    total += np.add.reduce(grad, axis=0, dtype=np.float64)",
