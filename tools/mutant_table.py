@@ -184,7 +184,12 @@ MUTANTS = [
     *_of(
         "kernels/labelled.py",
         "cross_entropy",
-        ("the index of a maximum behind the first chunk", "return start + i", "return i"),
+        (
+            "the index of a maximum behind the first chunk",
+            "return start + i",
+            "return i",
+            "cross_entropy.py::test_in_place_extras_and_threads",
+        ),
         ("every label has the first one's weight", "i * steps[WEIGHTS] + label * w_core", "i * steps[WEIGHTS]"),
     ),
     *_of(
@@ -219,6 +224,7 @@ MUTANTS = [
             "a cap has no slope at the label",
             "(other * exp(-nll) - dense_label))) * top_slope",
             "(other * exp(-nll) - dense_label)))",
+            "cross_entropy.py::test_gradient_of_capped_logits",
         ),
     ),
     # How they run.
@@ -311,8 +317,12 @@ MUTANTS = [
     ),
     *_of(
         "calls/containers.py",
-        "containers",
-        ("labels of an axis of another length", " and n == np.shape(x)[origin[0]] else None", " else None"),
+        "masked.py::test_masked_results_keep_the_rest_of_what_they_are_made_of",
+        (
+            "a masked result is like nothing",
+            "like.__array_wrap__(result) if isinstance(like, np.ma.MaskedArray) else np.ma.array(result)",
+            "np.ma.array(result)",
+        ),
     ),
     *_of(
         "calls/lazy.py",
