@@ -35,7 +35,6 @@ NO_KERNELS = (
     "runtime/fingerprint.py",
     "runtime/threads.py",
     "runtime/uninterrupted.py",
-    "warm.py",
 )
 """Where the faults below are in no kernel."""
 
@@ -410,5 +409,4 @@ MUTANTS = [
         "overloads",
         ("no gradient multiplies a slope", "return T(grad) * formula(T(x), T(p))", "return formula(T(x), T(p))"),
     ),
-    *_of("warm.py", "cli", ("columns are not warmed up", "for rows in (1, 8):", "for rows in (1,):")),
 ]
