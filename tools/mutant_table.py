@@ -229,7 +229,7 @@ MUTANTS = [
     # How they run.
     *_of(
         "runtime/system.py",
-        "team",
+        "team.py::test_shared_integers_are_sequentially_consistent",
         ("shared integers may be seen in another order", 'ORDER = "seq_cst"', 'ORDER = "monotonic"'),
     ),
     *_of(
