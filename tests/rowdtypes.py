@@ -14,11 +14,11 @@ OTHERS = {
     "cross_entropy_with_grad": ("float16", "float64"),
     "glu": ("float16", "float64"),
     "glu_backward": ("float16", "float64"),
-    "maxout of 3": ("float16", "float64"),
-    "maxout_with_index of 12": ("float16", "float64"),
-    "maxout_backward of 3": ("float16", "float64"),
+    "maxout of values num_pieces=3": ("float16", "float64"),
+    "maxout_with_index of values num_pieces=12": ("float16", "float64"),
+    "maxout_backward of values and choices num_pieces=3": ("float16", "float64"),
 }
-"""Other dtypes than float32, by the names of ``rowcalls.ROW_CALLS``, for rows and for columns."""
+"""Other dtypes than float32, by the names of ``calls.ROW_CALLS``, for rows and for columns."""
 ROWS_ONLY = {"logsumexp": ("float64",), "log_softmax": ("float64",), "softmax_backward": ("float64",)}
 """More of them for rows that are computed one by one: what they compute is promised to be precise in float64."""
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import fastact as fa
+from tests.calls import CALLS
 from tests.containers import X, check_values, draws_by_block, in_dask, nothing_computed, over_classes
-from tests.everycall import CALLS, ids
 
 
-@pytest.mark.parametrize("call", CALLS, ids=ids)
+@pytest.mark.parametrize("call", CALLS, ids=str)
 def test_dask(call):
     """All results are lazy, and computed by blocks of rows, or, where other axes are summed over, from one block."""
     array = pytest.importorskip("dask.array")
