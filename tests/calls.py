@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from fastact import table
-from fastact.functions.record import Function, Variant, drawn
+from fastact.functions.record import Function, Variant, along_axis, drawn
 
 RECORDS = table.functions()
 LABEL_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
@@ -51,6 +51,11 @@ class RowCall(Call):
         if "reduction" in inspect.signature(self.record.function).parameters:
             options["reduction"] = "none"
         return operands, options
+
+    def of_rows(self, operands, rows):
+        """Some rows of the operands, those whole that all rows share."""
+        kinds = self.record.operands if self.variant.operands is None else self.variant.operands
+        return [o if k.shape is along_axis else o[rows] for o, k in zip(operands, kinds, strict=True)]
 
     def __call__(self, operands, axis, options, outs=()):
         """All results, some of which are written to ``outs`` if there are any."""

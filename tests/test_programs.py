@@ -1,5 +1,10 @@
 """Programs of passes: any number of operands, sums and results give the same bits in every layout, as do sums over rows."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -207,3 +212,15 @@ def test_a_million_rows_of_one_sign_lose_nothing():
 def test_a_formula_of_something_unknown_is_refused():
     with pytest.raises(ValueError, match="bias"):
         ColumnSumsKernel("wrong", "sums", lambda x, bias: x + bias, "x")
+
+
+def test_the_worked_example_passes_the_tables_of_tests():
+    """One block makes a function over rows: tests of values, layouts, containers, errors and so on find it by themselves."""
+    tables = ["table", "api", "rows", "containers", "errors", "overlap", "warnings", "promises"]
+    files = [str(Path(__file__).parent / f"test_{name}.py") for name in tables]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.scaled_norm", "-p", "no:cacheprovider", "-k"]
+    done = subprocess.run(
+        [*command, "scaled_norm", *files], cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 50

@@ -116,6 +116,8 @@ class Function:
     """Which of its results `out` takes."""
     in_parts: bool = False
     """Whether rows that are long and few are computed in parts, by kernels of their own."""
+    masked: bool = True
+    """Whether it takes masked arrays, whose masked elements then count nothing; else it refuses them."""
     op: Any = None
     """The elementwise op that it is the value of, or the gradient."""
 
