@@ -7,6 +7,8 @@ import pytest
 
 import fastact as fa
 
+GRAD = np.random.default_rng(0).normal(size=(6, 10)).astype(np.float32)
+Q = (np.random.default_rng(1).random((6, 10)) / 5).astype(np.float32)
 X = np.linspace(-2, 2, 60, dtype=np.float32).reshape(6, 10)
 AXES = {6: ("row", list("abcdef")), 10: ("class", [f"c{i}" for i in range(10)])}
 """The name and the labels of the axes of that length."""

@@ -10,6 +10,8 @@ import pytest
 import fastact as fa
 from tests.calls import CALLS
 from tests.containers import (
+    GRAD,
+    Q,
     axis_of,
     check_values,
     draws_by_block,

@@ -48,6 +48,14 @@ def test_ignored_rows(rows):
     assert not grad[1:].any()
 
 
+def test_the_first_class_may_be_the_one_to_ignore():
+    logits = np.log(np.float32([[1, 3], [1, 1], [2, 2]]))
+    for function in (fa.cross_entropy, lambda *given, **options: fa.cross_entropy_with_grad(*given, **options)[0]):
+        assert function(logits, [1, 0, 0], ignore_index=0) == pytest.approx(np.log(4 / 3), rel=1e-6)
+    grad = fa.cross_entropy_with_grad(logits, [1, 0, 0], ignore_index=0)[1]
+    np.testing.assert_allclose(grad, [[0.25, -0.25], [0, 0], [0, 0]], atol=1e-6)
+
+
 @pytest.mark.parametrize("rows", [3, 40])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_a_label_out_of_range_raises_before_anything_is_written(rows, reduction):

@@ -41,6 +41,10 @@ MASKS = {
 @pytest.mark.parametrize("call", [call for call in CALLS if "entropy" not in call.name], ids=str)
 def test_masked(call):
     """What counts for an element of the result is not masked; the results know nothing of what is under the mask."""
+    if not call.record.masked:
+        with pytest.raises(TypeError, match="must not be a masked array"):
+            call.results(in_masked)
+        return
     axis = call.options.get("axis", -1)
     for k, (got, other) in enumerate(zip(call.results(in_masked), call.results(in_masked_garbage), strict=True)):
         plain = np.asarray(call.results()[k])

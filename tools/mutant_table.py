@@ -35,7 +35,6 @@ NO_KERNELS = (
     "runtime/fingerprint.py",
     "runtime/threads.py",
     "runtime/uninterrupted.py",
-    "warm.py",
 )
 """Where the faults below are in no kernel."""
 
@@ -182,19 +181,14 @@ MUTANTS = [
         ("squares beyond the last column", "column = min(k, columns - side)", "column = min(k, columns - SMALLEST)"),
     ),
     *_of(
-        "kernels/segments.py",
-        "softmax",
-        (
-            "states of float64 are read as float32",
-            'numbers_in(step.results, "float64")',
-            'numbers_in(step.results, "float32")',
-            "softmax.py::test_a_long_row_is_split_over_threads[log_softmax_backward-float64]",
-        ),
-    ),
-    *_of(
         "kernels/labelled.py",
         "cross_entropy",
-        ("the index of a maximum behind the first chunk", "return start + i", "return i"),
+        (
+            "the index of a maximum behind the first chunk",
+            "return start + i",
+            "return i",
+            "cross_entropy.py::test_in_place_extras_and_threads",
+        ),
         ("every label has the first one's weight", "i * steps[WEIGHTS] + label * w_core", "i * steps[WEIGHTS]"),
     ),
     *_of(
@@ -229,12 +223,13 @@ MUTANTS = [
             "a cap has no slope at the label",
             "(other * exp(-nll) - dense_label))) * top_slope",
             "(other * exp(-nll) - dense_label)))",
+            "cross_entropy.py::test_gradient_of_capped_logits",
         ),
     ),
     # How they run.
     *_of(
         "runtime/system.py",
-        "team",
+        "team.py::test_shared_integers_are_sequentially_consistent",
         ("shared integers may be seen in another order", 'ORDER = "seq_cst"', 'ORDER = "monotonic"'),
     ),
     *_of(
@@ -321,8 +316,12 @@ MUTANTS = [
     ),
     *_of(
         "calls/containers.py",
-        "containers",
-        ("labels of an axis of another length", " and n == np.shape(x)[origin[0]] else None", " else None"),
+        "masked.py::test_masked_results_keep_the_rest_of_what_they_are_made_of",
+        (
+            "a masked result is like nothing",
+            "like.__array_wrap__(result) if isinstance(like, np.ma.MaskedArray) else np.ma.array(result)",
+            "np.ma.array(result)",
+        ),
     ),
     *_of(
         "calls/lazy.py",
@@ -394,6 +393,12 @@ MUTANTS = [
         "functions/linear.py",
         "cross_entropy",
         (
+            "a bias has its gradient summed in float32",
+            "np.zeros(layer.bias.shape)",
+            "np.zeros(layer.bias.shape, np.float32)",
+            "precision.py::test_the_gradient_of_a_bias_is_summed_in_float64",
+        ),
+        (
             "a bias has the last block's gradient",
             "    total += np.add.reduce(grad, axis=0, dtype=np.float64)",
             "    total[...] = np.add.reduce(grad, axis=0, dtype=np.float64)",
@@ -404,5 +409,4 @@ MUTANTS = [
         "overloads",
         ("no gradient multiplies a slope", "return T(grad) * formula(T(x), T(p))", "return formula(T(x), T(p))"),
     ),
-    *_of("warm.py", "cli", ("columns are not warmed up", "for rows in (1, 8):", "for rows in (1,):")),
 ]

@@ -69,6 +69,8 @@ def run(mutant: Mutant, suite: Path, tests: Iterable[str] = ()) -> dict[str, Any
             elif (suite / name).exists():
                 shutil.copy(suite / name, copy)
         file = copy / "fastact" / mutant.file
+        if not file.exists():
+            raise StaleError(f"{mutant.name}: there is no {mutant.file}")
         file.write_text(mutated(file.read_text(encoding="utf-8"), mutant), encoding="utf-8")
         path = os.pathsep.join(filter(None, [str(copy), os.environ.get("PYTHONPATH", "")]))
         environment = {**os.environ, "PYTHONPATH": path}
