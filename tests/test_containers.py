@@ -26,9 +26,6 @@ from tests.containers import (
     over_classes,
 )
 
-GRAD = np.random.default_rng(0).normal(size=(6, 10)).astype(np.float32)
-Q = (np.random.default_rng(1).random((6, 10)) / 5).astype(np.float32)
-
 
 class Tensor:
     """What NumPy sees of PyTorch's tensors; ``__array_wrap__`` takes one argument, of which NumPy warns."""
