@@ -8,9 +8,7 @@ to the dtype that the fast function returns.
 0.731059
 """
 
-import math
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,41 +16,13 @@ import numpy as np
 from fastact.functions import activations as _activations
 from fastact.functions import gated_units as _gates
 from fastact.functions.elementwise import OPS, Op, public_names
+from fastact.functions.numpy_maths import numpy_maths
 from fastact.functions.rows import row_ops
 from fastact.table import FUNCTIONS
 
 __all__ = [*public_names(), *FUNCTIONS, *row_ops()]
 
 del _activations, _gates
-
-
-def _elementwise(function: Callable[[float], float]) -> Callable[[Any], Any]:
-    """A function of the C library, which NumPy lacks, over an array."""
-    over_objects = np.frompyfunc(function, 1, 1)
-    return lambda x: np.asarray(over_objects(x), dtype=np.float64)
-
-
-numpy_maths = SimpleNamespace(
-    exp=np.exp,
-    expm1=np.expm1,
-    log=np.log,
-    log1p=np.log1p,
-    logaddexp=np.logaddexp,
-    tanh=np.tanh,
-    cosh=np.cosh,
-    sqrt=np.sqrt,
-    erf=_elementwise(math.erf),
-    erfc=_elementwise(math.erfc),
-    where=np.where,
-    minimum=np.minimum,
-    maximum=np.maximum,
-    clip=np.clip,
-    pi=np.pi,
-    number=float,
-    finite=lambda x: np.clip(x, -np.finfo(np.float64).max, np.finfo(np.float64).max),
-    tanh_shrink_series_below=0.02,
-)
-"""The maths that a reference is written on; ``tests/mpmaths.py`` holds the same names for mpmath."""
 
 
 def value(name: str, x: Any, *parameters: Any) -> Any:
