@@ -568,7 +568,7 @@ register(
         limits={-INF: -1.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         kinks={0.5: 0.0},
-        traits=Traits(),
+        traits=Traits(fixed_point=(-0.295026, 1.15597)),
         paper="The generalised rectifier of Collobert, Kavukcuoglu & Farabet (2011), Torch7.",
         samples=((0.5, -1.0),),
         cost=0.14,
