@@ -13,6 +13,7 @@ below can revive them.
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ import fastact as fa
 Array = npt.NDArray[np.float32]
 
 KEPT = Path(__file__).with_suffix(".json")
+NONE = "\N{EN DASH}"
 CLASSES, BATCH, MOMENTUM = 10, 256, 0.9
 GAINS = (1, 2)
 """A weight's variance times the number of inputs: 1 keeps the size of what layers give, 2 that of what relu leaves."""
@@ -127,9 +129,10 @@ def deep(name: str, size: Size, digits: Any) -> dict[str, Any]:
         make = partial(Network, name, widths, gain)
         network = make(np.random.default_rng(0))
         _, grad = fa.cross_entropy_with_grad(network.scores(digits.x), digits.labels)
-        root_mean_squares = [float(np.sqrt(np.mean(g.astype(np.float64) ** 2))) for g in network.gradients(grad)]
+        root_mean_squares = [float(np.sqrt(np.mean(np.square(g, dtype=np.float64)))) for g in network.gradients(grad)]
         read = max(train(make(np.random.default_rng(0)), digits, size.epochs, rate) for rate in size.deep_rates)
-        found[str(gain)] = {"gradients": root_mean_squares[:0:-1], "read": read}
+        finite = [g if math.isfinite(g) else None for g in root_mean_squares]
+        found[str(gain)] = {"gradients": finite[:0:-1], "read": read}
     return found
 
 
@@ -163,12 +166,18 @@ def measure(size: Size) -> dict[str, Any]:
 
 def keep(found: dict[str, Any], some: bool) -> None:
     """Keep figures: all, or those of some activations among what is kept of the others, in the order of the records."""
-    if some:
+    if some and KEPT.exists():
         kept = json.loads(KEPT.read_text(encoding="utf-8"))
         for part in ("deep", "shallow"):
             both = kept[part] | found[part]
             found[part] = {name: both[name] for name in ACTIVATIONS if name in both}
     KEPT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def relative(gradients: Sequence[float | None]) -> list[float]:
+    """Gradients over that of the last layer; empty if that, or one of them, is zero or not finite."""
+    found = [gradient for gradient in gradients if gradient]
+    return [gradient / found[-1] for gradient in found] if len(found) == len(gradients) else []
 
 
 def deep_table(found: dict[str, Any]) -> str:
@@ -182,9 +191,9 @@ def deep_table(found: dict[str, Any]) -> str:
     for name, by_gain in found["deep"].items():
         row = [f"`{name}`"]
         for gain, figures in by_gain.items():
-            relative = [gradient / figures["gradients"][-1] for gradient in figures["gradients"]]
-            row += [f"{relative[i - 1]:.1e}" for i in some if gain == "1"]
-            row += [f"{relative[0] ** (1 / (depth - 1)):.2f}", f"{figures['read']:.0%}"]
+            over_last = relative(figures["gradients"])
+            row += [f"{over_last[i - 1]:.1e}" if over_last else NONE for i in some if gain == "1"]
+            row += [f"{over_last[0] ** (1 / (depth - 1)):.2f}" if over_last else NONE, f"{figures['read']:.0%}"]
         rows.append(row)
     return _table(rows)
 
@@ -219,12 +228,12 @@ def main() -> int:
     with fa.threads(1), threadpool_limits(1):  # small products, and the same figures on any number of processors
         size = QUICK if options.quick else WHOLE
         found = measure(replace(size, activations=options.names or size.activations))
+    if options.write:
+        keep(found, bool(options.names))
     print(f"Gradients by layer over those of layer {found['depth']}, of weights with variance 1/n, and digits read:\n")
     print(deep_table(found))
     print(f"\nDead units of {found['hidden']}, before and after learning at several rates, and held-out digits read:\n")
     print(shallow_table(found, list(found["shallow"])))
-    if options.write:
-        keep(found, bool(options.names))
     return 0
 
 

@@ -108,27 +108,30 @@ A gradient reaches the first layer as a product: one matrix of weights and one s
 those of `sigmoid`, which are 1/4 at most, little is left of it after some layers. The table shows networks of {depth} layers of
 {width} units that are to read digits: the root mean square of the gradient of some layers over that of layer {depth}, where weights
 have variance 1/n; by which factor it changes per layer; and how many of {held_out} held-out digits are read after {epochs} epochs,
-at the better of the rates {deep_rates}. Guessing reads 10%.
+at the better of the rates {deep_rates}. Guessing reads 10%. A dash: not even the last hidden layer had a gradient that is finite
+and not zero.
 
 ![Gradients by layer](images/choosing/depth.svg)
 
 {table}
 
-The factor per layer is what decides: within some hundredths of 1 a deep network learns, at 0.7 it hardly does in so few epochs. It
-depends on the weights as much as on the activation: variance 2/n, which makes up for the half that `relu` cuts off, is too much for
-`selu` and `tanh`. A bounded slope alone, the Lipschitz constant, says only how fast a gradient may grow."""
+A network whose gradients shrink or grow much per layer reads nothing, or little, after so few epochs. The factor depends on the
+weights as much as on the activation: variance 2/n makes up for the half of the signal that `relu` cuts off, and is too much for `selu` and
+`hard_tanh`. That gradients arrive is needed and not enough: `gelu` with variance 2/n passes them, and reads nothing without
+normalisation between its layers, as transformers have it. The Lipschitz constant says only how fast a gradient may grow."""
 
 DYING = """\
 ## Dead units
 
 A unit is dead if its slope is exactly 0 for every one of {digits:,} training digits. No gradient reaches its weights then. The
 table counts them among the {hidden} hidden units of two layers, before learning and after {epochs} epochs at several rates with
-momentum 0.9: large steps throw units to where no input brings them back. First those that have a dead region:
+momentum 0.9: large steps throw units to where no input brings them back. Diverged: scores have become infinite or NaN. First the activations that have a
+dead region:
 
 {dead}
 
-And the others, none of which has one. What is counted here are slopes too small for a float32, of units thrown so far off that only
-the name differs:
+And the others, none of which has one. Where units are counted here, they were thrown so far off that their slopes are too small for
+a float32, which makes no difference to them:
 
 {alive}"""
 

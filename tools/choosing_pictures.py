@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
+sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parent / "examples")]
 
+from choosing import relative  # noqa: E402
 from pages import DOCS, remove_or_check, stale  # noqa: E402
 
 from fastact.cli import _curves  # noqa: E402
@@ -130,12 +131,11 @@ def _depth(figures: Any) -> Any:
         axes = figure.add_subplot(1, len(gains), i + 1)
         ends = {}
         for name, colour in zip(SHOWN, LINES, strict=True):
-            gradients = figures["deep"][name][gain]["gradients"]
-            relative = [gradient / gradients[-1] for gradient in gradients]
-            axes.plot(range(1, len(relative) + 1), relative, color=colour, linewidth=1.4)
-            ends[name] = relative[0], colour
-        axes.set(yscale="log", xlim=(len(gradients), 1), xlabel="layer", title=f"weights of variance {gain}/n")
-        axes.set_xticks([1, 10, 20, len(gradients)])
+            gradients = relative(figures["deep"][name][gain]["gradients"])
+            axes.plot(range(1, len(gradients) + 1), gradients, color=colour, linewidth=1.4)
+            ends[name] = gradients[0], colour
+        axes.set(yscale="log", xlim=(figures["depth"], 1), xlabel="layer", title=f"weights of variance {gain}/n")
+        axes.set_xticks([1, 10, 20, figures["depth"]])
         _label(axes, ends)
     figure.axes[0].set_ylabel(f"gradient, over that of layer {figures['depth']}")
     return figure
