@@ -111,7 +111,7 @@ def test_any_edit_of_a_kernels_sources_compiles_anew(python, folder, tmp_path):
 
     def digests(sources):
         """Those of a process that edits the sources, one after the other: as it starts, and with each edit."""
-        code = f"import fastact; from fastact.kernels import cache; sources = {[str(source) for source in sources]}\n"
+        code = f"import fastact; from fastact.runtime import cache; sources = {[str(source) for source in sources]}\n"
         code += "print(fastact.__file__, cache.digest())\n"
         code += "for source in sources:\n"
         code += "    with open(source, 'a') as file: file.write('\\n# edited\\n')\n"
@@ -148,7 +148,7 @@ def test_any_edit_of_a_kernels_sources_compiles_anew(python, folder, tmp_path):
 def test_off_writes_nothing(python, tmp_path):
     places = {name: tmp_path / name for name in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "TMPDIR")}
     places["TMPDIR"].mkdir()
-    show = "from fastact.kernels import cache; print(cache.directory())"
+    show = "from fastact.runtime import cache; print(cache.directory())"
     assert python(show, FASTACT_CACHE_DIR="off", **places) == "None"
     assert python(USE, FASTACT_CACHE_DIR="OFF", **places) == "compiled"
     assert not [f for place in places.values() for f in place.rglob("*") if f.is_file()]
@@ -181,7 +181,7 @@ def test_a_folder_that_others_can_write_to_is_refused(python, tmp_path):
     public, private = tmp_path / "public", tmp_path / "private"
     public.mkdir()
     command = "import warnings; warnings.simplefilter('error', RuntimeWarning)\n" + USE
-    show = USE + "from fastact.kernels import cache; print(cache.directory())"
+    show = USE + "from fastact.runtime import cache; print(cache.directory())"
     for mode in (0o777, 0o770, 0o1777):
         public.chmod(mode)
         places = {"FASTACT_CACHE_DIR": public, "NUMBA_CACHE_DIR": None, "XDG_CACHE_HOME": private}
@@ -204,7 +204,7 @@ def test_order_of_places(python, tmp_path):
     (tmp_path / "file").write_text("a file where a directory should be")
     blocked = tmp_path / "file" / "below"
     names = ["FASTACT_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"]
-    show = "from fastact.kernels import cache; print(cache.directory())"
+    show = "from fastact.runtime import cache; print(cache.directory())"
     for good in range(3):
         places = {name: blocked if i < good else tmp_path / f"{good}{name}" for i, name in enumerate(names)}
         expected = places[names[good]] / ("fastact" if good else "")
@@ -224,7 +224,7 @@ def test_nowhere_to_write(python, tmp_path):
     (tmp_path / "file").write_text("")
     blocked = tmp_path / "file" / "below"
     code = "import tempfile; tempfile.tempdir = " + repr(str(blocked)) + "\n" + USE
-    code += "from fastact.kernels import cache; print(cache.directory())"
+    code += "from fastact.runtime import cache; print(cache.directory())"
     places = dict.fromkeys(["HOME", "XDG_CACHE_HOME", "FASTACT_CACHE_DIR", "NUMBA_CACHE_DIR"], blocked)
     assert python(code, **places).split() == ["compiled", "None"]
 
@@ -266,7 +266,7 @@ def test_large_arrays_need_no_numba(number, python, folder):
 
 def test_numbas_settings_are_part_of_the_key(python, tmp_path):
     """One run with ``NUMBA_OPT=0`` must not leave every later process with its slow kernels."""
-    show = "from fastact.kernels import cache; print(cache.digest())"
+    show = "from fastact.runtime import cache; print(cache.digest())"
     usual = python(show)
     changed = [
         ("NUMBA_OPT", "0"),
@@ -305,7 +305,7 @@ def test_numbas_file_of_settings_chooses_the_processor(python, tmp_path):
 
 def test_the_sources_in_a_zip_file_are_part_of_the_key(python, tmp_path):
     package, digests = Path(fa.__file__).parent, set()
-    show = "import sys; sys.path.insert(0, {}); from fastact.kernels import cache; print(cache.__file__); print(cache.digest())"
+    show = "import sys; sys.path.insert(0, {}); from fastact.runtime import cache; print(cache.__file__); print(cache.digest())"
     for edit in ("", "# an edit"):
         archive = tmp_path / f"fastact{len(edit)}.zip"
         with zipfile.ZipFile(archive, "w") as file:

@@ -315,7 +315,7 @@ def test_quota_of_a_control_group(quota, python, tmp_path):
     for name, text in (files | {"own": own}).items():
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
-    code = "from fastact.kernels import threads\n"
+    code = "from fastact.runtime import threads\n"
     code += f"threads.CGROUP, threads.OWN_CGROUPS = {str(tmp_path)!r}, {str(tmp_path / 'own')!r}\n"
     code += WORK + "work(10); print(fa.get_num_threads(), threads.default_num_threads()[1])"
     number, reason = python(code, FASTACT_NUM_THREADS=None).split(" ", 1)

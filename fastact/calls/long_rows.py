@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from fastact.calls.order import empty_like_all
 from fastact.calls.row_ufuncs import KERNELS
 from fastact.kernels.dtypes import NATIVE
 from fastact.kernels.limits import SEGMENT
-from fastact.kinds.rows import part_kernels
+from fastact.kinds.rows import PartKernel, RowKernel, results_kernel, stage_kernels
 from fastact.runtime.threads import get_num_threads
 from fastact.runtime.ufunc import make_ufunc
 
@@ -26,7 +26,7 @@ WEAK = (int, float)
 def along(ufunc: Any, operands: Sequence[Any], axis: int, out: Any, arguments: dict[str, Any]) -> Any:
     """Call the generalised ufunc of a row kernel along one axis of operands of one shape, in parts where that uses more threads."""
     x = operands[0]
-    if type(x) is np.ndarray and x.size >= LONG and not arguments and _is_long(operands, axis, out):
+    if type(x) is np.ndarray and x.size >= LONG and not arguments and _is_long(KERNELS[ufunc], operands, axis, out):
         return _in_parts(ufunc, operands, axis, out)
     if out is None and KERNELS[ufunc].kind == "map":
         out = _like(ufunc, operands, axis, arguments)
@@ -72,12 +72,13 @@ def loop_dtypes(ufunc: Any, operands: Sequence[Any], arguments: dict[str, Any]) 
     return found
 
 
-def _is_long(operands: Sequence[Any], axis: int, out: Any) -> bool:
-    """Whether these are plain arrays of the same dtype and shape, of fewer rows than threads, each row long."""
+def _is_long(kernel: RowKernel, operands: Sequence[Any], axis: int, out: Any) -> bool:
+    """Whether these are plain arrays of the same dtype and shape, of fewer rows than threads, each row long, with one result."""
     x = operands[0]
     given = [*operands, *([] if out is None else [out])]
     return (
-        -x.ndim <= axis < x.ndim
+        kernel.outputs == 1
+        and -x.ndim <= axis < x.ndim
         and x.shape[axis] >= LONG
         and x.size // x.shape[axis] < get_num_threads()
         and x.dtype.char in NATIVE
@@ -88,29 +89,51 @@ def _is_long(operands: Sequence[Any], axis: int, out: Any) -> bool:
     )
 
 
+class _Stage(NamedTuple):
+    """A pass over a long row: the numbers of its operands, how many numbers it yields for each segment, and its kernels."""
+
+    operands: tuple[int, ...]
+    states: int
+    known: int
+    """Number of the constants that are known after it."""
+    find: Any
+    follow: Any
+
+
 @cache
-def _gufuncs(kernel: Any, dtype: str) -> tuple[Any, ...]:
-    parts = part_kernels(kernel, dtype)
-    return tuple(make_ufunc(part, part.name, "Segments of a long row.", __name__) for part in parts)
-
-
-def states(kernel: Any, rows: list[Any]) -> Any:
-    """The states of a row's segments, given the row of each operand."""
-    found = np.empty((math.ceil(rows[0].size / SEGMENT), 4))
-    for parts, target in zip(_segments(rows), _halves(found, rows[0].size), strict=True):
-        _gufuncs(kernel, rows[0].dtype.name)[0](*parts, out=target)
+def _stages(kernel: RowKernel, dtype: str) -> list[_Stage]:
+    found = []
+    for (step, later), parts in zip(kernel.stages(dtype), stage_kernels(kernel, dtype), strict=True):
+        after = len(step.constants) + len(step.names) + sum(len(once.names) for once in later)
+        found.append(_Stage(step.operands, len(step.results), after, *(_part(part) for part in parts)))
     return found
 
 
-def merged(kernel: Any, dtype: str, segments: Any) -> Any:
-    """What the kernel makes of the states of a row's segments: its result, or the constants of its elements."""
-    return _gufuncs(kernel, dtype)[1](segments)
+@cache
+def _results(kernel: RowKernel, dtype: str) -> Any:
+    return _part(results_kernel(kernel, dtype))
 
 
-def write(kernel: Any, rows: list[Any], constants: Any, target: Any) -> None:
+def _part(kernel: PartKernel) -> Any:
+    return make_ufunc(kernel, kernel.name, "Segments of a long row.", __name__)
+
+
+def constants(kernel: RowKernel, rows: list[Any], fixed: Sequence[float]) -> Any:
+    """The constants of a row, given the row of each operand and what is known before all passes."""
+    known = np.array([*fixed, rows[0].size], np.float64)
+    for stage in _stages(kernel, rows[0].dtype.name):
+        found = np.empty((math.ceil(rows[0].size / SEGMENT), stage.states))
+        used = [rows[j] for j in stage.operands]
+        for parts, target in zip(_segments(used), _halves(found, rows[0].size), strict=True):
+            stage.find(*parts, known, out=target)
+        known = stage.follow(found, known, out=np.empty(stage.known))
+    return known
+
+
+def write(kernel: RowKernel, rows: list[Any], known: Any, target: Any) -> None:
     """Write a row's results to ``target``."""
     for *parts, out in _segments([*rows, target]):
-        _gufuncs(kernel, rows[0].dtype.name)[2](*parts, constants, out=out)
+        _results(kernel, rows[0].dtype.name)(*parts, known, out=out)
 
 
 @np.errstate(all="ignore")
@@ -131,11 +154,12 @@ def _in_parts(ufunc: Any, operands: Sequence[Any], axis: int, out: Any) -> Any:
     moved = apart(moved, places)
     for row in np.ndindex(kept):
         rows = [a[row] for a in moved]
-        found = merged(kernel, dtype, states(kernel, rows))
+        known = constants(kernel, rows, ())
         if kernel.kind == "reduce":
-            places[row] = found
+            (given,) = kernel.given(dtype)
+            places[row] = known[given]
         else:
-            write(kernel, rows, found, places[row])
+            write(kernel, rows, known, places[row])
     return result if out is not None or result.ndim else result[()]
 
 

@@ -119,7 +119,7 @@ def _without_masked(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any,
     like = next((x for x in operands if isinstance(x, np.ma.MaskedArray)), None)
     if like is None:  # but ``out`` is one
         return masked(over_rows(ufunc, operands, axis, np.ma.getdata(out), arguments), False, out)
-    nothing = kernel.padding if kernel.exponentials else 0.0
+    nothing = kernel.padding
     mask: Any = reduce(np.logical_or, map(np.ma.getmaskarray, operands))
     filled = tuple(without_masked(operand, mask, nothing) for operand in operands)
     keepdims = arguments.get("keepdims", False)

@@ -15,6 +15,7 @@ from fastact.calls.quiet import quietly
 from fastact.functions import cross_entropy_reference
 from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers
 from fastact.functions.cross_entropy_requests import (
+    OPTIONS,
     Request,
     check_labels,
     check_reduction,
@@ -27,10 +28,9 @@ from fastact.functions.cross_entropy_requests import (
 from fastact.functions.docs import documented
 from fastact.functions.row_record import RowOp, register_row_op
 from fastact.kernels.dtypes import NATIVE
-from fastact.kinds.rows import EntropyKernel, RowKernel
+from fastact.kinds.labelled import LabelledKernel
+from fastact.kinds.rows import Exponentials, Once, Sum
 from fastact.maths import losses
-from fastact.maths.scalar import scalar
-from fastact.maths.simd import Scalar
 from fastact.runtime.threads import get_num_threads
 from fastact.runtime.ufunc import make_ufunc
 
@@ -52,26 +52,39 @@ def _gufunc(label: bool, dense: bool, grad: bool, capped: bool) -> Any:
     return make_ufunc(kernel, kernel.name, "Rows of cross_entropy; see there.", __name__)
 
 
-def entropy_kernel(label: bool, dense: bool, grad: bool, capped: bool) -> EntropyKernel:
-    """What is behind it."""
-    gradients = {
+@cache
+def entropy_kernel(label: bool, dense: bool, grad: bool, capped: bool) -> LabelledKernel:
+    """The kernel for a kind of target: the maximum and the sum of exponentials, the dense part's terms, and what follows."""
+    logit = Exponentials(losses.capped_logit, padding=losses.NO_CLASS) if capped else Exponentials()
+    passes: list[Any] = [logit, Once("top top_slope", losses.capped_label if capped else losses.uncapped_label)]
+    if dense:
+        both = losses.capped_dense_terms if capped else losses.dense_terms
+        one = losses.capped_dense_term if capped else losses.dense_term
+        passes += [
+            Once("excess", losses.rounded_excess),
+            Sum("terms dense_sum", both) if grad else Sum("terms", one),
+        ]
+    if not grad:
+        passes.append(Once("loss lse", losses.dense_loss_alone if dense else losses.label_loss_alone, wide="loss lse"))
+    elif dense:
+        names = "loss lse base shift floor slope_of_p q_slope q_offset at_label"
+        passes.append(Once(names, losses.dense_loss, wide="loss lse"))
+    else:
+        passes.append(Once("loss lse base shift floor slope_of_p at_label", losses.label_loss, wide="loss lse"))
+    gradients: dict[tuple[bool, bool], Any] = {
         (False, False): losses.label_gradient,
         (True, False): losses.dense_gradient,
         (False, True): losses.capped_label_gradient,
         (True, True): losses.capped_dense_gradient,
     }
     parts = {"smoothed": label and dense, "probabilities": not label, "gradient": grad, "capped": capped}
-    return EntropyKernel(
+    return LabelledKernel(
         ".".join(["cross_entropy", *(name for name, used in parts.items() if used)]),
-        finish=losses.row_loss_capped if capped else losses.row_loss if grad else losses.row_loss_alone,
-        formula=gradients[dense, capped],
-        term=losses.dense_term if dense else None,
-        weight_term=losses.dense_weight,
+        passes,
+        gradients[dense, capped] if grad else None,
+        operands="x dense" if dense else "x",
+        option_names=" ".join(OPTIONS),
         label=label,
-        dense=dense,
-        grad=grad,
-        prepare=losses.capped if capped else losses.uncapped,
-        padding=losses.NO_CLASS if capped else -math.inf,
     )
 
 
@@ -120,21 +133,14 @@ def _is_long(request: Request) -> bool:
     return plain and x.shape[-1] >= long_rows.LONG and x.size // x.shape[-1] < get_num_threads()
 
 
-@scalar
-def _state(m: Scalar, ties: Scalar, rest: Scalar, terms: Scalar) -> tuple[Any, ...]:
-    return m, ties, rest, m, m, m
-
-
-_LONG = RowKernel("cross_entropy.long", _state, losses.label_gradient)
-
-
 @np.errstate(all="ignore")
 def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
     """The same bits with the segments of each row shared out over the threads."""
     logits, weights = request.logits, request.weight
     if grad is not None:
         logits, weights = long_rows.apart([logits, weights], grad)
-    T, dtype = np.dtype("d" if logits.dtype.char == "d" else "f").type, logits.dtype.name
+    kernel = entropy_kernel(True, False, grad is not None, False)
+    names = list(kernel.constants(logits.dtype.name))
     results = np.zeros((*logits.shape[:-1], RESULTS))
     for row in np.ndindex(logits.shape[:-1]):
         x, label = logits[row], int(request.target[row])
@@ -143,15 +149,12 @@ def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> An
             if grad is not None:
                 grad[row] = 0
             continue
-        m, ties, rest = long_rows.merged(_LONG, dtype, long_rows.states(_LONG, [x]))[:3]
-        weight, one, zero = weights[label], np.float64(1), np.float64(0)
-        options = (one, zero, zero, np.float64(request.z_loss), np.float64(scale), np.float64(request.classes), T(0))
-        outcome = losses.row_loss(T(m), T(ties), rest, zero, zero, T(x[label]), weight, T(0), *options)
-        loss, lse, *constants, at_label = outcome
-        results[row] = loss, weight, lse, np.argmax(x) if argmax else 0
+        known = long_rows.constants(kernel, [x], [x[label], weights[label], 0.0, *request.options(scale)])
+        loss, lse = known[names.index("loss")], known[names.index("lse")]
+        results[row] = loss, weights[label], lse, np.argmax(x) if argmax else 0
         if grad is not None:
-            long_rows.write(_LONG, [x], np.array(constants, np.float64), grad[row])
-            grad[row][label] = at_label
+            long_rows.write(kernel, [x], known, grad[row])
+            grad[row][label] = known[names.index("at_label")]
     return results
 
 

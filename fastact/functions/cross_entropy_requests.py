@@ -12,6 +12,9 @@ from fastact.kernels.dtypes import DTYPES, FLOATS, LISTED, NATIVE
 
 REDUCTIONS = ("mean", "sum", "none")
 
+OPTIONS = ("keep", "slope", "offset", "z_loss", "scale", "cap")
+"""Names of the kernels' options. The dense part of a row's target is ``slope * dense + offset``; the label's part is ``keep``."""
+
 _NO_LABEL = np.zeros((), np.int64)
 
 
@@ -38,9 +41,13 @@ class Request(NamedTuple):
     slope: float = 0.0
     offset: float = 0.0
 
+    def options(self, scale: float) -> tuple[float, ...]:
+        """The numbers that ``OPTIONS`` names."""
+        return self.keep, self.slope, self.offset, self.z_loss, scale, self.softcap
+
     def operands(self, scale: float, argmax: bool, zeroed: bool = False) -> tuple[Any, ...]:
         """What the kernel is given; ``scale`` multiplies the gradient, whose memory is zero already if ``zeroed``."""
-        options = (self.keep, self.slope, self.offset, self.z_loss, scale, self.softcap, argmax, zeroed)
+        options = (*self.options(scale), argmax, zeroed)
         dense = _constant_row(0.0, self.classes, self.logits.dtype) if self.dense is None else self.dense
         labels = self.target if self.label else _NO_LABEL
         ignored = _array(self.ignore_index, np.int64)

@@ -15,7 +15,7 @@ from fastact.calls.row_ufuncs import row_ufunc
 from fastact.calls.rows import over_rows
 from fastact.functions.docs import documented
 from fastact.functions.row_record import RowOp, register_row_op
-from fastact.kinds.rows import RowKernel
+from fastact.kinds.rows import Exponentials, Once, RowKernel, Sum
 from fastact.maths.exp import times_exp
 from fastact.maths.logsumexp import exp_at, level, near_excess, reach, reciprocal, split, total
 from fastact.maths.logsumexp import logsumexp as _logsumexp
@@ -32,12 +32,12 @@ def _softmax_scale(m: Scalar, high: Scalar, low: Scalar) -> tuple[Scalar, Scalar
 
 
 @scalar
-def _softmax_constants(m: Scalar, ties: Scalar, rest: Scalar, _: Scalar) -> tuple[Scalar, ...]:
+def _softmax_constants(m: Scalar, ties: Scalar, rest: Scalar) -> tuple[Scalar, ...]:
     base, n = level(m)
     shift, floor = reach(n)
     high, low = split(m, total(m, ties, rest))
     scale, scale_rest = reciprocal(high, low)
-    return base, shift, floor, scale, scale_rest, m
+    return base, shift, floor, scale, scale_rest
 
 
 @scalar
@@ -47,17 +47,12 @@ def _softmax_share(e: Scalar, scale: Scalar, scale_rest: Scalar) -> Scalar:
 
 @scalar
 def _softmax_element(
-    x: Scalar,
-    _: Scalar,
-    base: Scalar,
-    shift: Scalar,
-    floor: Scalar,
-    scale: Scalar,
-    scale_rest: Scalar,
-    m: Scalar,
-    cap: Scalar,
+    x: Scalar, base: Scalar, shift: Scalar, floor: Scalar, scale: Scalar, scale_rest: Scalar
 ) -> Scalar:
     return _softmax_share(exp_at(x, base, shift, floor), scale, scale_rest)
+
+
+_SHARES = Once("base shift floor scale scale_rest", _softmax_constants)
 
 
 @documented
@@ -108,7 +103,8 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
 
 
 _softmax = row_ufunc(
-    RowKernel("softmax", _softmax_constants, _softmax_element, share=_softmax_share, scale=_softmax_scale), softmax
+    RowKernel("softmax", [Exponentials(), _SHARES], _softmax_element, share=_softmax_share, scale=_softmax_scale),
+    softmax,
 )
 
 
@@ -121,13 +117,15 @@ register_row_op(RowOp(softmax, _reference_softmax, 6.0, 8.0, lambda x: (x,)))
 
 
 @scalar
-def _negative(x: Scalar, cap: Scalar) -> Scalar:
+def _negative(x: Scalar) -> Scalar:
     return -x
 
 
 @scalar
-def _softmin_element(x: Scalar, *others: Scalar) -> Scalar:
-    return _softmax_element(-x, *others)
+def _softmin_element(
+    x: Scalar, base: Scalar, shift: Scalar, floor: Scalar, scale: Scalar, scale_rest: Scalar
+) -> Scalar:
+    return _softmax_element(-x, base, shift, floor, scale, scale_rest)
 
 
 @documented
@@ -165,10 +163,8 @@ def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
 _softmin = row_ufunc(
     RowKernel(
         "softmin",
-        _softmax_constants,
+        [Exponentials(_negative, padding=INFINITY), _SHARES],
         _softmin_element,
-        prepare=_negative,
-        padding=INFINITY,
         share=_softmax_share,
         scale=_softmax_scale,
     ),
@@ -178,14 +174,12 @@ register_row_op(RowOp(softmin, lambda x, axis=-1: _reference_softmax(np.negative
 
 
 @scalar
-def _log_softmax_constants(m: Scalar, ties: Scalar, rest: Scalar, _: Scalar) -> tuple[Scalar, ...]:
-    return m, near_excess(m, ties, type(m)(rest)), m, m, m, m
+def _log_softmax_excess(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
+    return near_excess(m, ties, type(m)(rest))
 
 
 @scalar
-def _log_softmax_element(
-    x: Scalar, _: Scalar, m: Scalar, excess: Scalar, r: Scalar, s: Scalar, t: Scalar, u: Scalar, cap: Scalar
-) -> Scalar:
+def _log_softmax_element(x: Scalar, m: Scalar, excess: Scalar) -> Scalar:
     return (x - m) - excess
 
 
@@ -233,7 +227,10 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
     return over_rows(_log_softmax, (x,), axis, out, ufunc_arguments)
 
 
-_log_softmax = row_ufunc(RowKernel("log_softmax", _log_softmax_constants, _log_softmax_element, near=True), log_softmax)
+_log_softmax = row_ufunc(
+    RowKernel("log_softmax", [Exponentials(), Once("excess", _log_softmax_excess)], _log_softmax_element, near=True),
+    log_softmax,
+)
 
 
 def _reference_log_softmax(x: Any, axis: Axis = -1) -> Any:
@@ -247,7 +244,7 @@ register_row_op(RowOp(log_softmax, _reference_log_softmax, 6.0, 6.0, lambda x: (
 
 
 @scalar
-def _logsumexp_result(m: Scalar, ties: Scalar, rest: Scalar, _: Scalar) -> Scalar:
+def _logsumexp_result(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
     T = type(m)
     return T(_logsumexp(m, ties, rest))
 
@@ -292,7 +289,9 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, 
     return over_rows(_logsumexp_rows, (x,), axis, out, ufunc_arguments)
 
 
-_logsumexp_rows = row_ufunc(RowKernel("logsumexp", _logsumexp_result, cost=0.2), logsumexp)
+_logsumexp_rows = row_ufunc(
+    RowKernel("logsumexp", [Exponentials(), Once("result", _logsumexp_result)], gives="result", cost=0.2), logsumexp
+)
 
 
 def _reference_logsumexp(x: Any, axis: Axis = -1) -> Any:
@@ -303,29 +302,13 @@ register_row_op(RowOp(logsumexp, _reference_logsumexp, 1.0, 2.0, lambda x: (x,))
 
 
 @scalar
-def _sum_alone(m: Scalar, ties: Scalar, rest: Scalar, total: Scalar) -> tuple[Scalar, ...]:
-    T = type(m)
-    return T(total), m, m, m, m, m
-
-
-@scalar
-def _product(grad: Scalar, output: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar) -> Scalar:
+def _product(grad: Scalar, output: Scalar) -> Scalar:
     return grad * output
 
 
 @scalar
-def _softmax_backward_element(
-    grad: Scalar,
-    output: Scalar,
-    product: Scalar,
-    q: Scalar,
-    r: Scalar,
-    s: Scalar,
-    t: Scalar,
-    u: Scalar,
-    cap: Scalar,
-) -> Scalar:
-    return output * (grad - product)
+def _softmax_backward_element(grad: Scalar, output: Scalar, product: Scalar) -> Scalar:
+    return output * (grad - type(grad)(product))
 
 
 @documented
@@ -361,7 +344,12 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
 
 
 _softmax_backward = row_ufunc(
-    RowKernel("softmax_backward", _sum_alone, _softmax_backward_element, _product, row_operands=2, exponentials=False),
+    RowKernel(
+        "softmax_backward",
+        [Sum("product", _product)],
+        _softmax_backward_element,
+        operands="grad output",
+    ),
     softmax_backward,
 )
 
@@ -374,23 +362,13 @@ register_row_op(RowOp(softmax_backward, _reference_softmax_backward, 4.0, 6.0, l
 
 
 @scalar
-def _gradient_alone(grad: Scalar, output: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar) -> Scalar:
+def _gradient_alone(grad: Scalar) -> Scalar:
     return grad
 
 
 @scalar
-def _log_softmax_backward_element(
-    grad: Scalar,
-    output: Scalar,
-    total: Scalar,
-    q: Scalar,
-    r: Scalar,
-    s: Scalar,
-    t: Scalar,
-    u: Scalar,
-    cap: Scalar,
-) -> Scalar:
-    return times_exp(-total, output, grad)
+def _log_softmax_backward_element(grad: Scalar, output: Scalar, total: Scalar) -> Scalar:
+    return times_exp(-type(grad)(total), output, grad)
 
 
 @documented
@@ -428,11 +406,9 @@ def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = Non
 _log_softmax_backward = row_ufunc(
     RowKernel(
         "log_softmax_backward",
-        _sum_alone,
+        [Sum("total", _gradient_alone)],
         _log_softmax_backward_element,
-        _gradient_alone,
-        row_operands=2,
-        exponentials=False,
+        operands="grad output",
     ),
     log_softmax_backward,
 )

@@ -1,4 +1,4 @@
-"""Passes over one row, written once for every row op and dtype: the state of its exponentials, a sum, and what is written.
+"""Passes over one row, written once for every program and dtype: the state of its exponentials, sums, and what is written.
 
 A row is taken in chunks of ``CHUNK`` elements, a chunk in steps of ``LANES``: lane j collects the elements j, j + LANES, and so on,
 then the lanes are added as a tree, and the chunks in order in float64, and so are the segments of ``SEGMENT`` elements that
@@ -6,10 +6,11 @@ the chunks of a long row make. ``across.py`` and, for one row shared out over th
 result depends neither on the layout, nor on the number of threads, nor on how wide the machine's vectors are, and the error
 does not grow with the row.
 
-Every pass takes two row operands ``a`` and ``b``; what only has one gives it twice.
+A pass is given the places of the row's operands, the steps between their elements, and the constants that are known so far,
+each a tuple; it returns the constants that it adds to these. ``fastact.kinds.rows`` says what the passes are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import LINE_BYTES, gather, scatter, taken_by_team
 from fastact.kernels.fields import COLUMNS
 from fastact.kernels.instance import instance
+from fastact.kernels.jit import internal
 from fastact.kernels.lanes import prefetch, prefetch_for_writing
 from fastact.kernels.limits import SEGMENT
 from fastact.kernels.memory import (
@@ -33,8 +35,9 @@ from fastact.kernels.memory import (
 )
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import LONGEST
+from fastact.kernels.tuples import Each, Named, integers_at, numbers_in, operands_at, picked, stack_spaces
 from fastact.maths.logsumexp import add_exponential, joined, level, merged, reach
-from fastact.maths.simd import Scalar, maximum, widen
+from fastact.maths.simd import maximum, widen
 
 LANES, CHUNK = 64, 1024
 AHEAD = 2048
@@ -43,38 +46,48 @@ LEAST_COLUMNS = 8
 """So many rows, side by side or transposed, make a block of columns worth it."""
 
 # What instances fill in; the values here serve the reader and the type checker.
-SIZE, TWO = 4, False
+SIZE, COMPACT, NO_SUMS = 4, (4,), (0.0,)
 LOWEST, ZERO = np.float32(-np.inf), np.float32(0)
-prepare = finish = formula = term = row_state = row_sum = chunk_tile = tail_tile = lane_space = fill_tail = FILLED_IN
+MAPS, OPTION_OPERAND, OPTION_STEP, COMPACT_RESULTS = True, 1, 3, (4,)
+value = terms = result = formula = known = following = earlier = take = places_of = steps_within = FILLED_IN
+targets_of = target_steps_within = numbers_of = options_of = options_stored = given = store_number = FILLED_IN
+chunk_tiles = tail_tiles = result_tiles = chunk_tile = tail_tile = lane_space = lane_spaces = fill_tails = FILLED_IN
 fill_lowest = fill_zero = largest_lane = sum_of_lanes = find_larger = add_exponentials = add_terms = FILLED_IN
-write_elements = store_result = FILLED_IN
+write_elements = FILLED_IN
 
 
-# One element of each pass. The constants of a row come last; `cap` is a parameter of `prepare`.
+# One element of each pass: of the operands, of what is updated, and the constants. ``across.py`` has the same.
 
 
-def larger(x: Scalar, best: Scalar, cap: Scalar) -> Scalar:
-    """The larger of the two; ``best`` when ``x`` is NaN."""
-    return maximum(best, prepare(x, cap))
+def larger(elements: Any, best: Any, constants: Any) -> Any:
+    """The larger of the two; ``best`` when the value is NaN."""
+    return maximum(best[0], value(elements, constants))
 
 
-def add_one(
-    x: Scalar, rest: Scalar, ties: Scalar, m: Scalar, base: Scalar, shift: Scalar, floor: Scalar, cap: Scalar
-) -> tuple[Scalar, Scalar]:
-    """Add an element to the sums."""
-    return add_exponential(prepare(x, cap), rest, ties, m, base, shift, floor)
+def add_one(elements: Any, sums: Any, constants: Any) -> Any:
+    """Add an element to the sums of a state; the first constants are the maximum and its level."""
+    m, base, shift, floor = constants[:4]
+    return add_exponential(value(elements, constants[4:]), sums[0], sums[1], m, base, shift, floor)
 
 
-def add_term(a: Scalar, b: Scalar, total: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, cap: Scalar) -> Scalar:
-    """Add an element's term to the sum."""
-    return total + term(prepare(a, cap), b, p, q, r, s)
+def plus(total: Any, term: Any) -> Any:
+    """The sum of two numbers."""
+    return total + term
 
 
-def write_one(
-    a: Scalar, b: Scalar, p: Scalar, q: Scalar, r: Scalar, s: Scalar, t: Scalar, u: Scalar, cap: Scalar
-) -> Scalar:
-    """One result."""
-    return formula(a, b, p, q, r, s, t, u, cap)
+def add_term(elements: Any, sums: Any, constants: Any) -> Any:
+    """Add an element's terms to the sums."""
+    return plus_each((sums, terms(elements, constants)))
+
+
+def write_one(elements: Any, nothing: Any, constants: Any) -> Any:
+    """One result of each row that is written."""
+    return result(elements, constants)
+
+
+def moved(place: Any, step: Any, index: Any) -> Any:
+    """The place of an element."""
+    return advance(place, index * step)
 
 
 def contiguous(x: Any, step: Any, count: Any, tile: Any) -> Any:
@@ -97,51 +110,89 @@ def own_ahead(place: Any, distance: Any) -> None:
         prefetch_for_writing(advance(place, line))
 
 
-def exponential_state(x: Any, step: Any, c: Any, cap: Any, y: Any, y_step: Any) -> Any:
+def fetch_first(elements: Any, distance: Any) -> None:
+    """As ``fetch_ahead`` for the first operand: the others are often a row that all rows share, which the cache holds."""
+    fetch_ahead(elements[0], distance)
+
+
+def apart(places: Any, ys: Any) -> Any:
+    """Whether no result is written to an operand's own memory."""
+    for y in ys:
+        for place in places:
+            if as_address(y) == as_address(place):
+                return False
+    return True
+
+
+advance_each, move_each, contiguous_each, copy_each = Each(advance), Each(moved), Each(contiguous), Each(copy_bytes)
+gather_each, scatter_each, fetch_each, own_each = Each(gather), Each(scatter), Each(fetch_ahead), Each(own_ahead)
+store_each = Each("store_number")
+plus_each, widen_each, sum_each, zero_each = Each(plus), Each(widen), Each("sum_of_lanes"), Each("fill_zero")
+
+
+def no_constants(places: Any, steps: Any, c: Any, options: Any, y: Any, y_step: Any) -> Any:
+    """What is known before the first pass."""
+    return ()
+
+
+def after(places: Any, steps: Any, c: Any, options: Any, y: Any, y_step: Any) -> Any:
+    """The constants that one more pass adds to, and what it adds."""
+    constants = earlier(places, steps, c, options, y, y_step)
+    return constants + following(take(places), take(steps), c, constants + options, y, y_step)
+
+
+def after_once(places: Any, steps: Any, c: Any, options: Any, y: Any, y_step: Any) -> Any:
+    """The constants known so far, and what follows once per row from them."""
+    constants = earlier(places, steps, c, options, y, y_step)
+    return constants + formula((), constants + options)
+
+
+def exponential_state(places: Any, steps: Any, c: Any, constants: Any, y: Any, y_step: Any) -> Any:
     """The state of a row's exponentials, as ``fastact.maths.logsumexp`` defines it.
 
     Memory is asked for ``y``, where a row of results will go, if these lie side by side and it can hold them until then.
     """
-    m, ties, rest = segment_state(x, step, min(c, SEGMENT), cap, y, y_step if c <= SEGMENT else 0)
+    m, ties, rest = segment_state(places, steps, min(c, SEGMENT), constants, y, y_step if c <= SEGMENT else 0)
     for start in range(SEGMENT, c, SEGMENT):
-        place, count = advance(x, start * step), min(SEGMENT, c - start)
-        next_m, next_ties, next_rest = segment_state(place, step, count, cap, y, 0)
+        later, count = move_each((places, steps, start)), min(SEGMENT, c - start)
+        next_m, next_ties, next_rest = segment_state(later, steps, count, constants, y, 0)
         m, ties, rest = merged(m, ties, rest, next_m, next_ties, next_rest)
     return m, ties, rest
 
 
-def segment_state(x: Any, step: Any, c: Any, cap: Any, y: Any, y_step: Any) -> Any:
+def segment_state(places: Any, steps: Any, c: Any, constants: Any, y: Any, y_step: Any) -> Any:
     """The state of one segment."""
     own_function_with_wide_vectors()
-    tile, tail = chunk_tile(), tail_tile()
+    tiles, tails = chunk_tiles(), tail_tiles()
     best, rests, tied = lane_space(), lane_space(), lane_space()
     m, ties, rest = LOWEST, ZERO, widen(ZERO)
     for start in range(0, c, CHUNK):
         count = min(CHUNK, c - start)
-        chunk = contiguous(advance(x, start * step), step, count, tile)
+        chunks = contiguous_each((move_each((places, steps, start)), steps, count, tiles))
         whole = count // LANES * LANES
         if whole < count:
             # Long before it is read: a vector cannot be loaded at once from several stores.
-            fill_tail(tail)
-            copy_bytes(tail, advance(chunk, whole * SIZE), (count - whole) * SIZE)
+            fill_tails(tails)
+            copy_each((tails, advance_each((chunks, whole * SIZE)), (count - whole) * SIZE))
         fill_lowest(best)
         for i in range(0, whole, LANES):
-            find_larger((advance(chunk, i * SIZE), best), LANES, (cap,))
+            find_larger((*advance_each((chunks, i * SIZE)), best), LANES, constants)
         if whole < count:
-            find_larger((tail, best), LANES, (cap,))
+            find_larger((*tails, best), LANES, constants)
         largest = maximum(m, largest_lane(best))
         base, n = level(largest)
         shift, floor = reach(n)
         fill_zero(rests)
         fill_zero(tied)
+        known = (largest, base, shift, floor, *constants)
         for i in range(0, whole, LANES):
-            place = advance(chunk, i * SIZE)
-            fetch_ahead(place, CHUNK * SIZE)
+            elements = advance_each((chunks, i * SIZE))
+            fetch_each((elements, CHUNK * SIZE))
             if y_step == SIZE:
                 own_ahead(advance(y, (start + i) * SIZE), 0)
-            add_exponentials((place, rests, tied), LANES, (largest, base, shift, floor, cap))
+            add_exponentials((*elements, rests, tied), LANES, known)
         if whole < count:
-            add_exponentials((tail, rests, tied), LANES, (largest, base, shift, floor, cap))
+            add_exponentials((*tails, rests, tied), LANES, known)
         part_ties, part_rest = sum_of_lanes(tied), widen(sum_of_lanes(rests))
         if start == 0:
             m, ties, rest = largest, part_ties, part_rest
@@ -150,79 +201,60 @@ def segment_state(x: Any, step: Any, c: Any, cap: Any, y: Any, y_step: Any) -> A
     return m, ties, rest
 
 
-def no_state(x: Any, step: Any, c: Any, cap: Any, y: Any, y_step: Any) -> Any:
-    """For an op without exponentials."""
-    return ZERO, ZERO, widen(ZERO)
-
-
-def sum_of_terms(a: Any, a_step: Any, b: Any, b_step: Any, c: Any, constants: Any, cap: Any) -> Any:
-    """The sum over a row of ``term(a, b, *constants)``, in float64."""
-    total = segment_sum(a, a_step, b, b_step, min(c, SEGMENT), constants, cap)
+def sums_of_terms(places: Any, steps: Any, c: Any, constants: Any, y: Any, y_step: Any) -> Any:
+    """The sums over a row of the terms of its elements, in float64."""
+    totals = segment_sums(places, steps, min(c, SEGMENT), constants, y, y_step)
     for start in range(SEGMENT, c, SEGMENT):
-        a_place, b_place = advance(a, start * a_step), advance(b, start * b_step)
-        total += segment_sum(a_place, a_step, b_place, b_step, min(SEGMENT, c - start), constants, cap)
-    return total
+        later, count = move_each((places, steps, start)), min(SEGMENT, c - start)
+        totals = plus_each((totals, segment_sums(later, steps, count, constants, y, y_step)))
+    return totals
 
 
-def segment_sum(a: Any, a_step: Any, b: Any, b_step: Any, c: Any, constants: Any, cap: Any) -> Any:
-    """The sum over one segment."""
+def segment_sums(places: Any, steps: Any, c: Any, constants: Any, y: Any, y_step: Any) -> Any:
+    """The sums over one segment."""
     own_function_with_wide_vectors()
-    a_tile, b_tile, a_tail, b_tail, sums = chunk_tile(), chunk_tile(), tail_tile(), tail_tile(), lane_space()
-    p, q, r, s = constants
-    total = widen(ZERO)
+    tiles, tails, sums = chunk_tiles(), tail_tiles(), lane_spaces()
+    totals = NO_SUMS
     for start in range(0, c, CHUNK):
         count = min(CHUNK, c - start)
-        a_chunk = contiguous(advance(a, start * a_step), a_step, count, a_tile)
-        b_chunk = contiguous(advance(b, start * b_step), b_step, count, b_tile)
+        chunks = contiguous_each((move_each((places, steps, start)), steps, count, tiles))
         whole = count // LANES * LANES
-        fill_zero(sums)
+        zero_each((sums,))
         for i in range(0, whole, LANES):
-            add_terms((advance(a_chunk, i * SIZE), advance(b_chunk, i * SIZE), sums), LANES, (p, q, r, s, cap))
+            add_terms(advance_each((chunks, i * SIZE)) + sums, LANES, constants)
         if whole < count:
             # Lanes beyond the end add terms of their own, so they have sums of their own.
-            copy_bytes(a_tail, advance(a_chunk, whole * SIZE), (count - whole) * SIZE)
-            copy_bytes(b_tail, advance(b_chunk, whole * SIZE), (count - whole) * SIZE)
-            add_terms((a_tail, b_tail, sums), count - whole, (p, q, r, s, cap))
-        total += widen(sum_of_lanes(sums))
-    return total
+            copy_each((tails, advance_each((chunks, whole * SIZE)), (count - whole) * SIZE))
+            add_terms(tails + sums, count - whole, constants)
+        totals = plus_each((totals, widen_each((sum_each((sums,)),))))
+    return totals
 
 
-def no_sum(a: Any, a_step: Any, b: Any, b_step: Any, c: Any, constants: Any, cap: Any) -> Any:
-    """For an op without a sum of its own."""
-    return widen(ZERO)
-
-
-def write_row(a: Any, a_step: Any, b: Any, b_step: Any, y: Any, y_step: Any, c: Any, constants: Any, cap: Any) -> None:
-    """Write a row's results, one element from one element of each operand and the row's constants."""
+def write_row(places: Any, steps: Any, ys: Any, y_steps: Any, c: Any, constants: Any) -> None:
+    """Write a row's results, one element of each from one element of each operand and the row's constants."""
     own_function_with_wide_vectors()
-    p, q, r, s, t, u = constants
-    scalars = (p, q, r, s, t, u, cap)
-    a_tile, b_tile = chunk_tile(), chunk_tile()
-    if a_step == SIZE and b_step == SIZE and y_step == SIZE:
+    tiles, results = chunk_tiles(), result_tiles()
+    if steps == COMPACT and y_steps == COMPACT_RESULTS:
         whole = c // LANES * LANES
         for i in range(0, whole, LANES):
-            target = advance(y, i * SIZE)
-            own_ahead(target, AHEAD)
-            fetch_ahead(advance(a, i * SIZE), AHEAD)
-            write_elements((advance(a, i * SIZE), advance(b, i * SIZE), target), LANES, scalars)
-        if whole < c and c >= LANES and as_address(y) != as_address(a) and (not TWO or as_address(y) != as_address(b)):
+            targets, elements = advance_each((ys, i * SIZE)), advance_each((places, i * SIZE))
+            own_each((targets, AHEAD))
+            fetch_first(elements, AHEAD)
+            write_elements(elements + targets, LANES, constants)
+        if whole < c and c >= LANES and apart(places, ys):
             again = (c - LANES) * SIZE  # what an operand still holds can be computed twice, which spares the copies
-            write_elements((advance(a, again), advance(b, again), advance(y, again)), LANES, scalars)
+            write_elements(advance_each((places, again)) + advance_each((ys, again)), LANES, constants)
         elif whole < c:
             rest = (c - whole) * SIZE
-            copy_bytes(a_tile, advance(a, whole * SIZE), rest)
-            if TWO:
-                copy_bytes(b_tile, advance(b, whole * SIZE), rest)
-            write_elements((a_tile, b_tile, a_tile), LANES, scalars)
-            copy_bytes(advance(y, whole * SIZE), a_tile, rest)
+            copy_each((tiles, advance_each((places, whole * SIZE)), rest))
+            write_elements(tiles + results, LANES, constants)
+            copy_each((advance_each((ys, whole * SIZE)), results, rest))
     else:
         for start in range(0, c, CHUNK):
             count = min(CHUNK, c - start)
-            gather(a_tile, advance(a, start * a_step), a_step, count)
-            if TWO:
-                gather(b_tile, advance(b, start * b_step), b_step, count)
-            write_elements((a_tile, b_tile, a_tile), (count + LANES - 1) // LANES * LANES, scalars)
-            scatter(advance(y, start * y_step), y_step, a_tile, count)
+            gather_each((tiles, move_each((places, steps, start)), steps, count))
+            write_elements(tiles + results, (count + LANES - 1) // LANES * LANES, constants)
+            scatter_each((move_each((ys, y_steps, start)), y_steps, results, count))
 
 
 def beside(step: Any, n: Any, c: Any) -> Any:
@@ -239,77 +271,142 @@ def computed_elsewhere(args: Any, dims: Any, steps: Any, record: Any) -> Any:
     return across or (n > 1 and taken_by_team(n * c, args, dims, steps, record))
 
 
-def map_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
-    """``(n)->(n)`` or ``(n),(n)->(n)``: a row's results from its elements and what its state and sum amount to."""
+def program_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """Each row's results: rows from its elements and what its passes make of it, and numbers from the latter alone."""
     n, c = dims[0], dims[1]
     if computed_elsewhere(args, dims, steps, record):
         return
-    last = 1 + TWO
-    core = last + 1
+    options = (*options_of(args, steps), c * 1.0)
+    within, y_within = steps_within(steps), target_steps_within(steps)
     for i in range(n):
-        a, b = advance(args[0], i * steps[0]), advance(args[last - 1], i * steps[last - 1])
-        y = advance(args[last], i * steps[last])
-        m, ties, rest = row_state(a, steps[core], c, ZERO, y, steps[core + last])
-        total = row_sum(a, steps[core], b, steps[core + last - 1], c, (ZERO, ZERO, ZERO, ZERO), ZERO)
-        write_row(
-            a,
-            steps[core],
-            b,
-            steps[core + last - 1],
-            y,
-            steps[core + last],
-            c,
-            finish(m, ties, rest, total),
-            ZERO,
-        )
+        places, ys = places_of(args, steps, i), targets_of(args, steps, i)
+        y, y_step = places[0], 0
+        if MAPS:
+            y, y_step = ys[0], y_within[0]
+        constants = known(places, within, c, options, y, y_step) + options
+        if MAPS:
+            write_row(places, within, ys, y_within, c, constants)
+        store_each((numbers_of(args, steps, i), given(constants)))
     clear_fp_flags()
 
 
-def reduce_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
-    """``(n)->()``: a row's one result."""
-    n, c = dims[0], dims[1]
-    if computed_elsewhere(args, dims, steps, record):
-        return
-    for i in range(n):
-        m, ties, rest = row_state(advance(args[0], i * steps[0]), steps[2], c, ZERO, args[1], 0)
-        store_result(advance(args[1], i * steps[1]), finish(m, ties, rest, widen(ZERO)))
-    clear_fp_flags()
+def no_options(args: Any, steps: Any) -> Any:
+    """Of a kernel that has none."""
+    return ()
 
 
-def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
-    """What instances for a kernel and dtype have filled in: formulas, passes and memory."""
+def options_at_first(args: Any, steps: Any) -> Any:
+    """The options, of float64, the same for all rows."""
+    return options_stored(args[OPTION_OPERAND], steps[OPTION_STEP])
+
+
+def common(kernel: Any, dtype: str) -> dict[str, Any]:
+    """What instances of all passes have filled in for a kernel and dtype: sizes, memory, lanes, and helpers, compiled once each."""
     compute = FLOATS[dtype].computed_in
-    number = np.dtype(compute).type
-    size = np.dtype(dtype).itemsize
-    return {
+    number, size, computed_size = np.dtype(compute).type, np.dtype(dtype).itemsize, np.dtype(compute).itemsize
+    filled = {
         "SIZE": size,
-        "TWO": kernel.row_operands > 1,
         "LOWEST": number(-np.inf),
         "ZERO": number(0),
-        "prepare": kernel.prepare,
-        "formula": kernel.formula,
-        "finish": kernel.finish,
-        "term": kernel.term,
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),
         "chunk_tile": memory.stack_space(CHUNK * size),
         "tail_tile": memory.stack_space(LANES * size),
-        "lane_space": memory.stack_space(LANES * np.dtype(compute).itemsize),
-        "fill_tail": lanes.fill(dtype, kernel.padding, LANES),
+        "lane_space": memory.stack_space(LANES * computed_size),
         "fill_lowest": lanes.fill(compute, -np.inf, LANES),
         "fill_zero": lanes.fill(compute, 0.0, LANES),
         "largest_lane": lanes.tree(compute, LANES, "max"),
         "sum_of_lanes": lanes.tree(compute, LANES, "sum"),
-        "store_result": lanes.store(dtype),
-        "find_larger": ElementLoop(larger, [dtype, compute], [compute], updates=1),
-        "add_exponentials": ElementLoop(add_one, [dtype, compute, compute], [compute, compute], updates=2),
-        "add_terms": ElementLoop(add_term, [dtype, dtype, compute], [compute], updates=1),
-        "write_elements": ElementLoop(write_one, [dtype, dtype], [dtype]),
-        "row_state": exponential_state if kernel.exponentials else no_state,
-        "row_sum": sum_of_terms if kernel.term else no_sum,
     }
+    return filled | shared_parts((gather, scatter, contiguous, moved, fetch_ahead, own_ahead, plus), filled)
+
+
+def shared_parts(templates: Sequence[Callable[..., Any]], filled: dict[str, Any]) -> dict[str, Any]:
+    """Copies of templates that all parts of a kernel share, each compiled once."""
+    return {template.__name__: internal(instance(template, filled)) for template in templates}
+
+
+def walking(step: Any, dtype: str, shared: dict[str, Any]) -> Any:
+    """The function of a pass that walks over a row."""
+    compute, size = FLOATS[dtype].computed_in, np.dtype(dtype).itemsize
+    operands = [dtype] * len(step.elements)
+    own = {
+        "chunk_tiles": stack_spaces([CHUNK * size] * len(operands)),
+        "tail_tiles": stack_spaces([LANES * size] * len(operands)),
+    }
+    if step.kind == "exponentials":
+        state = [compute] * 2
+        return instance(
+            exponential_state,
+            shared
+            | own
+            | {
+                "value": Named(step.formula, step.elements, step.constants),
+                "fill_tails": lanes.fill_each(dtype, step.paddings, LANES),
+                "find_larger": ElementLoop(larger, [*operands, compute], [compute], updates=1, constants=0),
+                "add_exponentials": ElementLoop(add_one, [*operands, *state], state, updates=2, constants=0),
+            },
+        )
+    sums = [step.added_in] * len(step.results)
+    added = {
+        "terms": Named(step.formula, step.elements, step.constants, sums),
+        "NO_SUMS": (0.0,) * len(sums),
+        "lane_spaces": stack_spaces([LANES * np.dtype(step.added_in).itemsize] * len(sums)),
+        "fill_zero": lanes.fill(step.added_in, 0.0, LANES),
+        "sum_of_lanes": lanes.tree(step.added_in, LANES, "sum"),
+        "add_terms": ElementLoop(add_term, [*operands, *sums], sums, updates=len(sums), constants=0),
+    }
+    return instance(sums_of_terms, shared | own | added)
+
+
+def program(kernel: Any, dtype: str, shared: dict[str, Any]) -> Any:
+    """The function of all passes of a kernel: what is known of a row after them."""
+    before = internal(no_constants)
+    for step in kernel.steps(dtype):
+        own: dict[str, Any] = {"earlier": before}
+        if step.kind == "once":
+            own |= {"formula": Named(step.formula, (), step.constants, step.results)}
+            before = internal(instance(after_once, shared | own))
+        else:
+            own |= {"take": picked(step.operands), "following": internal(walking(step, dtype, shared))}
+            before = internal(instance(after, shared | own))
+    return before
+
+
+def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
+    """What instances for a kernel and dtype have filled in: formulas, passes and memory."""
+    size = np.dtype(dtype).itemsize
+    inputs, outputs, args = len(kernel.reads), len(kernel.rows_written), kernel.inputs + kernel.outputs
+    shared = common(kernel, dtype)
+    targets = range(kernel.inputs, kernel.inputs + outputs)
+    filled = shared | {
+        "MAPS": outputs > 0,
+        "COMPACT": (size,) * inputs,
+        "COMPACT_RESULTS": (size,) * outputs,
+        "OPTION_OPERAND": inputs,
+        "OPTION_STEP": args + inputs,
+        "known": program(kernel, dtype, shared),
+        "chunk_tiles": stack_spaces([CHUNK * size] * inputs),
+        "result_tiles": stack_spaces([CHUNK * size] * outputs),
+        "places_of": operands_at(range(inputs)),
+        "steps_within": integers_at(range(args, args + inputs)),
+        "targets_of": operands_at(targets),
+        "target_steps_within": integers_at(range(args + kernel.inputs, args + kernel.inputs + outputs)),
+        "numbers_of": operands_at(range(args - len(kernel.gives.split()), args)),
+        "options_of": options_at_first if kernel.options else no_options,
+        "options_stored": numbers_in(["float64"] * len(kernel.options), "float64"),
+        "given": picked(kernel.given(dtype)),
+        "store_number": lanes.store(kernel.given_dtype(dtype)),
+    }
+    if outputs:
+        names = tuple(kernel.constants(dtype))
+        filled |= {
+            "result": Named(kernel.writes, kernel.reads, names),
+            "write_elements": ElementLoop(write_one, [dtype] * inputs, [dtype] * outputs, constants=0),
+        }
+    return filled
 
 
 def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
-    """A kernel of rows for one op and dtype."""
-    return instance({"map": map_rows, "reduce": reduce_rows}[kernel.kind], filled_in(kernel, dtype))
+    """A kernel of rows for one program and dtype."""
+    return instance(program_rows, filled_in(kernel, dtype))

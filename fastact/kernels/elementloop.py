@@ -45,6 +45,9 @@ class ElementLoop:
         The first operand is a gradient, which the formula does not see: it multiplies each result.
     multiple : int
         Numbers of elements are multiples of this power of two: said to the compiler, it spares the loops for a remainder.
+    constants : int, optional
+        Number of operands that hold a row's constants, the last that are only read. With it the formula takes three tuples: of
+        elements, of what is updated, and of constants, to which the scalars belong.
     """
 
     def __init__(
@@ -56,12 +59,14 @@ class ElementLoop:
         updates: int = 0,
         times_gradient: bool = False,
         multiple: int = 1,
+        constants: int | None = None,
     ) -> None:
         self.formula = formula
         self.reads, self.writes = tuple(reads), tuple(writes)
         self.updates = updates
         self.times_gradient = times_gradient
         self.multiple = multiple
+        self.constants = constants
 
     def of(self, formula: Any) -> "ElementLoop":
         """The same loop of another formula."""
@@ -72,6 +77,7 @@ class ElementLoop:
             updates=self.updates,
             times_gradient=self.times_gradient,
             multiple=self.multiple,
+            constants=self.constants,
         )
 
     def over_operands(self) -> Any:
@@ -113,7 +119,16 @@ class ElementLoop:
     def _resolve(self, typing_context: Any, scalars: tuple[Any, ...]) -> tuple[Any, Any]:
         elements = tuple(STORAGE[dtype].computed for dtype in self.reads[self.times_gradient :])
         formula_type = typing_context.resolve_value_type(self.formula)
-        return formula_type, formula_type.get_call_type(typing_context, elements + scalars, {})
+        arguments = elements + scalars
+        if self.constants is not None:
+            arguments = tuple(types.BaseTuple.from_types(group) for group in self._groups(elements, scalars))
+        return formula_type, formula_type.get_call_type(typing_context, arguments, {})
+
+    def _groups(self, elements: Sequence[Any], scalars: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Elements, what is updated, and constants, of what is known of each operand and scalar."""
+        updated = len(self.reads) - self.updates
+        first = updated - (self.constants or 0)
+        return [tuple(elements[:first]), tuple(elements[updated:]), (*elements[first:updated], *scalars)]
 
     def _emit(
         self, context: Any, builder: Any, formula: Any, signature: Any, pointers: Any, n: Any, scalars: Any
@@ -130,7 +145,10 @@ class ElementLoop:
         values = [operands.load(j, index, written) for j in range(len(self.reads))]
         arguments = [*values[self.times_gradient :], *scalars]
         own = len(signature.args) - 1
-        if own < len(arguments) - 1:  # the formula takes the others as *rest
+        if self.constants is not None:
+            groups = zip(signature.args, self._groups(values, scalars), strict=True)
+            arguments = [context.make_tuple(builder, kind, group) for kind, group in groups]
+        elif own < len(arguments) - 1:  # the formula takes the others as *rest
             arguments[own:] = [context.make_tuple(builder, signature.args[-1], arguments[own:])]
         results, kinds = [formula(builder, arguments)], [signature.return_type]
         if signature.return_type == types.none:  # it has raised an exception, or forgot to return a number

@@ -12,6 +12,7 @@ from typing import Any
 from fastact.kernels import jit
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.templates import FILLED_IN
+from fastact.kernels.tuples import Each, Named
 from fastact.maths.scalar import compilable, scalar
 
 
@@ -24,7 +25,7 @@ def instance(template: Callable[..., Any], filled: Mapping[str, Any]) -> Callabl
         What to copy.
     filled : mapping
         Values for names of all modules that the templates are from. A template among them is copied too, and so is the formula of
-        an ``ElementLoop``, which becomes a function of pointers.
+        an ``ElementLoop``, which becomes a function of pointers, and so is what an ``Each`` applies.
     """
     copied: Callable[..., Any] = _Copies(filled).of(template, jit.internal)
     return copied
@@ -55,8 +56,14 @@ class _Copies:
         if isinstance(value, ElementLoop):
             formula = value.formula
             return value.of(self._resolved(formula, scalar)).over_pointers()
+        if isinstance(value, Each):
+            known = self.filled[value.function] if isinstance(value.function, str) else value.function
+            return value.over_tuples(self._resolved(known, mark))
+        if isinstance(value, Named):
+            return value.over_tuples()
         if _is_template(value):
-            return self.copies.get(value) or mark(self.of(value, mark))
+            # A copy that several kernels' parts share is filled in under the template's own name.
+            return self.filled.get(value.__name__) or self.copies.get(value) or mark(self.of(value, mark))
         return value
 
 

@@ -3,11 +3,13 @@
 Lanes are added as a tree of halves, written out here, so that the order is the same on every machine.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastact.kernels.elementloop import BYTES
@@ -34,6 +36,24 @@ def fill(dtype: str, value: float, count: int) -> Any:
             return context.get_dummy_value()
 
         return types.void(types.voidptr), codegen
+
+    return write
+
+
+def fill_each(dtype: str, values: Sequence[float], count: int) -> Any:
+    """An intrinsic that writes, to each of several places, ``count`` times a value of its own."""
+    constants = [_constant(dtype, value, count) for value in values]
+
+    @intrinsic
+    def write(typing_context: Any, places: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            for place, constant in zip(
+                cgutils.unpack_tuple(builder, arguments[0], len(values)), constants, strict=True
+            ):
+                builder.store(constant, builder.bitcast(place, constant.type.as_pointer()), align=2)
+            return context.get_dummy_value()
+
+        return types.void(places), codegen
 
     return write
 

@@ -48,15 +48,20 @@ def stack_space(size: int) -> Any:
     @intrinsic
     def space(typing_context: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            # Not cgutils.alloca_once, whose zero fill of a large array costs LLVM seconds and every call a memset.
-            with builder.goto_entry_block():
-                memory = builder.alloca(ir.ArrayType(I8, size))
-                memory.align = ALIGNMENT
-                return builder.bitcast(memory, BYTES)
+            return stack_room(builder, size)
 
         return types.voidptr(), codegen
 
     return space
+
+
+def stack_room(builder: Any, size: int) -> Any:
+    """The address of ``size`` bytes of the stack of the function that is being built, aligned for vectors."""
+    # Not cgutils.alloca_once, whose zero fill of a large array costs LLVM seconds and every call a memset.
+    with builder.goto_entry_block():
+        memory = builder.alloca(ir.ArrayType(I8, size))
+        memory.align = ALIGNMENT
+        return builder.bitcast(memory, BYTES)
 
 
 @intrinsic

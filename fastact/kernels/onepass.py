@@ -13,23 +13,26 @@ from typing import Any
 
 import numpy as np
 
-from fastact.kernels import across, along, lanes, memory
-from fastact.kernels.across import (
+from fastact.kernels import along, columns, lanes, memory
+from fastact.kernels.across import larger_of_columns, largest_one, once_one
+from fastact.kernels.along import AHEAD, CHUNK, LANES, contiguous, fetch_ahead, larger, own_ahead
+from fastact.kernels.blocks import (
     ROW_BYTES,
+    Layout,
     block_loop,
     block_row,
-    constant_rows,
-    larger_of_columns,
+    loop_of_groups,
     lowest_row,
     row_of,
     zero_row,
     zero_wide_row,
 )
-from fastact.kernels.along import AHEAD, CHUNK, LANES, contiguous, fetch_ahead, own_ahead
+from fastact.kernels.columns import formula_of
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.memory import advance, copy_bytes, own_function_with_wide_vectors
 from fastact.kernels.templates import FILLED_IN
+from fastact.kernels.tuples import Named
 from fastact.maths.logsumexp import HUGE, exp_at, level, reach, split
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, absolute, maximum, select, widen
@@ -41,14 +44,14 @@ MARGIN = 40.0
 # What instances fill in; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE = 4, 4
 ZERO = np.float32(0)
-prepare = chunk_tile = tail_tile = lane_space = sum_space = row_tile = lane_tile = wide_tile = fill_tail = FILLED_IN
+value = chunk_tile = tail_tile = lane_space = sum_space = row_tile = lane_tile = wide_tile = fill_tail = FILLED_IN
 fill_lowest = fill_zero = zero_sums = largest_lane = add_widened = total_of_sums = load_number = find_larger = FILLED_IN
 find_level = keep_first = keep_exponentials = settle = add_rows = add_wide_rows = add_chunks = copy_row = FILLED_IN
-split_total = scale_rows = finish_rows = FILLED_IN
+split_total = scale_rows = finish = share_rows = FILLED_IN
 
 GUESS, BASE, SHIFT, FLOOR, BEST, CHOSEN, CHANGED, HIGH, LOW, TIES = range(10)
-TOTAL, NO_TERMS, STATE_ROWS = 10, 12, 14
-"""Rows of a block's state; TOTAL and NO_TERMS are of float64 and may take two."""
+TOTAL, GUESS_ROWS = 10, 12
+"""Rows of a block's state; TOTAL is of float64 and may take two."""
 
 
 @scalar
@@ -64,8 +67,8 @@ def settled(m: Scalar, guess: Scalar) -> Scalar:
 
 def keep_along(x: Scalar, best: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> tuple[Scalar, Scalar]:
     """The larger of an element and the best so far, and its exponential."""
-    value = prepare(x, ZERO)
-    return maximum(best, value), exp_at(value, base, shift, floor)
+    exponent = value((x,), ())
+    return maximum(best, exponent), exp_at(exponent, base, shift, floor)
 
 
 def keep_across(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar, best: Scalar) -> tuple[Scalar, Scalar]:
@@ -75,7 +78,7 @@ def keep_across(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar, best: Sca
 
 def keep_first_across(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> Scalar:
     """As ``keep_across`` for the first elements, which are no larger than the guess."""
-    return exp_at(prepare(x, ZERO), base, shift, floor)
+    return exp_at(value((x,), ()), base, shift, floor)
 
 
 def add_two(a: Scalar, b: Scalar) -> Scalar:
@@ -107,7 +110,7 @@ def first_largest(x: Any, step: Any) -> Any:
     own_function_with_wide_vectors()
     best = lane_space()
     fill_lowest(best)
-    find_larger((contiguous(x, step, LANES, chunk_tile()), best), LANES, (ZERO,))
+    find_larger((contiguous(x, step, LANES, chunk_tile()), best), LANES, ())
     return largest_lane(best)
 
 
@@ -160,9 +163,9 @@ def column_guesses(x: Any, step: Any, core_step: Any, width: Any, block: Any, c:
     lowest_row(guess, block)
     count, seen = min(c, LANES), 0
     if step == SIZE and width == block:
-        seen = larger_of_columns(x, core_step, block, count, guess, ZERO)
+        seen = larger_of_columns(x, core_step, block, count, guess, (), ())
     for k in range(seen, count):
-        find_larger((block_row(advance(x, k * core_step), step, width, block, tile), guess), block, (ZERO,))
+        find_larger((block_row(advance(x, k * core_step), step, width, block, tile), guess), block, ())
 
 
 def column_exponentials(
@@ -257,10 +260,9 @@ def any_changed(state: Any, block: Any) -> Any:
 def column_constants(chosen: Any, state: Any, constants: Any, block: Any) -> None:
     """The constants of a block of columns."""
     own_function_with_wide_vectors()
-    ties, no_terms = row_of(state, TIES, block), row_of(state, NO_TERMS, block)
+    ties = row_of(state, TIES, block)
     zero_row(ties, block)
-    zero_wide_row(no_terms, block)
-    finish_rows((chosen, ties, row_of(state, TOTAL, block), no_terms, *constant_rows(constants, block)), block, ())
+    finish((chosen, ties, row_of(state, TOTAL, block), *share_rows(constants, block)), block, ())
 
 
 def column_scales(chosen: Any, state: Any, constants: Any, block: Any) -> None:
@@ -274,8 +276,13 @@ def filled_in_rows(kernel: Any, dtype: str) -> dict[str, Any]:
     """What instances for a kernel and dtype have filled in along rows, on top of what those of ``along.py`` have."""
     compute = FLOATS[dtype].computed_in
     computed_size = np.dtype(compute).itemsize
+    state, shares = kernel.steps(dtype)
     return along.filled_in(kernel, dtype) | {
         "COMPUTED_SIZE": computed_size,
+        "value": Named(state.formula, kernel.reads, ()),
+        "formula": Named(shares.formula, (), state.names, shares.results),
+        "fill_tail": lanes.fill(dtype, kernel.padding, LANES),
+        "find_larger": ElementLoop(larger, [dtype, compute], [compute], updates=1, constants=0),
         "exponential_tile": memory.stack_space((CHUNK + LANES) * computed_size),
         "sum_space": memory.stack_space(SUMS * 8),
         "zero_sums": lanes.fill("float64", 0.0, SUMS),
@@ -288,12 +295,18 @@ def filled_in_rows(kernel: Any, dtype: str) -> dict[str, Any]:
 def filled_in_columns(kernel: Any, dtype: str) -> dict[str, Any]:
     """What instances for a kernel and dtype have filled in across columns, on top of what those of ``across.py`` have."""
     compute = FLOATS[dtype].computed_in
-    most = ROW_BYTES // np.dtype(compute).itemsize
+    computed_size = np.dtype(compute).itemsize
+    most = ROW_BYTES // computed_size
     one, wide = [compute], ["float64"]
-    return across.filled_in(kernel, dtype) | {
+    state, shares = kernel.steps(dtype)
+    layout = Layout(dict(zip(state.names + shares.names, state.results + shares.results, strict=True)), computed_size)
+    return columns.filled_in(kernel, dtype) | {
         "load_number": lanes.load(compute),
         "wide_tile": memory.stack_space(SUMS * most * 8),
-        "guess_tile": memory.stack_space(STATE_ROWS * most * np.dtype(compute).itemsize),
+        "guess_tile": memory.stack_space(GUESS_ROWS * most * computed_size),
+        "value": Named(state.formula, kernel.reads, ()),
+        "find_larger": loop_of_groups(larger, [dtype], (), one),
+        "find_largest": loop_of_groups(largest_one, [dtype] * 4, (), one),
         "find_level": block_loop(level_one, one, one * 3),
         "keep_first": block_loop(keep_first_across, [dtype, *one * 3], one),
         "keep_exponentials": block_loop(keep_across, [dtype, *one * 4], one * 2, 1),
@@ -303,4 +316,7 @@ def filled_in_columns(kernel: Any, dtype: str) -> dict[str, Any]:
         "split_total": block_loop(split, one + wide, one * 2),
         "scale_rows": block_loop(kernel.scale, one * 3, one * 2),
         "settle": block_loop(settle_one, one * 2, one * 2),
+        "formula": formula_of(shares.formula, (), layout, state.names, results=shares.results),
+        "finish": loop_of_groups(once_one, (), state.results, (), shares.results),
+        "share_rows": layout.rows(shares.names),
     }

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import onepass
-from fastact.kernels.across import STEP, block_loop, block_of, free_tile, new_tile, row_of, second_tile, write_columns
+from fastact.kernels.across import write_columns
 from fastact.kernels.along import CHUNK, LANES, computed_elsewhere, write_row
+from fastact.kernels.blocks import STEP, block_loop, block_of, free_tile, new_tile, row_of, tile_bytes
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import gather, scatter, taken_by_team
@@ -33,13 +34,12 @@ from fastact.kernels.onepass import (
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import are_short_rows, as_columns, as_rows
 from fastact.maths.logsumexp import level, reach, split
-from fastact.maths.simd import widen
 
 # What instances fill in; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE = 4, 4
 ZERO = np.float32(0)
-finish = scale = row_state = small_tile = chunk_tile = tail_tile = lane_space = exponential_tile = row_tile = FILLED_IN
-guess_tile = constant_tile = fill_tail = fill_lowest = largest_lane = sum_of_lanes = find_larger = FILLED_IN
+formula = scale = known = small_tile = chunk_tile = tail_tile = lane_space = exponential_tile = row_tile = FILLED_IN
+guess_tile = value_tile = fill_tail = fill_lowest = largest_lane = sum_of_lanes = find_larger = FILLED_IN
 keep_exponentials = write_shares = FILLED_IN
 
 
@@ -50,7 +50,7 @@ def share_short_row(x: Any, step: Any, y: Any, y_step: Any, c: Any) -> None:
     fill_tail(tail)
     gather(tail, x, step, c)
     fill_lowest(best)
-    find_larger((tail, best), LANES, (ZERO,))
+    find_larger((tail, best), LANES, ())
     m = largest_lane(best)
     base, n = level(m)
     shift, floor = reach(n)
@@ -93,7 +93,8 @@ def share_row(x: Any, step: Any, y: Any, y_step: Any, c: Any) -> None:
         high, low = split(chosen, total)
         write_kept(kept, y, y_step, c, scale(chosen, high, low))
     else:
-        write_row(x, step, x, step, y, y_step, c, finish(chosen, ZERO, total, widen(ZERO)), ZERO)
+        state = chosen, ZERO, total
+        write_row((x,), (step,), (y,), (y_step,), c, state + formula((), state) + (c * 1.0,))
 
 
 def share_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -108,8 +109,9 @@ def share_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
         elif c <= SEGMENT:
             share_row(x, steps[2], y, steps[3], c)
         else:
-            m, ties, rest = row_state(x, steps[2], c, ZERO, y, 0)
-            write_row(x, steps[2], x, steps[2], y, steps[3], c, finish(m, ties, rest, widen(ZERO)), ZERO)
+            options = (c * 1.0,)
+            constants = known((x,), (steps[2],), c, options, y, 0) + options
+            write_row((x,), (steps[2],), (y,), (steps[3],), c, constants)
     clear_fp_flags()
 
 
@@ -156,7 +158,8 @@ def share_block(
         write_kept_columns(kept, y, y_step, y_core, width, block, c, constants)
     else:
         column_constants(chosen, state, constants, block)
-        write_columns(x, x_step, x_core, x, x_step, x_core, y, y_step, y_core, width, block, c, kept, constants, ZERO)
+        options = (c * 1.0,)
+        write_columns((x,), (x_step,), (x_core,), (y,), (y_step,), (y_core,), width, block, c, kept, constants, options)
 
 
 def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -164,7 +167,7 @@ def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
     n, c = dims[0], dims[1]
     if taken_by_team(n * c, args, dims, steps, record):
         return
-    state, constants = guess_tile(), constant_tile()
+    state, constants = guess_tile(), value_tile()
     x_step, y_step, x_core, y_core = steps[0], steps[1], steps[2], steps[3]
     short = are_short_rows(x_step, x_core, c)
     widest = block_of(c, short)
@@ -175,7 +178,7 @@ def share_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
         block = (width + STEP - 1) // STEP * STEP
         x, y = advance(args[0], first * x_step), advance(args[1], first * y_step)
         if short:
-            tile = second_tile(kept, c)
+            tile = advance(kept, tile_bytes(c, True))
             as_columns(tile, x, x_step, x_core, width, block, c)
             share_block(tile, SIZE, block * SIZE, tile, SIZE, block * SIZE, block, block, c, kept, state, constants)
             as_rows(y, y_step, y_core, tile, width, block, c)

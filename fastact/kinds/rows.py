@@ -1,94 +1,272 @@
-"""What a row op's kernel is made of: the formulas that fill in the passes of ``kernels/along.py`` and ``kernels/across.py``."""
+"""Kernels over rows as programs: the passes over a row that yield its constants, and the formulas of what is written.
+
+A formula names the elements and constants that it uses as its parameters. Which passes there are is all that is said here; how they
+walk along a row, across columns or in the segments of a long row is the business of ``fastact.kernels``.
+"""
 
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from fastact.kernels.dtypes import DTYPES
-from fastact.kernels.limits import LABEL_DTYPES
+from fastact.kernels.dtypes import DTYPES, FLOATS
 from fastact.kinds.loop import Loop
-from fastact.maths.scalar import scalar
+from fastact.maths.scalar import compilable, parameters, scalar
 from fastact.maths.simd import Scalar
+
+WIDE = "float64"
+"""The dtype of sums, of options, and of the number of a row's elements, which is the constant ``n``."""
+
+Formula = Callable[..., Any]
 
 
 @scalar
-def unchanged(x: Scalar, cap: Scalar) -> Scalar:
+def unchanged(x: Scalar) -> Scalar:
     """``x``."""
     return x
 
 
 @dataclass(frozen=True)
+class Exponentials:
+    """The pass that yields the state of a row's exponentials, ``m``, ``ties`` and ``rest`` (see ``fastact.maths.logsumexp``).
+
+    Attributes
+    ----------
+    value : callable
+        A formula of what is exponentiated.
+    padding : float
+        What `value` makes -inf of.
+    """
+
+    value: Formula = unchanged
+    padding: float = -math.inf
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The pass that yields one or more sums over a row, of float64.
+
+    Attributes
+    ----------
+    names : str
+        Names of the sums.
+    terms : callable
+        A formula of an element's term, or terms.
+    wide : bool
+        Whether already the terms are added in float64, and not only the sums of chunks: where terms cancel, as those of a mean.
+    """
+
+    names: str
+    terms: Formula
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Once:
+    """What follows once per row from the constants known so far.
+
+    Attributes
+    ----------
+    names : str
+        Names of the new constants.
+    formula : callable
+        Returns the constant, or the constants.
+    wide : str
+        Names of those that are of float64; others are of the dtype that elements are computed in.
+    """
+
+    names: str
+    formula: Formula
+    wide: str = ""
+
+
+class Step(NamedTuple):
+    """A pass of a program, with all that its schedules need to know."""
+
+    kind: str
+    """``"exponentials"``, ``"sum"`` or ``"once"``."""
+    formula: Formula
+    names: tuple[str, ...]
+    """Names of the constants that it adds."""
+    results: tuple[str, ...]
+    """Their dtypes."""
+    elements: tuple[str, ...]
+    """Names of the row operands that the formula reads."""
+    operands: tuple[int, ...]
+    """Their numbers."""
+    constants: tuple[str, ...]
+    """Names of the constants that are known before it, the options among them."""
+    paddings: tuple[float, ...]
+    """For each operand what makes its formula's value -inf beyond the end of a row."""
+    added_in: str
+    """The dtype that terms are added in."""
+
+
+@dataclass(frozen=True, eq=False)
 class RowKernel:
-    """What an inner loop computes for each row: from its exponentials, or a sum, or both, the results.
+    """What an inner loop computes of each row.
 
     Attributes
     ----------
     name : str
         Names the cache entries.
-    finish : callable
-        A compilable function of the row's state (see ``fastact.maths.logsumexp``) and sum. It returns six constants, or, for a
-        kernel that reduces, the result.
-    formula : callable, optional
-        A compilable function of an element of each row operand, as it is, and the constants: the result at its place.
-    term : callable, optional
-        A compilable function of an element of each row operand and four constants: what is summed over the row.
-    row_operands : int
-        One or two.
-    exponentials : bool
-        Whether the state is needed.
-    prepare : callable
-        What is done to each element of the first operand before it enters the state or the sum, given also a parameter, the cap.
-    padding : float
-        What `prepare` makes -inf of.
+    passes : sequence of Exponentials, Sum or Once
+        The program.
+    writes : callable, optional
+        A formula of the result, or results, at an element's place.
+    gives : str
+        Names of the constants that are results, one number for each row.
+    gives_wide : bool
+        Whether these are of float64, and not of the dtype of the row.
+    operands : str
+        Names of the row operands.
+    option_names : str
+        Names of the options, of float64, which are the same for all rows.
+    row_results : int
+        Number of rows that `writes` writes.
     share, scale : callable, optional
         For a result that follows from an element's exponential: a compilable function of that and two constants, and one that
         returns these, given the maximum and the sum of the exponentials as two numbers of the row's precision.
     near : bool
-        Whether `finish` is as precise from a state in the row's own precision, as that of a row of one chunk is.
+        Whether the first `Once` is as precise from a state in the row's own precision, as that of a row of one chunk is.
     cost : float
         Nanoseconds per float32 element on one thread, roughly: decides when threads pay.
     """
 
     name: str
-    finish: Callable[..., Any]
-    formula: Callable[..., Any] | None = None
-    term: Callable[..., Any] | None = None
-    row_operands: int = 1
-    exponentials: bool = True
-    prepare: Callable[..., Any] = unchanged
-    padding: float = -math.inf
-    share: Callable[..., Any] | None = None
-    scale: Callable[..., Any] | None = None
+    passes: Sequence[Exponentials | Sum | Once]
+    writes: Formula | None = None
+    gives: str = ""
+    gives_wide: bool = False
+    operands: str = "x"
+    option_names: str = ""
+    row_results: int = 1
+    share: Formula | None = None
+    scale: Formula | None = None
     near: bool = False
     cost: float = 0.4
 
-    outputs, ndims = 1, 2
+    ndims = 2
     users = False
+
+    def __post_init__(self) -> None:
+        """Let Numba know the formulas."""
+        for formula in (*(_formula(step) for step in self.passes), self.writes, self.share, self.scale):
+            if formula is not None and formula not in compilable:
+                scalar(formula)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the row operands."""
+        return tuple(self.operands.split())
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the options."""
+        return tuple(self.option_names.split())
 
     @property
     def kind(self) -> str:
-        """Whether each row gives a row, or one number."""
-        return "map" if self.formula else "reduce"
+        """``"map"`` if each row gives a row, ``"reduce"`` if it gives numbers alone."""
+        return "map" if self.writes else "reduce"
+
+    @property
+    def rows_written(self) -> range:
+        """The numbers of the rows that are written."""
+        return range(self.row_results if self.writes else 0)
+
+    @property
+    def padding(self) -> float:
+        """What counts nothing in a row: an element whose exponential is 0, or 0 where there are none."""
+        return next((step.padding for step in self.passes if isinstance(step, Exponentials)), 0.0)
 
     @property
     def inputs(self) -> int:
-        """The number of input operands."""
-        return self.row_operands
+        """Number of input operands."""
+        return len(self.reads) + bool(self.options)
+
+    @property
+    def outputs(self) -> int:
+        """Number of output operands."""
+        return len(self.rows_written) + len(self.gives.split())
 
     @property
     def signature(self) -> str:
         """As NumPy writes it."""
-        return ",".join(["(n)"] * self.row_operands) + ("->(n)" if self.formula else "->()")
+        given = ["(n)"] * len(self.reads) + [f"({len(self.options)})"] * bool(self.options)
+        return ",".join(given) + "->" + ",".join(["(n)"] * len(self.rows_written) + ["()"] * len(self.gives.split()))
 
     @property
     def loops(self) -> list[Loop]:
         """One for each dtype."""
-        return [Loop(dtype, [dtype] * (self.inputs + 1)) for dtype in DTYPES]
+        return [
+            Loop(dtype, [*self._operands(dtype), *[self.given_dtype(dtype)] * len(self.gives.split())])
+            for dtype in DTYPES
+        ]
+
+    def _operands(self, dtype: str) -> list[str]:
+        return [*[dtype] * len(self.reads), *[WIDE] * bool(self.options), *[dtype] * len(self.rows_written)]
+
+    def given_dtype(self, dtype: str) -> str:
+        """The dtype of the numbers that are results."""
+        return WIDE if self.gives_wide else dtype
+
+    def steps(self, dtype: str) -> Iterator[Step]:
+        """The passes, given the dtype of an array."""
+        known: tuple[str, ...] = ()
+        compute = FLOATS[dtype].computed_in
+        for step in self.passes:
+            formula, constants = _formula(step), (*known, *self.fixed(dtype))
+            names: tuple[str, ...]
+            results: tuple[str, ...]
+            if isinstance(step, Exponentials):
+                kind, names, results = "exponentials", ("m", "ties", "rest"), (compute, compute, WIDE)
+            elif isinstance(step, Sum):
+                kind, names = "sum", tuple(step.names.split())
+                results = (WIDE,) * len(names)
+            else:
+                kind, names, wide = "once", tuple(step.names.split()), step.wide.split()
+                results = tuple(WIDE if name in wide else compute for name in names)
+            used = parameters(formula)
+            operands = () if kind == "once" else tuple(j for j, name in enumerate(self.reads) if name in used) or (0,)
+            unknown = {*used} - {*self.reads} - {*constants}
+            if unknown or (kind == "once" and {*used} & {*self.reads}):
+                raise ValueError(
+                    f"{self.name}: {formula.__name__} takes {sorted(unknown) or 'elements'}, known are {constants}"
+                )
+            elements = tuple(self.reads[j] for j in operands)
+            paddings = tuple(self.padding if j == 0 else 0.0 for j in operands)
+            added_in = WIDE if isinstance(step, Sum) and step.wide else compute
+            yield Step(kind, formula, names, results, elements, operands, constants, paddings, added_in)
+            known += names
+
+    def constants(self, dtype: str) -> dict[str, str]:
+        """The dtypes of all constants that are known after the passes, by name, the options among them."""
+        found = {name: kind for step in self.steps(dtype) for name, kind in zip(step.names, step.results, strict=True)}
+        return found | self.fixed(dtype)
+
+    def fixed(self, dtype: str) -> dict[str, str]:  # noqa: ARG002 - those of labelled rows depend on it
+        """The dtypes of the constants that are known before all passes."""
+        return dict.fromkeys((*self.options, "n"), WIDE)
+
+    def stages(self, dtype: str) -> list[tuple[Step, list[Step]]]:
+        """The passes that walk over a row, each with what follows once per row after it."""
+        found: list[tuple[Step, list[Step]]] = []
+        for step in self.steps(dtype):
+            if step.kind != "once":
+                found.append((step, []))
+            elif found:
+                found[-1][1].append(step)
+        return found
+
+    def given(self, dtype: str) -> list[int]:
+        """The places of the results among these."""
+        names = list(self.constants(dtype))
+        return [names.index(name) for name in self.gives.split()]
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
-        """What there is to compile: the kernel of rows, and that of columns."""
+        """Builders of the loops, by cache name: that of rows, and that of columns."""
 
         def rows() -> Callable[..., Any]:
             from fastact.kernels import along, shares
@@ -96,95 +274,20 @@ class RowKernel:
             return (shares.specialise_rows if self.share else along.specialise)(self, dtype)
 
         def columns() -> Callable[..., Any]:
-            from fastact.kernels import across, shares
+            from fastact.kernels import columns, shares
 
-            return (shares.specialise_columns if self.share else across.specialise)(self, dtype)
-
-        return {self.name: rows, f"{self.name}.columns": columns}
-
-
-@dataclass(frozen=True)
-class EntropyKernel:
-    """What an inner loop of cross-entropy computes: the kinds of target, and whether the gradient is wanted.
-
-    Attributes
-    ----------
-    name : str
-        Names the cache entries.
-    finish, formula, term, weight_term, prepare, padding
-        As in ``RowKernel``; ``weight_term`` is the part of `term` that is the target's.
-    label, dense, grad : bool
-        Whether there is a label, a dense target, a gradient.
-    cost : float
-        As in ``RowKernel``.
-    """
-
-    name: str
-    finish: Callable[..., Any]
-    formula: Callable[..., Any]
-    term: Callable[..., Any] | None
-    weight_term: Callable[..., Any]
-    label: bool
-    dense: bool
-    grad: bool
-    prepare: Callable[..., Any] = unchanged
-    padding: float = -math.inf
-    cost: float = 0.4
-
-    inputs, ndims = 6, 4
-    exponentials = True
-    near = False
-    users = False
-
-    @property
-    def outputs(self) -> int:
-        """The number of output operands."""
-        return 1 + self.grad
-
-    @property
-    def row_operands(self) -> int:
-        """Logits, and a dense target."""
-        return 1 + self.dense
-
-    @property
-    def signature(self) -> str:
-        """Logits, label, weights, dense target, label to ignore, options; results and gradient."""
-        return "(n),(),(n),(n),(),(8)->(4)" + (",(n)" if self.grad else "")
-
-    @property
-    def loops(self) -> list[Loop]:
-        """One for each dtype of logits and of labels."""
-        return [
-            Loop(dtype, self._operands(dtype, label), label=kind)
-            for dtype in DTYPES
-            for kind, label in enumerate(LABEL_DTYPES)
-            if self.label or label == "int64"
-        ]
-
-    def _operands(self, dtype: str, label: str) -> list[str]:
-        return [dtype, label, "float64", dtype, "int64", "float64", "float64", *[dtype] * self.grad]
-
-    def of_weights(self) -> "EntropyKernel":
-        """The same kernel, to make the sum of the target's dense part from."""
-        return replace(self, term=self.weight_term)
-
-    def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
-        """What there is to compile: the kernel of rows, and that of columns."""
-
-        def rows() -> Callable[..., Any]:
-            from fastact.kernels import cross_entropy
-
-            return cross_entropy.specialise_rows(self, dtype)
-
-        def columns() -> Callable[..., Any]:
-            from fastact.kernels import cross_entropy
-
-            return cross_entropy.specialise_columns(self, dtype)
+            return (shares.specialise_columns if self.share else columns.specialise)(self, dtype)
 
         return {self.name: rows, f"{self.name}.columns": columns}
 
 
-@dataclass(frozen=True)
+def _formula(step: Exponentials | Sum | Once) -> Formula:
+    if isinstance(step, Exponentials):
+        return step.value
+    return step.terms if isinstance(step, Sum) else step.formula
+
+
+@dataclass(frozen=True, eq=False)
 class PartKernel:
     """One of the kernels of ``kernels/segments.py`` for a row kernel.
 
@@ -193,28 +296,33 @@ class PartKernel:
     whole : RowKernel
         What a row's result is.
     dtype : str
-        Of the row; a state, which is all that some of these kernels see, does not tell.
-    template : str
-        The kernel's name in ``kernels/segments.py``.
+        Of the row; constants, which are all that some of these kernels see, do not tell.
+    part : str
+        ``"pass"``, ``"constants"`` or ``"results"``.
+    stage : int
+        The number of the pass.
     signature : str
         As NumPy writes it.
     operands : str
         For each operand "x" if it is of the array's dtype, "d" if it is of float64.
+    outputs : int
+        Number of output operands.
     """
 
     whole: RowKernel
     dtype: str
-    template: str
+    part: str
+    stage: int
     signature: str
     operands: str
+    outputs: int = 1
 
     users = False
-    outputs = 1
 
     @property
     def name(self) -> str:
-        """Names the cache entry."""
-        return f"{self.whole.name}.{self.template}"
+        """Name of the cache entry."""
+        return f"{self.whole.name}.{self.part}{self.stage or ''}"
 
     @property
     def cost(self) -> float:
@@ -223,35 +331,46 @@ class PartKernel:
 
     @property
     def inputs(self) -> int:
-        """The number of input operands."""
-        return len(self.operands) - 1
+        """Number of input operands."""
+        return len(self.operands) - self.outputs
 
     @property
     def ndims(self) -> int:
-        """The loop's dimension and those of the signature."""
+        """Number of dimensions: the loop's, and those of the signature."""
         return 1 + len(set(re.findall(r"\w+", self.signature)))
 
     @property
     def loops(self) -> list[Loop]:
         """The one for the dtype."""
-        return [Loop(self.dtype, [self.dtype if operand == "x" else "float64" for operand in self.operands])]
+        return [Loop(self.dtype, [self.dtype if operand == "x" else WIDE for operand in self.operands])]
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
-        """What there is to compile."""
+        """The builder of the loop, by its cache name."""
 
         def source() -> Callable[..., Any]:
             from fastact.kernels import segments
 
-            return segments.specialise(self.whole, dtype, self.template)
+            if self.part == "results":
+                return segments.specialise_results(self.whole, dtype)
+            make = segments.specialise_pass if self.part == "pass" else segments.specialise_constants
+            return make(self.whole, dtype, self.stage)
 
         return {self.name: source}
 
 
-def part_kernels(kernel: RowKernel, dtype: str) -> tuple[PartKernel, ...]:
-    """Those for the states of segments, for what follows from them and, if there is a row to write, for the results."""
-    x, rows = "x" * kernel.row_operands, ",".join(["(n)"] * kernel.row_operands)
-    states = PartKernel(kernel, dtype, "segment_states", f"{rows}->(4)", x + "d")
-    if kernel.kind == "reduce":
-        return states, PartKernel(kernel, dtype, "row_result", "(k,4)->()", "dx")
-    constants = PartKernel(kernel, dtype, "row_constants", "(k,4)->(6)", "dd")
-    return states, constants, PartKernel(kernel, dtype, "segment_results", f"{rows},(6)->(n)", x + "dx")
+def stage_kernels(kernel: RowKernel, dtype: str) -> list[tuple[PartKernel, PartKernel]]:
+    """For each pass over a row the kernel of its segments, and that of the constants that are known after it."""
+    pairs = []
+    for stage, (step, _) in enumerate(kernel.stages(dtype)):
+        rows = len(step.operands)
+        signature = ",".join([*["(n)"] * rows, "(v)"]) + "->(r)"
+        states = PartKernel(kernel, dtype, "pass", stage, signature, "x" * rows + "dd")
+        pairs.append((states, PartKernel(kernel, dtype, "constants", stage, "(s,r),(v)->(w)", "ddd")))
+    return pairs
+
+
+def results_kernel(kernel: RowKernel, dtype: str) -> PartKernel:
+    """The kernel of the segments' results."""
+    rows, written = len(kernel.reads), len(kernel.rows_written)
+    signature = ",".join([*["(n)"] * rows, "(w)"]) + "->" + ",".join(["(n)"] * written)
+    return PartKernel(kernel, dtype, "results", 0, signature, "x" * rows + "d" + "x" * written, written)

@@ -48,33 +48,71 @@ def cap_slope(x: Scalar, cap: Scalar) -> Scalar:
 
 
 @scalar
-def uncapped(x: Scalar, cap: Scalar) -> Scalar:
-    """``x``."""
-    return x
+def capped_logit(x: Scalar, cap: Scalar) -> Scalar:
+    """``capped`` for a cap of float64."""
+    return capped(x, type(x)(cap))
 
 
 @scalar
-def dense_term(x: Scalar, d: Scalar, m: Scalar, excess: Scalar, slope: Scalar, offset: Scalar) -> Scalar:
+def capped_label(x_label: Scalar, cap: Scalar) -> tuple[Scalar, Scalar]:
+    """The label's logit after the cap, and the cap's slope there."""
+    T = type(x_label)
+    return capped(x_label, T(cap)), cap_slope(x_label, T(cap))
+
+
+@scalar
+def uncapped_label(x_label: Scalar) -> tuple[Scalar, Scalar]:
+    """The label's logit as it is, and the slope 1."""
+    return x_label, type(x_label)(1.0)
+
+
+@scalar
+def rounded_excess(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
+    """``log_excess`` in the precision of the elements."""
+    return type(m)(log_excess(m, ties, rest))
+
+
+@scalar
+def dense_term(x: Scalar, dense: Scalar, m: Scalar, excess: Scalar, slope: Scalar, offset: Scalar) -> Scalar:
     """One class's part of the loss. A class with nothing of the target adds nothing, even if its logit is -inf."""
     T = type(x)
-    q = fma(slope, d, offset)
+    q = fma(T(slope), dense, T(offset))
     return select(q == T(0.0), T(0.0), q * ((m - x) + excess))
 
 
 @scalar
-def dense_weight(x: Scalar, d: Scalar, m: Scalar, excess: Scalar, slope: Scalar, offset: Scalar) -> Scalar:
-    """What is summed for the target's dense part, ``slope * sum(d) + offset * classes``: unrounded if all weights are 1."""
-    return d
+def dense_terms(
+    x: Scalar, dense: Scalar, m: Scalar, excess: Scalar, slope: Scalar, offset: Scalar
+) -> tuple[Scalar, Scalar]:
+    """That, and what is summed for the target's dense part, ``slope * sum(dense) + offset * n``: unrounded if all weights are 1."""
+    return dense_term(x, dense, m, excess, slope, offset), dense
 
 
 @scalar
-def row_loss(
+def capped_dense_term(
+    x: Scalar, dense: Scalar, m: Scalar, excess: Scalar, slope: Scalar, offset: Scalar, cap: Scalar
+) -> Scalar:
+    """``dense_term`` of capped logits."""
+    return dense_term(capped_logit(x, cap), dense, m, excess, slope, offset)
+
+
+@scalar
+def capped_dense_terms(
+    x: Scalar, dense: Scalar, m: Scalar, excess: Scalar, slope: Scalar, offset: Scalar, cap: Scalar
+) -> tuple[Scalar, Scalar]:
+    """``dense_terms`` of capped logits."""
+    return dense_terms(capped_logit(x, cap), dense, m, excess, slope, offset)
+
+
+@scalar
+def dense_loss(
     m: Scalar,
     ties: Scalar,
     rest: Scalar,
     terms: Scalar,
     dense_sum: Scalar,
-    x_label: Scalar,
+    top: Scalar,
+    top_slope: Scalar,
     w_label: Scalar,
     d_label: Scalar,
     keep: Scalar,
@@ -82,56 +120,90 @@ def row_loss(
     offset: Scalar,
     z_loss: Scalar,
     scale: Scalar,
-    classes: Scalar,
-    cap: Scalar,
+    n: Scalar,
 ) -> tuple[Any, ...]:
-    """A row's loss and logsumexp, six constants for its gradient, and the gradient at the label; the options are float64."""
+    """A row's loss and logsumexp, the constants of its gradient, and the gradient at the label; the options are float64."""
     T = type(m)
-    base, n = level(m)
-    shift, floor = reach(n)
+    base, level_n = level(m)
+    shift, floor = reach(level_n)
     q_label = keep * widen(w_label)
     lse = logsumexp(m, ties, rest)
-    nll = (widen(m) - widen(x_label)) + log_excess(m, ties, rest)
+    nll = (widen(m) - widen(top)) + log_excess(m, ties, rest)
     loss = terms + select(q_label == widen(0.0), widen(0.0), q_label * nll) + z_loss * lse * lse
     loss = loss + select(rest == rest, widen(0.0), widen(NAN))
     # The gradient is scale * ((sum of q + 2 * z_loss * lse) * p - q). At the label p is nearly 1 when the loss is small: the
     # difference is taken before the exponential.
-    other = fma(slope, dense_sum, offset * classes) + widen(2.0) * z_loss * lse
+    other = fma(slope, dense_sum, offset * n) + widen(2.0) * z_loss * lse
     slope_of_p = T(scale * (q_label + other) / total(m, ties, rest))
     dense_label = fma(slope, widen(d_label), offset)
-    at_label = scale * (q_label * expm1(-nll) + (other * exp(-nll) - dense_label))
-    return loss, lse, base, shift, floor, slope_of_p, T(scale * slope), T(scale * offset), T(at_label)
+    at_label = T(scale * (q_label * expm1(-nll) + (other * exp(-nll) - dense_label))) * top_slope
+    return loss, lse, base, shift, floor, slope_of_p, T(scale * slope), T(scale * offset), at_label
 
 
 @scalar
-def row_loss_alone(m: Scalar, *others: Scalar) -> tuple[Any, ...]:
-    """The same where no gradient is wanted: the compiler drops what only that needs."""
-    loss, lse, _, _, _, _, _, _, _ = row_loss(m, *others)
-    return loss, lse, m, m, m, m, m, m, m
-
-
-@scalar
-def row_loss_capped(
-    m: Scalar, ties: Scalar, rest: Scalar, terms: Scalar, dense_sum: Scalar, x_label: Scalar, *others: Scalar
-) -> tuple[Any, ...]:
-    """The same for capped logits; ``x_label`` is as it was before."""
-    at_cap = capped(x_label, others[-1])
-    loss, lse, base, shift, floor, p, t, u, at_label = row_loss(m, ties, rest, terms, dense_sum, at_cap, *others)
-    return loss, lse, base, shift, floor, p, t, u, at_label * cap_slope(x_label, others[-1])
-
-
-@scalar
-def label_gradient(
-    x: Scalar,
-    d: Scalar,
-    base: Scalar,
-    shift: Scalar,
-    floor: Scalar,
-    slope_of_p: Scalar,
+def dense_loss_alone(
+    m: Scalar,
+    ties: Scalar,
+    rest: Scalar,
+    terms: Scalar,
+    top: Scalar,
+    w_label: Scalar,
+    d_label: Scalar,
+    keep: Scalar,
     slope: Scalar,
     offset: Scalar,
-    cap: Scalar,
-) -> Scalar:
+    z_loss: Scalar,
+    scale: Scalar,
+    n: Scalar,
+) -> tuple[Any, ...]:
+    """The first two of these where no gradient is wanted: the compiler drops what only that needs."""
+    none = widen(0.0)
+    return dense_loss(m, ties, rest, terms, none, top, top, w_label, d_label, keep, slope, offset, z_loss, scale, n)[:2]
+
+
+@scalar
+def label_loss(
+    m: Scalar,
+    ties: Scalar,
+    rest: Scalar,
+    top: Scalar,
+    top_slope: Scalar,
+    w_label: Scalar,
+    keep: Scalar,
+    slope: Scalar,
+    offset: Scalar,
+    z_loss: Scalar,
+    scale: Scalar,
+    n: Scalar,
+) -> tuple[Any, ...]:
+    """``dense_loss`` without a dense part, whose constants the gradient does not need."""
+    none = widen(0.0)
+    loss, lse, base, shift, floor, slope_of_p, _, _, at_label = dense_loss(
+        m, ties, rest, none, none, top, top_slope, w_label, none, keep, slope, offset, z_loss, scale, n
+    )
+    return loss, lse, base, shift, floor, slope_of_p, at_label
+
+
+@scalar
+def label_loss_alone(
+    m: Scalar,
+    ties: Scalar,
+    rest: Scalar,
+    top: Scalar,
+    w_label: Scalar,
+    keep: Scalar,
+    slope: Scalar,
+    offset: Scalar,
+    z_loss: Scalar,
+    scale: Scalar,
+    n: Scalar,
+) -> tuple[Any, ...]:
+    """The first two of these."""
+    return label_loss(m, ties, rest, top, top, w_label, keep, slope, offset, z_loss, scale, n)[:2]
+
+
+@scalar
+def label_gradient(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar, slope_of_p: Scalar) -> Scalar:
     """The gradient at a class that is not the label's."""
     return exp_at(x, base, shift, floor) * slope_of_p
 
@@ -139,26 +211,40 @@ def label_gradient(
 @scalar
 def dense_gradient(
     x: Scalar,
-    d: Scalar,
+    dense: Scalar,
     base: Scalar,
     shift: Scalar,
     floor: Scalar,
     slope_of_p: Scalar,
-    slope: Scalar,
-    offset: Scalar,
-    cap: Scalar,
+    q_slope: Scalar,
+    q_offset: Scalar,
 ) -> Scalar:
     """The gradient at a class that has a dense part of the target."""
-    return fma(exp_at(x, base, shift, floor), slope_of_p, -fma(slope, d, offset))
+    return fma(exp_at(x, base, shift, floor), slope_of_p, -fma(q_slope, dense, q_offset))
 
 
 @scalar
-def capped_label_gradient(x: Scalar, *others: Scalar) -> Scalar:
+def capped_label_gradient(
+    x: Scalar, base: Scalar, shift: Scalar, floor: Scalar, slope_of_p: Scalar, cap: Scalar
+) -> Scalar:
     """``label_gradient`` of capped logits."""
-    return label_gradient(capped(x, others[-1]), *others) * cap_slope(x, others[-1])
+    T = type(x)
+    return label_gradient(capped(x, T(cap)), base, shift, floor, slope_of_p) * cap_slope(x, T(cap))
 
 
 @scalar
-def capped_dense_gradient(x: Scalar, *others: Scalar) -> Scalar:
+def capped_dense_gradient(
+    x: Scalar,
+    dense: Scalar,
+    base: Scalar,
+    shift: Scalar,
+    floor: Scalar,
+    slope_of_p: Scalar,
+    q_slope: Scalar,
+    q_offset: Scalar,
+    cap: Scalar,
+) -> Scalar:
     """``dense_gradient`` of capped logits."""
-    return dense_gradient(capped(x, others[-1]), *others) * cap_slope(x, others[-1])
+    T = type(x)
+    part = dense_gradient(capped(x, T(cap)), dense, base, shift, floor, slope_of_p, q_slope, q_offset)
+    return part * cap_slope(x, T(cap))

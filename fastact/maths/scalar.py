@@ -23,6 +23,12 @@ def scalar(function: F) -> F:
     return function
 
 
+def parameters(formula: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a formula's parameters."""
+    code = formula.__code__
+    return code.co_varnames[: code.co_argcount]
+
+
 class Polynomial:
     """A polynomial with constant coefficients, lowest degree first, evaluated by Horner's rule in ``fma``.
 

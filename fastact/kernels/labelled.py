@@ -1,0 +1,351 @@
+"""The kernels of rows with a target, by rows and by columns, on the passes of ``along.py`` and ``across.py``.
+
+Operands: logits, label, weight of each class, a dense operand (probabilities, or the weights that smoothing needs), the label to
+ignore, options; then the results, and, for kernels with a gradient, the gradient, which may be the logits' own memory.
+
+A label out of range gives NaN and leaves the gradient alone: Python finds it and raises.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastact.kernels import along, columns, lanes, memory
+from fastact.kernels.across import as_columns_each, instead_each, write_columns
+from fastact.kernels.along import CHUNK, LANES, computed_elsewhere, contiguous, write_row
+from fastact.kernels.blocks import (
+    STEP,
+    Layout,
+    block_of,
+    block_row,
+    free_tile,
+    loop_of_groups,
+    new_tile,
+    stored_row,
+    tile_bytes,
+    zero_row,
+    zero_wide_row,
+)
+from fastact.kernels.columns import formula_of
+from fastact.kernels.dtypes import FLOATS
+from fastact.kernels.elementloop import ElementLoop
+from fastact.kernels.elementwise import taken_by_team
+from fastact.kernels.fields import LABEL
+from fastact.kernels.instance import instance
+from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, zero_bytes
+from fastact.kernels.templates import FILLED_IN
+from fastact.kernels.transposition import are_short_rows, as_rows
+from fastact.kernels.tuples import Named, integers_at, numbers_in, operands_at, picked
+from fastact.maths.simd import select, widen
+
+LOSS, WEIGHT, LSE, ARGMAX = range(4)
+"""A row's results, of float64."""
+X, LABELS, WEIGHTS, DENSE, IGNORED, OPTIONS, RESULTS, GRAD = range(8)
+"""The operands."""
+INT64 = 3
+
+# What instances fill in; the values here serve the reader and the type checker.
+HAS_LABEL, HAS_DENSE, HAS_GRAD = True, False, False
+SIZE, COMPUTED_SIZE, CORE, COMPACT, COMPACT_RESULTS = 4, 4, 7, (4,), (4,)
+WANT_ARGMAX, ZEROED = 6, 7
+T: Any = np.float32
+NAN = np.float32(np.nan)
+ZERO = np.float32(0)
+value = known = given = state_of = at_label_of = load_x = load_label = load_wide = store_x = load_value = FILLED_IN
+store_value = store_wide = chunk_tile = lane_space = fill_zero = count_matches = sum_of_lanes = FILLED_IN
+places_of = steps_within = targets_of = target_steps_within = options_stored = FILLED_IN
+row_tile = index_tile = value_tile = small_tile = find_last = pick_rows = state_rows = result_rows = at_label_row = (
+    FILLED_IN
+)
+steps_of = cores_of = target_steps_of = target_cores_of = tiles_at = target_tiles_at = FILLED_IN
+
+
+def match_one(elements: Any, found: Any, constants: Any) -> Any:
+    """Count an element whose value equals the maximum, the first constant, or is NaN."""
+    T = type(found[0])
+    exponent = value(elements, constants[1:])
+    return found[0] + select((exponent == constants[0]) | (exponent != exponent), T(1), T(0))
+
+
+def switch(args: Any, steps: Any, k: Any) -> Any:
+    """Option ``k``, the same for all rows."""
+    return load_wide(advance(args[OPTIONS], k * steps[CORE + 3]))
+
+
+def put_row(place: Any, step: Any, loss: Any, weight: Any, lse: Any) -> None:
+    """Write a row's results but for the index of its maximum."""
+    store_wide(place, loss)
+    store_wide(advance(place, step), weight)
+    store_wide(advance(place, 2 * step), lse)
+
+
+def first_match(x: Any, step: Any, c: Any, m: Any, constants: Any) -> Any:
+    """The first index whose element equals ``m``, or is NaN."""
+    own_function_with_wide_vectors()
+    tile, found = chunk_tile(), lane_space()
+    for start in range(0, c, CHUNK):
+        count = min(CHUNK, c - start)
+        chunk = contiguous(advance(x, start * step), step, count, tile)
+        fill_zero(found)
+        for i in range(0, count, LANES):
+            count_matches((advance(chunk, i * SIZE), found), min(LANES, count - i), (m, *constants))
+        if sum_of_lanes(found) > 0:
+            for i in range(count):
+                found_value = value((load_x(advance(chunk, i * SIZE)),), constants)
+                if found_value == m or found_value != found_value:
+                    return start + i
+    return 0
+
+
+def no_gradient(y: Any, step: Any, c: Any) -> None:
+    """A row without a gradient."""
+    if step == SIZE:
+        zero_bytes(y, c * SIZE)
+    else:
+        for k in range(c):
+            store_x(advance(y, k * step), ZERO)
+
+
+def labelled_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """A row's loss, and its gradient."""
+    n, c = dims[0], dims[1]
+    if computed_elsewhere(args, dims, steps, record):
+        return
+    x_core, w_core, d_core = steps[CORE], steps[CORE + 1], steps[CORE + 2]
+    kind, ignored = field(record, LABEL), load_label(args[IGNORED], INT64)
+    options = (*options_stored(args[OPTIONS], steps[CORE + 3]), c * 1.0)
+    within, y_within = steps_within(steps), target_steps_within(steps)
+    for i in range(n):
+        places, ys = places_of(args, steps, i), targets_of(args, steps, i)
+        x, result, result_step = places[0], advance(args[RESULTS], i * steps[RESULTS]), steps[CORE + 4]
+        label, weight, x_label, d_label = 0, widen(T(1)), ZERO, ZERO
+        if HAS_LABEL:
+            label = load_label(advance(args[LABELS], i * steps[LABELS]), kind)
+            if label == ignored or label < 0 or label >= c:
+                nothing = widen(ZERO) if label == ignored else widen(NAN)
+                put_row(result, result_step, nothing, nothing, nothing)
+                store_wide(advance(result, ARGMAX * result_step), nothing)
+                if HAS_GRAD and label == ignored and switch(args, steps, ZEROED) == 0:
+                    no_gradient(advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5], c)
+                continue
+            x_label = load_x(advance(x, label * x_core))
+            weight = load_wide(advance(args[WEIGHTS], i * steps[WEIGHTS] + label * w_core))
+            if HAS_DENSE:
+                d_label = load_x(advance(args[DENSE], i * steps[DENSE] + label * d_core))
+        y, y_step = result, 0
+        if HAS_GRAD:
+            y, y_step = ys[0], y_within[0]
+        fixed = (x_label, weight, d_label, *options)
+        constants = known(places, within, c, fixed, y, y_step) + fixed
+        loss, lse = given(constants)
+        put_row(result, result_step, loss, weight, lse)
+        if switch(args, steps, WANT_ARGMAX) != 0:
+            m, rest = state_of(constants)
+            index = first_match(x, x_core, c, NAN if rest != rest else m, fixed)
+            store_wide(advance(result, ARGMAX * result_step), index * 1.0)
+        if HAS_GRAD:
+            write_row(places, within, ys, y_within, c, constants)
+            if HAS_LABEL:
+                store_x(advance(y, label * y_step), at_label_of(constants)[0])
+    clear_fp_flags()
+
+
+def last_one(elements: Any, index: Any, constants: Any) -> Any:
+    """Index ``k`` if the element's value equals the maximum, or is NaN where the row holds one."""
+    m, rest, k = constants[:3]
+    exponent = value(elements, constants[3:])
+    hit = select(rest == rest, exponent == m, exponent != exponent)
+    return select(hit, k, index[0])
+
+
+def picks_of_block(
+    args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, constants: Any
+) -> None:
+    """What is at the labels of a block of columns; zeros where there is none."""
+    x_row, w_row, d_row = pick_rows(constants, block)
+    zero_row(x_row, block)
+    zero_wide_row(w_row, block)
+    zero_row(d_row, block)
+    if HAS_LABEL:
+        x, dense = advance(args[X], first * steps[X]), advance(args[DENSE], first * steps[DENSE])
+        labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
+        weights, weights_step = advance(args[WEIGHTS], first * steps[WEIGHTS]), steps[WEIGHTS]
+        for j in range(width):
+            label = load_label(advance(labels, j * labels_step), kind)
+            if label >= 0 and label < c:
+                place = j * COMPUTED_SIZE
+                store_value(advance(x_row, place), load_x(advance(x, j * steps[X] + label * steps[CORE])))
+                weight = load_wide(advance(weights, j * weights_step + label * steps[CORE + 1]))
+                store_wide(advance(w_row, j * 8), weight)
+                if HAS_DENSE:
+                    d_place = advance(dense, j * steps[DENSE] + label * steps[CORE + 2])
+                    store_value(advance(d_row, place), load_x(d_place))
+
+
+def labelled_block(
+    args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, short: Any, tile: Any
+) -> None:
+    """The losses of a block of columns, or of short rows as such, and their gradients; ``tile`` is memory for a chunk of them."""
+    own_function_with_wide_vectors()
+    constants, indices, row = value_tile(), index_tile(), row_tile()
+    places, ys = places_of(args, steps, first), targets_of(args, steps, first)
+    outer, cores, y_outer, y_cores = steps_of(steps), cores_of(steps), target_steps_of(steps), target_cores_of(steps)
+    options = (*options_stored(args[OPTIONS], steps[CORE + 3]), c * 1.0)
+    picks_of_block(args, steps, record, first, width, block, c, constants)
+    wide = width
+    if short:
+        tiles = tiles_at(tile, tile_bytes(c, True))
+        as_columns_each((tiles, places, outer, cores, width, block, c))
+        places, outer, cores, wide = tiles, COMPACT, instead_each((COMPACT, block * SIZE)), block
+    known(places, outer, cores, wide, block, c, tile, constants, options)
+    if switch(args, steps, WANT_ARGMAX) != 0:
+        zero_row(indices, block)
+        m, rest = state_rows(constants, block)
+        for k in range(c - 1, -1, -1):
+            place = stored_row(tile, k, block)
+            if c > CHUNK:
+                place = block_row(advance(places[0], k * cores[0]), outer[0], width, block, row)
+            find_last((place, m, rest, indices), block, (T(k), *options))
+    if HAS_GRAD:
+        if short:
+            targets, y_within = (
+                target_tiles_at(tile, tile_bytes(c, True)),
+                instead_each((COMPACT_RESULTS, block * SIZE)),
+            )
+            write_columns(
+                places, outer, cores, targets, COMPACT_RESULTS, y_within, wide, block, c, tile, constants, options
+            )
+            as_rows(ys[0], y_outer[0], y_cores[0], tile, width, block, c)
+        else:
+            write_columns(places, outer, cores, ys, y_outer, y_cores, wide, block, c, tile, constants, options)
+    put_block(args, steps, record, first, width, block, c, constants, indices)
+
+
+def put_block(
+    args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, constants: Any, indices: Any
+) -> None:
+    """Write the results of a block of columns, and what differs from its neighbours in each column's gradient."""
+    losses, lses, weights = result_rows(constants, block)
+    result, step, core_step = advance(args[RESULTS], first * steps[RESULTS]), steps[RESULTS], steps[CORE + 4]
+    labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
+    ignored = load_label(args[IGNORED], INT64)
+    for j in range(width):
+        loss, lse = load_wide(advance(losses, j * 8)), load_wide(advance(lses, j * 8))
+        weight = widen(T(1))
+        if HAS_LABEL:
+            weight = load_wide(advance(weights, j * 8))
+            label = load_label(advance(labels, j * labels_step), kind)
+            if label == ignored or label < 0 or label >= c:
+                loss = widen(ZERO) if label == ignored else widen(NAN)
+                weight, lse = loss, loss
+            if HAS_GRAD:
+                y, y_core = advance(args[GRAD], (first + j) * steps[GRAD]), steps[CORE + 5]
+                if label == ignored:
+                    no_gradient(y, y_core, c)  # also where it was zero: its neighbours' passes went over it
+                elif label >= 0 and label < c:
+                    store_x(
+                        advance(y, label * y_core),
+                        load_value(advance(at_label_row(constants, block)[0], j * COMPUTED_SIZE)),
+                    )
+        put_row(advance(result, j * step), core_step, loss, weight, lse)
+    if switch(args, steps, WANT_ARGMAX) != 0:
+        for j in range(width):
+            index = widen(load_value(advance(indices, j * COMPUTED_SIZE)))
+            if HAS_LABEL and load_label(advance(labels, j * labels_step), kind) == ignored:
+                index = widen(ZERO)
+            store_wide(advance(result, j * step + ARGMAX * core_step), index)
+
+
+def labelled_columns(args: Any, dims: Any, steps: Any, record: Any) -> None:
+    """As ``labelled_rows``."""
+    n, c = dims[0], dims[1]
+    if taken_by_team(n * c, args, dims, steps, record):
+        return
+    short = are_short_rows(steps[X], steps[CORE], c)
+    widest = block_of(c, short)
+    small = small_tile()
+    tile = new_tile(c, short, small)
+    for first in range(0, n, widest):
+        width = min(widest, n - first)
+        labelled_block(args, steps, record, first, width, (width + STEP - 1) // STEP * STEP, c, short, tile)
+    free_tile(tile, small)
+    clear_fp_flags()
+
+
+def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
+    """What instances for a kernel and dtype have filled in, in both layouts."""
+    compute = FLOATS[dtype].computed_in
+    number = np.dtype(compute).type
+    operands = [X, DENSE][: len(kernel.reads)]
+    grads = [GRAD] * len(kernel.rows_written)
+    core = kernel.inputs + kernel.outputs
+    state = next(kernel.steps(dtype))
+    return {
+        "HAS_LABEL": kernel.label,
+        "HAS_DENSE": len(operands) > 1,
+        "HAS_GRAD": len(grads) > 0,
+        "CORE": core,
+        "WANT_ARGMAX": len(kernel.options),
+        "ZEROED": len(kernel.options) + 1,
+        "COMPUTED_SIZE": np.dtype(compute).itemsize,
+        "T": number,
+        "NAN": number(np.nan),
+        "ZERO": number(0),
+        "load_x": lanes.load(dtype),
+        "load_value": lanes.load(compute),
+        "load_wide": lanes.load("float64"),
+        "load_label": memory.load_label,
+        "store_x": lanes.store(dtype),
+        "store_value": lanes.store(compute),
+        "store_wide": lanes.store("float64"),
+        "places_of": operands_at(operands),
+        "targets_of": operands_at(grads),
+        "options_stored": numbers_in(["float64"] * len(kernel.options), "float64"),
+        "value": Named(state.formula, kernel.reads[:1], state.constants),
+    }
+
+
+def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
+    """The kernel of rows for one dtype."""
+    compute = FLOATS[dtype].computed_in
+    filled = along.filled_in(kernel, dtype) | filled_in(kernel, dtype)
+    names, core = list(kernel.constants(dtype)), filled["CORE"]
+
+    def places(*wanted: str) -> Any:
+        return picked([names.index(name) for name in wanted])
+
+    filled |= {
+        "steps_within": integers_at([core, core + 2][: len(kernel.reads)]),
+        "target_steps_within": integers_at([core + 5] * len(kernel.rows_written)),
+        "count_matches": ElementLoop(match_one, [dtype, compute], [compute], updates=1, constants=0),
+        "given": places("loss", "lse"),
+        "state_of": places("m", "rest"),
+    }
+    if kernel.rows_written:
+        filled["at_label_of"] = places("at_label")
+    return instance(labelled_rows, filled)
+
+
+def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
+    """The kernel of columns for one dtype."""
+    compute = FLOATS[dtype].computed_in
+    filled = columns.filled_in(kernel, dtype) | filled_in(kernel, dtype)
+    layout: Layout = filled["layout"]
+    operands, grads, core = [X, DENSE][: len(kernel.reads)], [GRAD] * len(kernel.rows_written), filled["CORE"]
+    state = next(kernel.steps(dtype))
+    filled |= {
+        "steps_of": integers_at(operands),
+        "cores_of": integers_at([core, core + 2][: len(operands)]),
+        "target_steps_of": integers_at(grads),
+        "target_cores_of": integers_at([core + 5] * len(grads)),
+        "pick_rows": layout.rows(["x_label", "w_label", "d_label"]),
+        "state_rows": layout.rows(["m", "rest"]),
+        "result_rows": layout.rows(["loss", "lse", "w_label"]),
+        "index_tile": filled["row_tile"],
+        "value": formula_of(state.formula, kernel.reads[:1], layout, state.constants),
+        "find_last": loop_of_groups(last_one, [dtype], [compute, "float64"], [compute]),
+    }
+    if grads:
+        filled["at_label_row"] = layout.rows(["at_label"])
+    return instance(labelled_columns, filled)

@@ -1,0 +1,80 @@
+"""Kernels over rows that have a label, or a dense target: a program as in ``rows.py`` that also knows what is at the label."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastact.kernels.dtypes import DTYPES, FLOATS
+from fastact.kernels.limits import LABEL_DTYPES
+from fastact.kinds.loop import Loop
+from fastact.kinds.rows import WIDE, RowKernel
+
+SWITCHES = ("want_argmax", "zeroed")
+"""The last options, which only the schedules read: whether the index of the maximum is wanted; and whether the gradient's memory is
+zero already, so that ignored rows need not be touched."""
+RESULTS = ("loss", "w_label", "lse", "argmax")
+"""A row's results, of float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledKernel(RowKernel):
+    """What an inner loop computes of each row of logits and its target.
+
+    Its constants ``x_label``, ``d_label`` and ``w_label`` are the logit, the dense operand and the weight at the label; without a
+    label 0, 0 and 1. The program must yield ``loss`` and ``lse`` and, if a row is written, ``at_label``, the result at the label.
+
+    Attributes
+    ----------
+    label : bool
+        Whether there is a label.
+    """
+
+    label: bool = True
+
+    ndims = 4
+
+    @property
+    def inputs(self) -> int:
+        """Number of input operands: logits, label, weights, dense target, label to ignore, options."""
+        return 6
+
+    @property
+    def outputs(self) -> int:
+        """Number of output operands: the results, and a row."""
+        return 1 + len(self.rows_written)
+
+    @property
+    def signature(self) -> str:
+        """As NumPy writes it."""
+        options = len(self.options) + len(SWITCHES)
+        return f"(n),(),(n),(n),(),({options})->({len(RESULTS)})" + ",(n)" * len(self.rows_written)
+
+    @property
+    def loops(self) -> list[Loop]:
+        """One for each dtype of logits and of labels."""
+        return [
+            Loop(dtype, [dtype, label, WIDE, dtype, "int64", WIDE, WIDE, *[dtype] * len(self.rows_written)], label=kind)
+            for dtype in DTYPES
+            for kind, label in enumerate(LABEL_DTYPES)
+            if self.label or label == "int64"
+        ]
+
+    def fixed(self, dtype: str) -> dict[str, str]:
+        """The dtypes of the constants that are known before all passes."""
+        compute = FLOATS[dtype].computed_in
+        return {"x_label": compute, "w_label": WIDE, "d_label": compute, **super().fixed(dtype)}
+
+    def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
+        """Builders of the loops, by cache name: that of rows, and that of columns."""
+
+        def rows() -> Callable[..., Any]:
+            from fastact.kernels import labelled
+
+            return labelled.specialise_rows(self, dtype)
+
+        def columns() -> Callable[..., Any]:
+            from fastact.kernels import labelled
+
+            return labelled.specialise_columns(self, dtype)
+
+        return {self.name: rows, f"{self.name}.columns": columns}
