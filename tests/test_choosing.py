@@ -60,13 +60,13 @@ def test_a_row(script):
     tool = script("choosing_page")
     assert tool.row(fa.ops["relu6"], "piecewise") == [
         "[`relu6`](reference/piecewise.md#relu6)",
-        "[0, 6]",
+        "[0,\N{NO-BREAK SPACE}6]",
         "yes",
         "\N{MINUS SIGN}\N{INFINITY}, \N{INFINITY}",
         "no",
         "0",
         "0",
-        "(\N{MINUS SIGN}\N{INFINITY}, 0], [6, \N{INFINITY})",
+        "(\N{MINUS SIGN}\N{INFINITY},\N{NO-BREAK SPACE}0], [6,\N{NO-BREAK SPACE}\N{INFINITY})",
         "0, 6",
         "C0",
         "1",

@@ -138,7 +138,7 @@ def test_learnt_parameters_are_those_with_a_gradient(op, cases):
     assert op.properties.learnt_parameters == cases[f"{op.name}_backward"].ufunc.nout - 1
 
 
-# A layer whose weights have mean 0 and variance 1/n turns outputs of variance v into inputs of mean 0 and variance v.
+# If each unit's weights sum to 0 and their squares to 1, sums over many outputs of variance v have mean 0 and variance v.
 
 Z = np.linspace(-12, 12, 6145)
 DENSITY = np.exp(-(Z**2) / 2) / math.sqrt(2 * math.pi) * (Z[1] - Z[0])

@@ -5,6 +5,7 @@ The table comes from the records, the figures of networks from ``examples/choosi
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from reference_pages import families, number  # noqa: E402
 import fastact  # noqa: E402
 from fastact.functions.common import INF  # noqa: E402
 from fastact.functions.elementwise import Op  # noqa: E402
+from fastact.functions.properties import Interval  # noqa: E402
 
 PAGE = DOCS / "choosing.md"
+WIDTH = 128
 HEADER = "<!-- Written by tools/choosing_page.py from the records and from examples/choosing.json: do not edit. -->"
 
 INTRODUCTION = """\
@@ -46,7 +49,9 @@ PROPERTIES = """\
 
 {table}
 
-They hold in exact arithmetic, and for the default parameters{parameters}. What the columns mean:
+They hold in exact arithmetic, and for the default parameters, or typical ones where there is no default: {parameters}.
+
+What the columns mean:
 
 - **Range**: the smallest interval that holds every value. A bracket says that the end is attained, a parenthesis that it is
   only approached. A discontinuous function leaves gaps in it.
@@ -69,9 +74,10 @@ their gate.
 {fixed}"""
 
 FIXED = """\
-Where weights have mean 0 and variance 1/n, wide layers turn outputs of variance v into inputs of mean 0 and variance v. Only some
-activations have a mean and a variance of outputs that deep layers come back to, from smaller and from larger ones, and neither of
-which is 0: {points}. The first is what is called *self-normalising*; the second holds for the parameters above."""
+If each unit's weights sum to 0, and their squares to 1, sums over many inputs of variance v have mean 0 and variance v. With some
+activations the mean and variance of outputs come to a fixed point after many layers, from smaller and from larger variances, and
+do not vanish; others have none: {points}. The first is what is called *self-normalising*; the second is that of the parameters
+above."""
 
 CODE = """\
 ## In code
@@ -106,27 +112,28 @@ VANISHING = """\
 
 A gradient reaches the first layer as a product: one matrix of weights and one slope for each layer. If the slopes are small, as
 those of `sigmoid`, which are 1/4 at most, little is left of it after some layers. The table shows networks of {depth} layers of
-{width} units that are to read digits: the root mean square of the gradient of some layers over that of layer {depth}, where weights
-have variance 1/n; by which factor it changes per layer; and how many of {held_out} held-out digits are read after {epochs} epochs,
-at the better of the rates {deep_rates}. Guessing reads 10%. A dash: not even the last hidden layer had a gradient that is finite
-and not zero.
+{width} units that are to read digits: the root mean square of the gradient of some layers over that of layer {depth}, where
+weights have variance 1/n for n inputs; by which factor it changes per layer; and how many of {held_out} held-out digits are
+read after {epochs} epochs, at the better of the rates {deep_rates}. Guessing reads 10%. A dash: in some layer the gradient was
+0, infinite or NaN.
 
 ![Gradients by layer](images/choosing/depth.svg)
 
 {table}
 
 A network whose gradients shrink or grow much per layer reads nothing, or little, after so few epochs. The factor depends on the
-weights as much as on the activation: variance 2/n makes up for the half of the signal that `relu` cuts off, and is too much for `selu` and
-`hard_tanh`. That gradients arrive is needed and not enough: `gelu` with variance 2/n passes them, and reads nothing without
-normalisation between its layers, as transformers have it. The Lipschitz constant says only how fast a gradient may grow."""
+weights as much as on the activation: variance 2/n makes up for the half of the signal that `relu` cuts off, and is too much for
+`selu` and `hard_tanh`. That gradients arrive is needed and not enough: `gelu` with variance 2/n passes them, and reads nothing
+all the same. (Transformers have a normalisation between layers, and paths around them.) The Lipschitz constant says only how
+fast a gradient may grow."""
 
 DYING = """\
 ## Dead units
 
 A unit is dead if its slope is exactly 0 for every one of {digits:,} training digits. No gradient reaches its weights then. The
 table counts them among the {hidden} hidden units of two layers, before learning and after {epochs} epochs at several rates with
-momentum 0.9: large steps throw units to where no input brings them back. Diverged: scores have become infinite or NaN. First the activations that have a
-dead region:
+momentum 0.9: large steps throw units to where no input brings them back. Diverged: scores have become infinite or NaN. First
+the activations that have a dead region:
 
 {dead}
 
@@ -150,7 +157,7 @@ def page() -> str:
         INTRODUCTION,
         PROPERTIES.format(
             table=table(found),
-            parameters=f" ({held})",
+            parameters=held,
             identity=_listed(op for op in ops if op.properties.identity_near_zero),
             functions=_listed(op for op in others if op.arrays == 1),
             gated=_listed(op for op in others if op.arrays > 1),
@@ -167,7 +174,14 @@ def page() -> str:
             alive=shallow_table(figures, [op.name for op in shown if not op.properties.dead]),
         ),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(map(_filled, "\n\n".join(parts).split("\n\n"))) + "\n"
+
+
+def _filled(block: str) -> str:
+    """A paragraph whose lines became too long when it was filled in, wrapped; tables, lists, code and headings as they are."""
+    if block[0] in "|-#!`<" or max(map(len, block.splitlines())) <= WIDTH:
+        return block
+    return textwrap.fill(block, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def activations() -> dict[str, list[Op]]:
@@ -205,18 +219,23 @@ def row(op: Op, page: str) -> list[str]:
     saturated = [number(end) for end, at_end in ((-INF, p.saturates_left), (INF, p.saturates_right)) if at_end]
     return [
         f"[`{op.name}`](reference/{page}.md#{op.name})",
-        p.range.shown(number),
+        _unbroken(p.range),
         "yes" if p.monotonic else "no",
         ", ".join(saturated),
         "yes" if p.zero_centred else "no",
         number(p.at_zero),
         number(p.slope_at_zero),
-        ", ".join(part.shown(number) for part in p.dead),
+        ", ".join(map(_unbroken, p.dead)),
         ", ".join(map(number, p.kinks)),
         p.smoothness_class.replace("-infinity", "∞"),
         number(p.lipschitz),
         str(p.learnt_parameters or ""),
     ]
+
+
+def _unbroken(interval: Interval) -> str:
+    """An interval that stays on one line."""
+    return interval.shown(number).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _held(op: Op) -> str:

@@ -144,7 +144,12 @@ def _depth(figures: Any) -> Any:
 def _label(axes: Any, ends: Mapping[str, tuple[float, str]]) -> None:
     """Names beside the ends of lines, moved apart where they would overlap."""
     low, high = map(math.log, axes.get_ylim())
-    at = -math.inf
-    for name, (y, colour) in sorted(ends.items(), key=lambda item: item[1][0]):
-        at = max((math.log(y) - low) / (high - low), at + SPACE)
-        axes.annotate(name, (1.02, at), xycoords="axes fraction", color=colour, va="center", fontsize=8)
+    rising = sorted(ends, key=lambda name: ends[name][0])
+    places = [(math.log(ends[name][0]) - low) / (high - low) for name in rising]
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + SPACE)
+    places[-1] = min(places[-1], 1.0)
+    for i in reversed(range(len(places) - 1)):  # back down from the top, where they have been moved beyond it
+        places[i] = min(places[i], places[i + 1] - SPACE)
+    for name, at in zip(rising, places, strict=True):
+        axes.annotate(name, (1.02, at), xycoords="axes fraction", color=ends[name][1], va="center", fontsize=8)

@@ -55,7 +55,7 @@ class Traits:
     smoothness: float = INF
     """How many derivatives are continuous, if there are no kinks."""
     fixed_point: tuple[float, float] | None = None
-    """The mean and variance to which layers take their outputs back, where weights have mean 0 and variance 1 over their number."""
+    """The mean and variance of outputs that wide layers come back to, if each unit's weights sum to 0 and their squares to 1."""
 
 
 @dataclass(frozen=True)
