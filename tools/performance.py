@@ -50,14 +50,14 @@ and for the variants fastact `out-of-place`, `contiguous` and in `float32`."""
 FAMILIES = {
     "elementary": "Exponential, logarithm and error function",
     "sigmoidal": "Sigmoidal",
-    "gated": "Self-gated",
+    "gelus": "Self-gated",
     "exponential": "Exponential units",
-    "piecewise": "Piecewise linear",
-    "gates": "Gated units",
+    "rectifiers": "Piecewise linear",
+    "gated_units": "Gated units",
     "softmax": "Softmax",
     "cross_entropy": "Cross-entropy",
     "linear": "Linear layer and cross-entropy",
-    "maxouts": "Maxout",
+    "maxout": "Maxout",
 }
 """Titles by the last part of the module that defines an op, in the page's order."""
 
