@@ -11,18 +11,21 @@ imports NumPy and nothing heavier: kernels are compiled, or loaded from the disk
 
 from typing import Any
 
-from fastact.custom import elementwise
+from fastact.custom import elementwise as elementwise
 from fastact.functions.elementwise import OPS as ops
-from fastact.runtime.exceptions import CompilationError
-from fastact.runtime.threads import get_num_threads, set_num_threads, threads
+from fastact.runtime.exceptions import CompilationError as CompilationError
+from fastact.runtime.threads import get_num_threads as get_num_threads
+from fastact.runtime.threads import set_num_threads as set_num_threads
+from fastact.runtime.threads import threads as threads
 from fastact.runtime.uninterrupted import first_import as _first_import
 from fastact.table import function as _function
 from fastact.table import names as _names
-from fastact.warm import show_config, warmup
+from fastact.warm import show_config as show_config
+from fastact.warm import warmup as warmup
 
 __version__ = "0.1.0"
 
-__all__ = [
+_NOT_IN_THE_TABLE = (
     "CompilationError",
     "elementwise",
     "get_num_threads",
@@ -31,14 +34,17 @@ __all__ = [
     "show_config",
     "threads",
     "warmup",
-    *_names(),
-]
+)
 
 
 def __getattr__(name: str) -> Any:
-    """Build or import a public function when it is first asked for (PEP 562)."""
+    """Build or import a public function when it is first asked for, and ``__all__``, which is in the whole table (PEP 562)."""
+    if name == "__all__":
+        return [*_NOT_IN_THE_TABLE, *_first_import(_names)]
     try:
-        globals()[name] = _first_import(lambda: _function(name))
+        if name.startswith("_"):  # which is none of ours, and no reason to import every module
+            raise KeyError(name)
+        globals()[name] = _first_import(lambda: _function(name).function)
     except KeyError:
         raise _no_attribute(name) from None
     return globals()[name]
@@ -49,8 +55,9 @@ def _no_attribute(name: str) -> AttributeError:
     from fastact.calls.checking import no_attribute
 
     known_as = {alias: op.name for op in ops.values() for alias in op.known_as}
-    return no_attribute(name, __all__, known_as)
+    known = () if name.startswith("_") else __getattr__("__all__")
+    return no_attribute(name, known, known_as)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__getattr__("__all__")})

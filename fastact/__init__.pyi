@@ -13,16 +13,21 @@ from fastact.functions.elementwise import Op
 from fastact.warm import show_config as show_config
 from fastact.warm import warmup as warmup
 
-from fastact.functions.cross_entropy import cross_entropy as cross_entropy
-from fastact.functions.cross_entropy import cross_entropy_with_grad as cross_entropy_with_grad
-from fastact.functions.linear import linear_cross_entropy as linear_cross_entropy
-from fastact.functions.linear import linear_cross_entropy_with_grad as linear_cross_entropy_with_grad
+from fastact.functions.gated_units import glu as glu
+from fastact.functions.gated_units import glu_backward as glu_backward
 from fastact.functions.softmax import softmax as softmax
 from fastact.functions.softmax import softmin as softmin
 from fastact.functions.softmax import log_softmax as log_softmax
 from fastact.functions.softmax import logsumexp as logsumexp
 from fastact.functions.softmax import softmax_backward as softmax_backward
 from fastact.functions.softmax import log_softmax_backward as log_softmax_backward
+from fastact.functions.cross_entropy import cross_entropy as cross_entropy
+from fastact.functions.cross_entropy import cross_entropy_with_grad as cross_entropy_with_grad
+from fastact.functions.linear import linear_cross_entropy as linear_cross_entropy
+from fastact.functions.linear import linear_cross_entropy_with_grad as linear_cross_entropy_with_grad
+from fastact.functions.maxout import maxout as maxout
+from fastact.functions.maxout import maxout_with_index as maxout_with_index
+from fastact.functions.maxout import maxout_backward as maxout_backward
 
 __version__: str
 __all__: list[str]
@@ -91,8 +96,3 @@ geglu: np.ufunc
 def geglu_backward(grad: ArrayLike, gate: ArrayLike, value: ArrayLike, /, *outs: NDArray[Any], **ufunc_arguments: Any) -> Any: ...
 reglu: np.ufunc
 def reglu_backward(grad: ArrayLike, gate: ArrayLike, value: ArrayLike, /, *outs: NDArray[Any], **ufunc_arguments: Any) -> Any: ...
-def glu(x: ArrayLike, axis: int = -1, out: NDArray[Any] | None = None) -> Any: ...
-def glu_backward(grad: ArrayLike, x: ArrayLike, axis: int = -1, out: NDArray[Any] | None = None) -> Any: ...
-def maxout(x: ArrayLike, num_pieces: int, axis: int = -1, out: NDArray[Any] | None = None) -> Any: ...
-def maxout_with_index(x: ArrayLike, num_pieces: int, axis: int = -1, out: tuple[NDArray[Any], NDArray[Any]] | None = None) -> tuple[Any, Any]: ...
-def maxout_backward(grad: ArrayLike, which: ArrayLike, num_pieces: int, axis: int = -1, out: NDArray[Any] | None = None) -> Any: ...

@@ -12,20 +12,21 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastact.functions.elementwise import OPS
+from fastact.functions.op_functions import op_functions
 from fastact.kernels import jit
 from fastact.kernels.templates import clone
-from fastact.table import function as public
 
 
 @cache
 def register() -> None:
     """Teach Numba every public function that comes from an op's record and computes one result."""
     jit.register()
-    for op in OPS.values():
-        _teach(public(op.name), op.forward, op, backward=False)
-        if op.derivative is not None and op.gradients == op.arrays:
-            _teach(public(f"{op.name}_backward"), op.derivative, op, backward=True)
+    for record in op_functions().values():
+        op, backward = record.op, record.name != record.op.name
+        if not backward:
+            _teach(record.function, op.forward, op, backward=False)
+        elif op.gradients == op.arrays:
+            _teach(record.function, op.derivative, op, backward=True)
 
 
 def _teach(function: Any, formula: Callable[..., Any], op: Any, *, backward: bool) -> None:

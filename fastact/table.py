@@ -1,78 +1,45 @@
-"""Every public function that computes, by name, and, of those that are neither elementwise nor over rows, how to call each once.
+"""The one table of all public functions that compute: a record for each, by name. Nothing else lists them.
 
-A module is imported when one of its functions is first asked for.
+Elementwise ops are there from the start. A module of others is imported when one of these is asked for, or the whole table.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any
-
-import numpy as np
 
 from fastact.functions import activations, gated_units  # noqa: F401 - each registers its ops
-from fastact.functions.elementwise import public_function, public_names
-from fastact.functions.rows import NAMES, row_ops
+from fastact.functions.op_functions import op_function, op_functions
+from fastact.functions.record import FUNCTIONS, Function
 
-PUBLIC_MODULE = "fastact"
-
-PIECES = range(1, 10)
-"""Each number of pieces has kernels of its own, but 9 stands for all from 9 on."""
+MODULES = ("gated_units", "softmax", "cross_entropy", "linear", "maxout")
+"""Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Function:
-    """One public function."""
-
-    module: str
-    """Where it is defined."""
-    examples: Callable[[Any], Sequence[tuple[Any, ...]]]
-    """For a dtype, arguments of calls that together run everything that there is to compile."""
-    ulp: float = 0.0
-    """The promised largest error in float32 and float64, in units in the last place; 0 for what only chooses."""
+def functions() -> dict[str, Function]:
+    """Every record by name."""
+    for module in MODULES:
+        _load(module)
+    order = [f"{__package__}.functions.{module}" for module in MODULES]
+    others = sorted(FUNCTIONS.values(), key=lambda record: order.index(record.home))
+    return op_functions() | {record.name: record for record in others}
 
 
-def _ones(dtype: Any, *shape: int) -> Any:
-    return np.ones(shape, dtype)
-
-
-def _channels(dtype: Any, pieces: int) -> list[Any]:
-    """Arrays that each kernel of maxout takes one of: of one group, and of rows that do not follow each other."""
-    return [_ones(dtype, pieces), _ones(dtype, 2, pieces + 1)[:, :-1]]
-
-
-FUNCTIONS = {
-    "glu": Function("fastact.functions.gated_units", lambda t: [(_ones(t, 2),), (_ones(t, 2, 2),)], ulp=3.0),
-    "glu_backward": Function(
-        "fastact.functions.gated_units",
-        lambda t: [(_ones(t, 1), _ones(t, 2)), (_ones(t, 2, 1), _ones(t, 2, 2))],
-        ulp=4.0,
-    ),
-    "maxout": Function("fastact.functions.maxout", lambda t: [(x, k) for k in PIECES for x in _channels(t, k)]),
-    "maxout_with_index": Function(
-        "fastact.functions.maxout", lambda t: [(x, k) for k in PIECES for x in _channels(t, k)]
-    ),
-    "maxout_backward": Function(
-        "fastact.functions.maxout",
-        lambda t: [(x[..., :1], np.zeros(x[..., :1].shape, np.int32), k) for k in PIECES for x in _channels(t, k)],
-    ),
-}
-"""By name."""
+def function(name: str) -> Function:
+    """One record; ``KeyError`` if there is no such function."""
+    found = op_function(name) or FUNCTIONS.get(name)
+    for module in () if found else MODULES:
+        _load(module)
+        if name in FUNCTIONS:
+            return FUNCTIONS[name]
+    if found is None:
+        raise KeyError(name)
+    return found
 
 
 def names() -> list[str]:
     """The names of all public functions that compute."""
-    return [*public_names(), *FUNCTIONS, *NAMES]
+    return list(functions())
 
 
 @cache
-def function(name: str) -> Any:
-    """The public function called ``name``, imported or built when it is first asked for; ``KeyError`` if there is none."""
-    if name in NAMES:
-        return row_ops()[name].function
-    if name not in FUNCTIONS:
-        return public_function(name)
-    found = getattr(import_module(FUNCTIONS[name].module), name)
-    found.__module__ = PUBLIC_MODULE
-    return found
+def _load(module: str) -> None:
+    import_module(f"{__package__}.functions.{module}")

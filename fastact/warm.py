@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastact import table
-from fastact.functions.elementwise import OPS
-from fastact.functions.rows import NAMES as ROWS
-from fastact.functions.rows import row_ops
+from fastact.functions.record import drawn
 from fastact.kernels.dtypes import DTYPES
 from fastact.runtime import notice, threads, workers
 from fastact.runtime.uninterrupted import uninterrupted
@@ -20,7 +18,7 @@ def warmup(
     dtypes: Iterable[str] = DTYPES,
     progress: Callable[[str], object] | None = None,
 ) -> None:
-    """Compile ops, or load them from the cache, before they are needed; also starts the threads.
+    """Compile functions for whatever they may be called with, or load them from the cache; also start the threads.
 
     Parameters
     ----------
@@ -63,23 +61,23 @@ def warmup(
         uninterrupted(workers.start)
 
 
+ROWS: tuple[tuple[tuple[int, ...], int], ...] = (((1, 2), -1), ((200, 2), -1), ((2, 64), 0))
+"""Shapes and an axis: one row, many, in parts of which there are enough to be transposed, and many side by side."""
+
+
 def compile_function(name: str, dtype: str) -> None:
-    """Call a public function so often that there is nothing left to compile for a dtype."""
-    if name in ROWS:
-        row_op = row_ops()[name]
-        for rows in (1, 8):  # one row, and enough of them side by side
-            row_op.function(*row_op.arguments(np.ones((rows, 2), dtype)))
-        return
-    if name in table.FUNCTIONS:
-        for arguments in table.FUNCTIONS[name].examples(dtype):
-            table.function(name)(*arguments)
-        return
-    op = OPS[name if name in OPS else name.removesuffix("_backward")]
-    function = table.function(name)
-    one, leading = np.ones(1, dtype), 1 + (name != op.name)
-    getattr(function, "ufunc", function)(*[one] * (leading + len(op.parameters)))
-    if op.parameters and len(op.defaults) == len(op.parameters):
-        function(*[one] * leading)  # which has a kernel of its own
+    """Call a public function in so many ways that there is nothing left to compile for a dtype."""
+    from fastact.calls.long_rows import LONG
+
+    record, fill = table.function(name), drawn(np.random.default_rng(0))
+    for variant in record.variants:
+        for shape, axis in ROWS if record.op is None else ROWS[:1]:
+            operands, options = record.arguments(variant, fill, shape, dtype, axis)
+            record.function(*operands, **options)
+    if record.in_parts:
+        operands, options = record.arguments(record.variants[0], fill, (1, LONG), dtype)
+        with threads.threads(2):  # one for each row would take rows whole
+            record.function(*operands, **options)
 
 
 def show_config() -> None:

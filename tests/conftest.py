@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact import reference
+from fastact import reference, table
 from fastact.kernels import fields
 from fastact.runtime import records, workers
 
@@ -88,7 +88,7 @@ def first(results):
     return results[0] if isinstance(results, tuple) else results
 
 
-CASES = [Case(op, backward) for op in fa.ops.values() for backward in (False, True)[: 1 + (op.derivative is not None)]]
+CASES = [Case(record.op, name != record.op.name) for name, record in table.functions().items() if record.op]
 
 
 def names(mark):

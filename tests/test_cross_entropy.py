@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import fastact as fa
+from fastact import table
 from fastact.functions import cross_entropy_reference as reference
-from fastact.functions.rows import row_ops
 from tests.combinations import covering
 
 OPTIONS = {
@@ -63,7 +63,7 @@ def test_every_combination_of_three(options, same_bits):
         same_bits(fa.cross_entropy(logits, target, **arguments), loss)
         expected, expected_grad = reference.cross_entropy_with_grad(logits, target, **arguments)
         largest = reference.largest_terms(logits, target, **arguments)
-        promised = row_ops()["cross_entropy_with_grad"].ulp
+        promised = table.function("cross_entropy_with_grad").ulp
         allowed = promised + more_for_cap(arguments["softcap"])
         assert np.all(abs(loss - expected) <= promised * np.spacing(np.float32(abs(expected))))
         assert np.all(abs(grad - expected_grad) <= allowed * np.spacing(largest.astype(np.float32)))
@@ -92,7 +92,7 @@ def test_errors_are_as_promised(dtype, classes, scale):
     exact_grad, terms = share.copy(), share.copy()
     exact_grad[rows, labels], terms[rows, labels] = np.expm1(-exact), 1
     loss, grad = fa.cross_entropy_with_grad(logits, labels, reduction="none")
-    promised = row_ops()["cross_entropy_with_grad"]
+    promised = table.function("cross_entropy_with_grad")
     bound = promised.ulp if dtype == "float32" else promised.double_ulp
     assert np.all(abs(loss - exact) <= bound * np.spacing(exact.astype(dtype)))
     assert np.all(abs(grad - exact_grad) <= bound * np.spacing(terms.astype(dtype)))
@@ -121,7 +121,7 @@ def test_gradient_of_capped_logits(dtype, target, cap):
         q = dense if target == "probabilities" else (1 - smoothing) * np.eye(classes)[labels] + smoothing / classes
         share = e / e.sum(1, keepdims=True) * q.astype(np.longdouble).sum(1, keepdims=True)
         unit = np.spacing((np.maximum(share, q) * slope).astype(dtype))
-        promised = row_ops()["cross_entropy_with_grad"]
+        promised = table.function("cross_entropy_with_grad")
         allowed = more_for_cap(cap) + (promised.double_ulp if dtype == "float64" else promised.ulp)
         assert np.all(abs(grad - (share - q) * slope) <= allowed * unit)
         assert not grad[0, :2].any()
@@ -143,7 +143,7 @@ def test_losses_of_capped_logits(dtype, cap):
         capped = np.longdouble(kind(cap)) * np.tanh(logits.astype(np.longdouble) / kind(cap))
         largest = capped.max(1)
         exact = np.log(np.exp(capped - largest[:, None]).sum(1))
-        allowed = row_ops()["cross_entropy"].ulp * np.spacing(exact.astype(dtype)) + 2 * np.spacing(kind(cap))
+        allowed = table.function("cross_entropy").ulp * np.spacing(exact.astype(dtype)) + 2 * np.spacing(kind(cap))
         assert np.all(abs(loss - exact) <= allowed)
 
 

@@ -66,7 +66,8 @@ def test_what_cannot_be_compared(digests, written, capsys):
 
 
 def test_every_function_is_compared(digests):
-    assert {*digests.COMPARED, *digests.BLAS} == {*table.names()}
+    left_out = {*table.names()} - {*digests.COMPARED}
+    assert left_out == {"linear_cross_entropy", "linear_cross_entropy_with_grad"}
 
 
 def test_inputs_are_of_every_kind(digests):

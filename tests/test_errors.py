@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
+from tests.calls import CALLS
 
 WRONG_PARAMETERS = {
     "hard_tanh": ({"min_val": 1.0, "max_val": -1.0}, "min_val"),
@@ -202,38 +203,61 @@ def test_an_argument_of_another_library(call):
     assert words in str(caught.value)
 
 
-WITH_OUT = {
-    "gelu": (lambda out: fa.gelu(X, out=out), X.shape),
-    "leaky_relu": (lambda out: fa.leaky_relu(X, out=out), X.shape),
-    "leaky_relu, given": (lambda out: fa.leaky_relu(X, 0.5, out=out), X.shape),
-    "hard_tanh": (lambda out: fa.hard_tanh(X, -1.0, 1.0, out=out), X.shape),
-    "elu_backward": (lambda out: fa.elu_backward(X, X, out=out), X.shape),
-    "rrelu": (lambda out: fa.rrelu(X, out=out), X.shape),
-    "softmax": (lambda out: fa.softmax(X, out=out), X.shape),
-    "softmax, axes": (lambda out: fa.softmax(X, axis=None, out=out), X.shape),
-    "log_softmax": (lambda out: fa.log_softmax(X, axis=0, out=out), X.shape),
-    "softmin": (lambda out: fa.softmin(X, out=out), X.shape),
-    "logsumexp": (lambda out: fa.logsumexp(X, out=out), X.shape[:1]),
-    "softmax_backward": (lambda out: fa.softmax_backward(X, X, out=out), X.shape),
-    "glu": (lambda out: fa.glu(X, out=out), (2, 2)),
-    "glu_backward": (lambda out: fa.glu_backward(X[:, :2], X, out=out), X.shape),
-    "maxout": (lambda out: fa.maxout(X, 2, out=out), (2, 2)),
-    "maxout_backward": (lambda out: fa.maxout_backward(X[:, :2], np.zeros((2, 2), int), 2, out=out), X.shape),
-    "cross_entropy_with_grad": (lambda out: fa.cross_entropy_with_grad(X, np.zeros(2, int), out=out)[1], X.shape),
-}
+USUAL = [call for call in CALLS if call.axis in (-1, 0)]
+WITH_OUT = [call for call in USUAL if len(call.record.written) == 1]
 
 
-@pytest.mark.parametrize("call", WITH_OUT)
+@pytest.mark.parametrize("call", WITH_OUT, ids=str)
 def test_out_as_a_tuple_of_one(call):
     """As NumPy's ufuncs take it; a tuple of two is refused where there is one result, and nothing written."""
-    function, shape = WITH_OUT[call]
-    expected, out = function(None), np.full(shape, 77.0)
-    assert function((out,)) is out
+    (written,) = call.record.written
+    expected = call.results()[written]
+    out = np.full(np.shape(expected), 77, np.float32)
+    assert call.results(out=(out,))[written] is out
     np.testing.assert_array_equal(out, expected)
     out[...] = 77
     with pytest.raises(ValueError, match="out"):
-        function((out, out))
+        call(out=(out, out))
     assert (out == 77).all()
+
+
+@pytest.mark.parametrize("call", WITH_OUT, ids=str)
+@pytest.mark.parametrize("wrong", ["read-only", "shape", "integers"])
+def test_an_out_that_cannot_be_written(call, wrong):
+    expected = call.results()[call.record.written[0]]
+    shape = (*np.shape(expected)[:-1], 4) if wrong == "shape" else np.shape(expected)
+    out = np.full(shape, 77, np.int64 if wrong == "integers" else np.float32)
+    out.flags.writeable = wrong != "read-only"
+    with pytest.raises((TypeError, ValueError)):
+        call(out=out)
+    assert (out == 77).all()
+
+
+@pytest.mark.parametrize("kind", ["complex64", "object", "U1"])
+@pytest.mark.parametrize("call", USUAL, ids=str)
+def test_operands_of_the_wrong_kind(call, kind):
+    """Each of them, and nothing is written."""
+    for k, array in enumerate(call.arrays):
+        operands = [*call.arrays[:k], array.astype(kind), *call.arrays[k + 1 :]]
+        with pytest.raises(TypeError):
+            call.record.function(*operands, **call.options)
+
+
+@pytest.mark.parametrize("call", USUAL, ids=str)
+def test_what_all_functions_refuse(call):
+    """An argument that none of them has, an operand too few, and an axis that there is not."""
+    with pytest.raises(TypeError, match="nonsense"):
+        call(nonsense=1)
+    with pytest.raises(TypeError):
+        call.record.function(*call.arrays[:-1], **call.options)
+    if not call.record.axis:
+        return
+    for axis in (2, -3):
+        with pytest.raises(np.exceptions.AxisError):
+            call.record.function(*call.arrays, **call.options | {"axis": axis})
+    for axis in (0.5, "a", True, [0]):
+        with pytest.raises(TypeError, match="axis must be an integer"):
+            call.record.function(*call.arrays, **call.options | {"axis": axis})
 
 
 def test_what_is_no_array_is_no_out():

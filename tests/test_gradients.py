@@ -1,8 +1,13 @@
 """Derivatives against differences of the values, at kinks and at infinity."""
 
+import inspect
+
 import numpy as np
+import pytest
 
 from fastact import reference
+from fastact.functions.record import INTEGERS, Variant, drawn
+from tests.calls import RECORDS, as_tuple
 
 STEP = 2.0**-9
 
@@ -70,3 +75,74 @@ def test_a_zero_gradient_gives_zero(differentiable, dtype, cases):
     case = cases[f"{differentiable.name}_backward"]
     x = case.operands(200, dtype)[1]
     np.testing.assert_array_equal(case.at(x, grad=np.zeros_like(x)), np.zeros_like(x))
+
+
+GIVEN = {
+    "output": lambda value, x, options: value.reference(x, **options),
+    "which": lambda value, x, options: RECORDS["maxout_with_index"].reference(x, **options)[1],
+}
+"""What the gradients of some functions are given instead of what the functions were."""
+SMALL_STEP = 2.0**-17
+
+
+def value_of(name):
+    """The function whose gradient one is, if it is one."""
+    stem = name.removesuffix("_backward").removesuffix("_with_grad")
+    return RECORDS[stem] if stem != name else None
+
+
+def parameters(record):
+    """The names of its arguments."""
+    return [] if isinstance(record.function, np.ufunc) else list(inspect.signature(record.function).parameters)
+
+
+WITH_GRADIENT = [
+    (name, variant)
+    for name, record in RECORDS.items()
+    if value_of(name)
+    for variant in record.variants
+    if set(variant.options) <= {*parameters(value_of(name)), "return_lse", "return_argmax"}
+]
+
+
+@pytest.mark.parametrize(("name", "variant"), WITH_GRADIENT, ids=str)
+def test_every_gradient_matches_differences_of_the_value(name, variant):
+    """In a random direction of each operand, in which the reference's sum, times a gradient from behind, changes so much."""
+    record, value, rng = RECORDS[name], value_of(name), np.random.default_rng(0)
+    with_value = name.endswith("_with_grad")
+    alike = next((other for other in value.variants if other.options == variant.options), Variant())
+    kinds = (variant if with_value else alike).operands or value.operands
+    for axis in (-1, 0) if record.axis else (-1,):
+        (behind, *_), options = record.arguments(variant, drawn(rng, scale=1), (3, 4), np.float32, axis)
+        given = [kind.array(drawn(rng, scale=1), (3, 4), axis % 2, np.float32) for kind in kinds]
+        operands = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in given]
+        of_value = {option: x for option, x in options.items() if not option.startswith("return_")}
+
+        def total(operands, factor, options=of_value):
+            """The sum of what the reference gives, times a factor."""
+            return np.sum(factor * value.reference(*operands, **options))
+
+        if with_value:
+            factor, gradients = 1.0, record.function(*given, **options)[1:]
+        else:
+            second = next((x for x in parameters(record) if x in GIVEN), None)
+            if second:
+                saved = GIVEN[second](value, operands[0], of_value)
+                given = [saved.astype(np.float32) if saved.dtype.kind == "f" else saved]
+            factor, gradients = np.float64(behind), as_tuple(record.function(behind, *given, **options))
+        floats = [i for i, kind in enumerate(kinds) if kind.kind not in INTEGERS]
+        for i, gradient in zip(floats if len(gradients) > 1 else floats[:1], gradients, strict=False):
+            assert gradient.shape == operands[i].shape
+            direction = rng.normal(size=operands[i].shape)
+            moved = [
+                [*operands[:i], operands[i] + d * direction, *operands[i + 1 :]] for d in (-SMALL_STEP, SMALL_STEP)
+            ]
+            low, high = (total(place, factor) for place in moved)
+            slope, scale = np.sum(gradient * direction), np.sum(abs(gradient * direction))
+            assert abs((high - low) / (2 * SMALL_STEP) - slope) <= 1e-6 * (1 + scale), f"by operand {i}, axis {axis}"
+
+
+def test_every_gradient_is_one_of_a_function():
+    """By its name; and each of these is compared above."""
+    named = {name for name in RECORDS if name.endswith(("_backward", "_with_grad"))}
+    assert {name for name, _ in WITH_GRADIENT} == named

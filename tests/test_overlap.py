@@ -9,8 +9,8 @@ import pytest
 import fastact as fa
 from fastact.kernels import fields
 from fastact.runtime import records
+from tests.calls import ROW_CALLS
 from tests.conftest import CASES
-from tests.rowcalls import ROW_CALLS
 
 SMALL, LARGE = 300, 70_001
 """Elements: some tiles on one thread, and several chunks for each of many threads."""
@@ -98,7 +98,7 @@ LONG_ROW = (1, 2**19 + 3)
     [
         (name, *shape)
         for name, call in ROW_CALLS.items()
-        if call.outs == 1
+        if len(call.written) == 1
         for shape in [*SHAPES, LONG_ROW]
         if shape != LONG_ROW or not name.startswith("maxout")
     ],
@@ -108,10 +108,10 @@ def test_rows(name, dtype, rows, length, all_shared_out, threads, same_bits):
     some = rng.normal(scale=4, size=100_003)
     for _ in range(4 if rows * length < 1000 else 2 if rows > 1 else 1):
         axis = int(rng.integers(0, 2)) if rows > 1 else 1
-        operands = call.operands(rng, (rows, length), axis, dtype)
-        operands = [a[..., : np.shape(a)[-1]] for a in operands]
+        operands, options = call.arguments(rng, (rows, length), axis, dtype)
+        (written,) = call.written
         with threads(1):
-            result = call.function(*operands, axis=axis)
+            result = call(operands, axis, options)[written]
         for number in (1, 4):
             shared = [j for j, a in enumerate(operands) if a.dtype == result.dtype and a.ndim == 2]
             size = max(a.size for a in (*operands, result))
@@ -121,10 +121,10 @@ def test_rows(name, dtype, rows, length, all_shared_out, threads, same_bits):
             for j, view in zip(shared, views, strict=False):
                 given[j] = view
             with threads(1):
-                expected = call.function(*[a.copy() for a in given], axis=axis)
+                expected = call([a.copy() for a in given], axis, options)
             all_shared_out()
             with threads(number):
-                got = call.function(*given, axis=axis, out=views[-1])
+                got = call(given, axis, options, views[-1:])
             strides = [a.strides for a in (*given, views[-1])]
             same_bits(got, expected, f"{name} along axis {axis} on {number} threads with strides {strides}")
 

@@ -43,7 +43,7 @@ def test_every_cell_is_shown_and_losses_are_bold(tool):
     pages = tool.page([{**RESULT, "date": "2026-01-01", "cells": [won, lost, gone]}])
     assert "| `gelu` | float32 | out | 1 us |  |  | 2.00 (2.00-2.00) |  |" in pages
     assert r"| `softmax` 5 x 1000 | float32 | out | 1 us |  |  | **0.50**\* (0.50-0.50) |  |" in pages
-    assert "| Softmax | JAX | 1 | 0.50 | 0.50 | 0.50 | 1 of 1 |" in pages
+    assert "| The softmax family | JAX | 1 | 0.50 | 0.50 | 0.50 | 1 of 1 |" in pages
     assert "`not_any_more`" in pages
 
 

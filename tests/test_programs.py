@@ -145,8 +145,8 @@ def test_the_bits_do_not_depend_on_the_layout(ufuncs, same_bits, dtype, shape):
         outs = tuple(out[: sum(r.ndim == 2 for r in expected)])
         outs += (None,) * (len(expected) - len(outs))
         same_bits(ufunc(*arrays, *shared, [EPS], out=outs), expected, "Fortran results")
-        one = [ufunc(*(a[0] for a in arrays), *shared, [EPS])]
-        same_bits(one[0], [r[0] for r in expected], "a row alone")
+        one = ufunc(*(a[0] for a in arrays), *shared, [EPS])
+        same_bits(one, tuple(r[0] for r in expected), "a row alone")
 
 
 def test_two_sums_and_two_rows(ufuncs):

@@ -15,17 +15,15 @@ import pytest
 import fastact as fa
 from fastact import __main__, table
 from fastact.cli import commands
-from fastact.functions.rows import row_ops
 from fastact.maths import scalar
-from fastact.table import FUNCTIONS
 from tests import mpmaths, ulp
 
 ROOT = Path(fa.__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 NUMBER = r"(\d+(?:\.\d+)?)"
+ROWS = ("softmax", "cross-entropy")
+"""Families whose figures README.md gives together."""
 UNITS = rf"{NUMBER} (?:ULP|units? in the last place)"
-BLAS = ("linear_cross_entropy", "linear_cross_entropy_with_grad")
-"""Functions of products whose errors are BLAS's: no figure is stated."""
 
 
 def words(text):
@@ -46,7 +44,8 @@ def sentences():
     (least,) = {op.ulp for op in exacter}
     gradients = max(op.derivative_ulp for op in fa.ops.values())
     double = max(op.promised_ulp("float64", backward=False) for op in single)
-    rows, double_rows = (max(getattr(op, kind) for op in row_ops().values()) for kind in ("ulp", "double_ulp"))
+    over_rows = [record for record in table.functions().values() if record.axis and record.family in ROWS]
+    rows, double_rows = (max(getattr(record, kind) for record in over_rows) for kind in ("ulp", "double_ulp"))
     return {
         "README.md": [
             f"at most {most:g} units in the last place (ULP) for values, {least:g} for {listed(op.name for op in exacter)}, "
@@ -71,26 +70,17 @@ def test_pages(page):
     assert not re.findall(rf"at most {NUMBER}", "".join(accuracy))
 
 
-def promised(name):
-    """The largest errors that the record of a function promises, in float32 and float64."""
-    if name in row_ops():
-        return row_ops()[name].ulp, row_ops()[name].double_ulp
-    if name in FUNCTIONS:
-        return FUNCTIONS[name].ulp, FUNCTIONS[name].ulp
-    return tuple(ulp.promised(name, dtype) for dtype in ("float32", "float64"))
-
-
 @pytest.mark.parametrize("name", table.names())
 def test_docstrings(name):
-    doc = words(getattr(fa, name).__doc__)
+    """They state what the record promises, or nothing where there is no error, or that of matrix products."""
+    doc, record = words(getattr(fa, name).__doc__), table.function(name)
     stated = {float(figure) for figure in re.findall(UNITS, doc)}
     in_double = {float(figure) for figure in re.findall(rf"{NUMBER} in float64", doc)}
-    single, double = promised(name)
-    if name in BLAS or (not single and name in FUNCTIONS):
+    if not record.ulp:
         assert not stated | in_double
     else:
-        assert stated == {single}
-        assert in_double == {double} or (single == double and not in_double)
+        assert stated == {record.ulp}
+        assert in_double == {record.double_ulp} or (record.ulp == record.double_ulp and not in_double)
 
 
 @pytest.mark.parametrize("command", ["", *commands()])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import fastact
-from fastact import reference
+from fastact import reference, table
 from fastact.functions.elementwise import Op
 
 ACCURACY = Path(__file__).parent / "data" / "accuracy.json"
@@ -81,19 +81,21 @@ def _special_error(computed: Any, exact: Any, per_spacing: Any, info: Any) -> An
 
 def split(name: str) -> tuple[Op, bool]:
     """Return the record behind a function, and whether the function is its backward."""
-    stem = name.removesuffix("_backward")
-    return fastact.ops[stem], stem != name
+    op = table.function(name).op
+    return op, op.name != name
 
 
 def functions() -> list[str]:
     """Name every elementwise function that has a reference, forward and backward."""
-    return [name for op in fastact.ops.values() for name in (op.name, f"{op.name}_backward")[: 1 + bool(op.derivative)]]
+    return [name for name, record in table.functions().items() if record.op]
 
 
 def promised(name: str, dtype: str) -> float:
     """Return the error bound that the record promises."""
-    op, backward = split(name)
-    return op.promised_ulp(dtype, backward=backward)
+    record = table.function(name)
+    found = record.ulp if dtype == "float32" else record.double_ulp
+    assert found is not None
+    return found
 
 
 def parameters(op: Op, dtype: Any, sample: int = 0) -> tuple[float, ...]:

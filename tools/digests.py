@@ -23,6 +23,7 @@ what a check found.
 
 import argparse
 import hashlib
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -33,32 +34,20 @@ import long_runs
 import numpy as np
 from rich.progress import Progress
 
-import fastact as fa
-from fastact import (
-    table,
-    warm,
-)
-from fastact.functions.rows import NAMES as ROWS
+from fastact import table, warm
+from fastact.functions.record import INTEGERS, Fill, Function
 from fastact.kernels import target
 from fastact.kernels.dtypes import DTYPES
-from fastact.table import FUNCTIONS
 
 Array = Any
-BLAS = ("linear_cross_entropy", "linear_cross_entropy_with_grad")
-"""Functions whose products are BLAS's, which adds in an order of its own on each processor."""
-COMPARED = tuple(name for name in table.names() if name not in BLAS)
+COMPARED = tuple(name for name, record in table.functions().items() if record.ulp is not None)
+"""All but those of matrix products, which are BLAS's: it adds in an order of its own on each processor."""
 LENGTHS = (1, 2, 7, 64, 1000)
 THREADED = 300_001
 """Elements that are shared out to threads where there are any."""
 SHAPES = ((1, 1), (3, 2), (9, 7), (2, 65), (70, 3), (5, 1031), (130, 33))
-PIECES = (1, 2, 3, 4, 7, 12)
-OPTIONS: tuple[dict[str, Any], ...] = (
-    {},
-    {"label_smoothing": 0.125},
-    {"z_loss": 0.5, "softcap": 30.0},
-    {"label_smoothing": 0.25, "softcap": 5.0, "ignore_index": 1},
-)
-"""Of cross-entropy."""
+OF_ROWS = ("softmax", "cross-entropy")
+"""Families for which one special value decides a whole row."""
 
 
 def values(size: int, dtype: str, seed: int) -> Array:
@@ -84,67 +73,33 @@ def logits(shape: Sequence[int], dtype: str, seed: int) -> Array:
     return np.where(rows & (rng.integers(0, 3, shape) == 0), rng.choice(special, shape), x)
 
 
-def results(name: str, dtype: str, quick: bool) -> Iterator[Any]:
-    """What a function gives for all its inputs."""
-    if name in ROWS:
-        yield from _rows(name, dtype, quick)
-    elif name in FUNCTIONS:
-        yield from _groups(name, dtype, quick)
-    else:
-        yield from _elementwise(name, dtype, quick)
+def filling(seed: int, in_rows: bool) -> Fill:
+    """Operands that are the same on every machine."""
+    seeds = itertools.count(1000 * seed)
+
+    def fill(kind: str, shape: Sequence[int], dtype: Any, below: int) -> Array:
+        number, size = next(seeds), int(np.prod(shape))
+        if kind in INTEGERS:
+            labels = np.random.default_rng(number).integers(0, below, shape)
+            return labels.astype(np.int32) if kind == "choices" else labels
+        if kind == "values" and not in_rows:
+            return values(size, dtype, number).reshape(shape)
+        x = logits(shape, dtype, number) if shape else np.ones((), dtype)
+        return x if kind == "values" else abs(x) / 16 if kind == "shares" else -abs(x)
+
+    return fill
 
 
-def _elementwise(name: str, dtype: str, quick: bool) -> Iterator[Any]:
-    op = fa.ops[name if name in fa.ops else name.removesuffix("_backward")]
-    function, backward = getattr(fa, name), name != op.name
-    ufunc = getattr(function, "ufunc", function)
-    arrays = backward + op.arrays
-    for size in LENGTHS if quick else (*LENGTHS, THREADED):
-        operands = [values(size, dtype, 100 * size + j) for j in range(arrays)]
-        if len(op.defaults) == len(op.parameters) and op.gradients == 1:
-            yield function(*operands)  # with parameters at their defaults, which has a kernel of its own
-        if op.arrays > 1:
-            continue
-        for sample in op.samples:
-            rest = [op.defaults[parameter] for parameter in list(op.parameters)[len(sample) :]]
-            yield ufunc(*operands, *(np.full(size, p, dtype) for p in (*sample, *rest)))
-
-
-def _rows(name: str, dtype: str, quick: bool) -> Iterator[Any]:
-    function = getattr(fa, name)
-    for shape in SHAPES[:-1] if quick else SHAPES:
-        x, y = (logits(shape, dtype, 1000 * shape[0] + shape[1] + j) for j in range(2))
-        if not name.startswith("cross_entropy"):
-            operands = (x, y) if name.endswith("_backward") else (x,)
-            yield function(*operands)
-            yield function(*(operand.T for operand in operands), axis=0)
-            continue
-        labels = np.random.default_rng(shape[0]).integers(0, shape[1], shape[0])
-        weight = (np.arange(shape[1]) % 5 / 4).astype(dtype)
-        more = {"return_lse": True, "return_argmax": True} if name.endswith("_with_grad") else {}
-        for options in OPTIONS:
-            yield function(x, labels, weight=weight, reduction="none", **options, **more)
-            yield function(x.T, labels, axis=0, reduction="sum", **options, **more)
-        soft = np.abs(logits(shape, dtype, 7)) / 16
-        yield function(x, soft, reduction="none", **more)
-
-
-def _groups(name: str, dtype: str, quick: bool) -> Iterator[Any]:
-    function = getattr(fa, name)
-    for shape in SHAPES[:-1] if quick else SHAPES:
-        if name.startswith("glu"):
-            x = values(2 * shape[0] * shape[1], dtype, shape[1]).reshape(shape[0], 2 * shape[1])
-            grad = values(shape[0] * shape[1], dtype, 1 + shape[1]).reshape(shape)
-            operands = (grad, x) if name.endswith("_backward") else (x,)
-            yield function(*operands)
-            yield function(*(operand.T for operand in operands), axis=0)
-            continue
-        for pieces in PIECES:
-            x = values(pieces * shape[0] * shape[1], dtype, pieces).reshape(shape[0], pieces * shape[1])
-            which = np.random.default_rng(pieces).integers(0, pieces, shape).astype(np.int32)
-            operands = (x[:, : shape[1]], which) if name.endswith("_backward") else (x,)
-            yield function(*operands, pieces)
-            yield function(*(operand.T for operand in operands), pieces, axis=0)
+def results(record: Function, dtype: str, quick: bool) -> Iterator[Any]:
+    """What a function gives for all its inputs, in each way that there is to call it."""
+    shapes: Sequence[tuple[int, ...]] = SHAPES[:-1] if quick else SHAPES
+    if record.op is not None:
+        shapes = [(size,) for size in (LENGTHS if quick else (*LENGTHS, THREADED))]
+    for variant, shape in itertools.product(record.variants, shapes):
+        for axis in (-1, 0) if record.axis else (-1,):
+            fill = filling(sum(shape), record.family in OF_ROWS)
+            operands, options = record.arguments(variant, fill, shape[::-1] if axis == 0 else shape, dtype, axis)
+            yield record.function(*operands, **options)
 
 
 def digest(found: Iterator[Any]) -> str:
@@ -166,7 +121,7 @@ def digests(names: Sequence[str], dtypes: Sequence[str], quick: bool, done: Call
     with np.errstate(all="ignore"):
         for name in names:
             for dtype in dtypes:
-                found[f"{name} {dtype}"] = digest(results(name, dtype, quick))
+                found[f"{name} {dtype}"] = digest(results(table.function(name), dtype, quick))
                 done()
     return found
 

@@ -15,17 +15,45 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import long_runs
 import numpy as np
 from rich.progress import Progress
 
 import fastact as fa
+from fastact import table
+from fastact.functions.record import Function, Variant
 
 Array = Any
-Call = tuple[str, Callable[..., Any], list[Any]]
-"""A name, a function of operands and ``out``, which may be None, and the operands."""
+
+
+class Call(NamedTuple):
+    """One call of a function."""
+
+    record: Function
+    variant: Variant
+    arrays: list[Array]
+    """The operands and, after them, what keyword arguments take."""
+    make: Callable[..., Any]
+    """Makes the call, of such arrays and ``out``, which may be ``None``."""
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        return f"{self.record.name} {self.variant}".strip()
+
+    def results(self, arrays: Sequence[Array], out: Any = None) -> tuple[Any, ...]:
+        """All results."""
+        found = self.make(*arrays, out)
+        return found if isinstance(found, tuple) else (found,)
+
+    def places(self, results: Sequence[Any]) -> list[Any]:
+        """Those of some results that `out` takes; nothing if one of them is a number."""
+        found = [results[i] for i in self.record.written]
+        return found if all(np.ndim(x) for x in found) else []
+
+
 PAGE = mmap.PAGESIZE
 QUICK = 100
 LONGEST = 120
@@ -82,99 +110,55 @@ def case(number: int, memory: Memory) -> str:
     """Run one case; returns what it was. Raises ``AssertionError`` if the results differ."""
     rng = np.random.default_rng(number)
     memory.used = 0
-    dtype = rng.choice(["float16", "float32", "float32", "float64"])
-    name, call, operands = KINDS[int(rng.integers(len(KINDS)))](rng, dtype)
+    dtype = str(rng.choice(["float16", "float32", "float32", "float64"]))
+    call = drawn(rng, dtype)
     with fa.threads(1):
-        expected = call(*(o.copy() for o in operands), None)
-    first = expected[0] if isinstance(expected, tuple) else expected
-    guarded = [memory.array(rng, o) for o in operands]
-    out = None if isinstance(expected, tuple) or not first.ndim else memory.array(rng, np.zeros_like(first))
+        expected = call.results([x.copy() for x in call.arrays])
+    guarded = [memory.array(rng, x) for x in call.arrays]
+    outs = [memory.array(rng, np.zeros_like(x)) for x in call.places(expected)]
     with fa.threads(1 + number % 2):
-        got = call(*guarded, out)
-    shapes = ", ".join(f"{o.dtype}{list(o.shape)}" for o in operands)
-    for g, e in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, expected)), strict=True):
+        got = call.results(guarded, None if not outs else outs[0] if len(outs) == 1 else tuple(outs))
+    shapes = ", ".join(f"{x.dtype}{list(x.shape)}" for x in call.arrays)
+    for g, e in zip(got, expected, strict=True):
         kind = f"u{np.asarray(e).itemsize}"
         same = np.ascontiguousarray(g).view(kind) == np.ascontiguousarray(e).view(kind)
-        assert np.all(same | (np.isnan(g) & np.isnan(e))), f"case {number}: {name} of {shapes} differs"
-    return f"{name} of {shapes}"
+        assert np.all(same | (np.isnan(g) & np.isnan(e))), f"case {number}: {call.name} of {shapes} differs"
+    return f"{call.name} of {shapes}"
 
 
-def _elementwise(rng: np.random.Generator, dtype: str) -> Call:
-    ops = list(fa.ops.values())
-    op = ops[int(rng.integers(len(ops)))]
-    backward = op.derivative is not None and op.gradients == 1 and rng.random() < 0.5
-    function = getattr(fa, op.name + "_backward" * bool(backward))
-    ufunc = getattr(function, "ufunc", function)
-    shape = _shape(rng)
-    operands = [_values(rng, shape, dtype) for _ in range(ufunc.nin)]
-    for j, value in enumerate(op.samples[0] or tuple(op.defaults.values()), ufunc.nin - len(op.parameters)):
-        if op.arrays == 1:
-            operands[j] = np.full(shape, value, dtype)
-    return ufunc.__name__, lambda *a: ufunc(*a[:-1], out=a[-1]), operands
+RECORDS = [record for record in table.functions().values() if record.ulp is not None]
+"""All but those of matrix products, whose bits are BLAS's affair."""
 
 
-def _over_an_axis(rng: np.random.Generator, dtype: str) -> Call:
-    name = str(
-        rng.choice(["softmax", "log_softmax", "softmin", "logsumexp", "softmax_backward", "log_softmax_backward"])
-    )
-    shape = _shape(rng, 2, 3)
-    axis = int(rng.integers(-len(shape), len(shape)))
-    operands = [_values(rng, shape, dtype) for _ in range(1 + name.endswith("_backward"))]
-    return name, lambda *a: getattr(fa, name)(*a[:-1], axis=axis, out=a[-1]), operands
+def drawn(rng: np.random.Generator, dtype: str) -> Call:
+    """A call of some function, in some way, with random operands."""
+    record = RECORDS[int(rng.integers(len(RECORDS)))]
+    variant = record.variants[int(rng.integers(len(record.variants)))]
+    shape = _shape(rng, 1 if record.axis else 0, 3)
+    axis = int(rng.integers(-len(shape), len(shape))) if record.axis else -1
+    ignored = variant.options.get("ignore_index", -100)
 
+    def fill(kind: str, shape: tuple[int, ...], dtype: Any, below: int) -> Array:
+        if kind == "choices":
+            return rng.integers(-1, below + 1, shape).astype(np.int32)
+        if kind == "labels":
+            labels = np.where(rng.random(shape) < 0.1, ignored, rng.integers(0, max(1, min(below, 128)), shape))
+            return np.where(labels < below, labels, ignored).astype(rng.choice(["int8", "int32", "int64"]))
+        if kind == "shares":
+            return np.asarray(rng.random(shape)).astype(dtype)
+        return _values(rng, shape, dtype)
 
-def _of_labels(rng: np.random.Generator, dtype: str) -> Call:
-    shape = _shape(rng, 2, 3)
-    labels = rng.integers(-1, max(1, min(shape[-1], 128)), shape[:-1])
-    labels = np.where(labels < shape[-1], labels, -1).astype(rng.choice(["int8", "int32", "int64"]))
-    weight = rng.random(shape[-1]).astype(dtype)
-    options: dict[str, Any] = {"ignore_index": -1, "reduction": "none", "return_lse": True, "return_argmax": True}
-    options["label_smoothing"] = float(rng.choice([0.0, 0.1]))
-    options["softcap"] = rng.choice(np.array([None, 30.0]))
-    return (
-        "cross_entropy_with_grad",
-        lambda x, t, w, out: fa.cross_entropy_with_grad(x, t, weight=w, **options),
-        [_values(rng, shape, dtype), labels, weight],
-    )
+    operands, options = record.arguments(variant, fill, shape, dtype, axis)
+    if record.axis == "several" and rng.random() < 0.1:
+        options["axis"] = None
+    named = {name: options.pop(name) for name in list(options) if isinstance(options[name], np.ndarray)}
 
+    def make(*given: Any) -> Any:
+        arrays = dict(zip(named, given[len(operands) : -1], strict=True))
+        place = {} if given[-1] is None else {"out": given[-1]}  # as ufuncs of several results want it
+        return record.function(*given[: len(operands)], **arrays, **options, **place)
 
-def _of_probabilities(rng: np.random.Generator, dtype: str) -> Call:
-    shape = _shape(rng, 2, 3)
-    target = rng.random(shape).astype(dtype)
-    return (
-        "cross_entropy_with_grad of probabilities",
-        lambda x, t, out: fa.cross_entropy_with_grad(x, t, reduction="none"),
-        [_values(rng, shape, dtype), target],
-    )
-
-
-def _maxout(rng: np.random.Generator, dtype: str) -> Call:
-    pieces, shape = int(rng.integers(1, 19)), _shape(rng, 1, 3)
-    axis = int(rng.integers(len(shape)))
-    x = _values(rng, (*shape[:axis], shape[axis] * pieces, *shape[axis + 1 :]), dtype)
-    which = rng.integers(-1, pieces + 1, shape).astype(np.int32)
-    kinds: list[Call] = [
-        ("maxout", lambda x, out: fa.maxout(x, pieces, axis, out=out), [x]),
-        ("maxout_with_index", lambda x, out: fa.maxout_with_index(x, pieces, axis), [x]),
-        (
-            "maxout_backward",
-            lambda g, w, out: fa.maxout_backward(g, w, pieces, axis, out=out),
-            [_values(rng, shape, dtype), which],
-        ),
-    ]
-    return kinds[int(rng.integers(len(kinds)))]
-
-
-def _glu(rng: np.random.Generator, dtype: str) -> Call:
-    shape = _shape(rng, 1, 3)
-    axis = int(rng.integers(len(shape)))
-    x = _values(rng, (*shape[:axis], 2 * shape[axis], *shape[axis + 1 :]), dtype)
-    if rng.random() < 0.5:
-        return "glu", lambda x, out: fa.glu(x, axis, out=out), [x]
-    return "glu_backward", lambda g, x, out: fa.glu_backward(g, x, axis, out=out), [_values(rng, shape, dtype), x]
-
-
-KINDS = (_elementwise, _over_an_axis, _of_labels, _of_probabilities, _maxout, _glu)
+    return Call(record, variant, [*operands, *named.values()], make)
 
 
 def _shape(rng: np.random.Generator, least: int = 0, most: int = 3) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from numpy.lib.stride_tricks import as_strided
 from rich.progress import Progress
 
 import fastact as fa
+from fastact import table
 
 Array = Any
 QUICK = 30
@@ -62,28 +63,27 @@ def _same(got: Array, expected: Array, dtype: Any = None) -> bool:
 
 def _shared(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
     """Operands and result are views of one buffer."""
-    name, call, operands = fuzz.KINDS[int(rng.integers(len(fuzz.KINDS)))](rng, dtype)
-    results = call(*operands, None)
-    buffer = Buffer(
-        rng, max(np.size(a) for a in (*operands, *(results if isinstance(results, tuple) else (results,)))), dtype
-    )
-    views = [buffer.view(o.shape, writeable=False) if o.dtype == dtype else o for o in operands]
+    call = fuzz.drawn(rng, dtype)
+    results = call.results(call.arrays)
+    buffer = Buffer(rng, max(np.size(x) for x in (*call.arrays, *results)), dtype)
+    views = [buffer.view(x.shape, writeable=False) if x.dtype == dtype else x for x in call.arrays]
     with fa.threads(1):
-        expected = call(*(v.copy() for v in views), None)
-    if isinstance(expected, tuple) or not np.ndim(expected):
-        got = call(*views, None)
-        pairs = zip(*(r if isinstance(r, tuple) else (r,) for r in (got, expected)), strict=True)
-        return name, all(_same(*pair) for pair in pairs)
-    out = buffer.view(expected.shape, writeable=True)
-    return name, call(*views, out) is out and _same(out, expected)
+        expected = call.results([x.copy() for x in views])
+    places, out = call.places(expected), None
+    if len(places) == 1 and places[0].dtype == dtype:
+        out = buffer.view(places[0].shape, writeable=True)
+    got = call.results(views, out)
+    returned = out is None or call.places(got)[0] is out
+    return call.name, returned and all(_same(*pair) for pair in zip(got, expected, strict=True))
 
 
 def _odd_out(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
     """The result goes to an array that is not like others, or cannot be written."""
-    name, call, operands = fuzz.KINDS[int(rng.integers(len(fuzz.KINDS)))](rng, dtype)
-    expected = call(*(o.copy() for o in operands), None)
-    if isinstance(expected, tuple) or not np.ndim(expected):
+    call = fuzz.drawn(rng, dtype)
+    name, places = call.name, call.places(call.results([x.copy() for x in call.arrays]))
+    if len(places) != 1:
         return f"{name} without out", True
+    (expected,) = places
     kind = str(rng.choice(["unaligned", "byte order", "wider", "masked", "tuple", "read-only", "shape", "integers"]))
     shape, place = expected.shape, np.dtype(expected.dtype)
     fill: Any = 77
@@ -103,7 +103,7 @@ def _odd_out(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
         out = np.full(shape, fill, place)
     out.flags.writeable = kind != "read-only"
     try:
-        got = call(*operands, (out,) if kind == "tuple" else out)
+        (got,) = call.places(call.results(call.arrays, (out,) if kind == "tuple" else out))
     except (TypeError, ValueError):
         # Of another dtype or byte order only ufuncs take one.
         allowed = kind in ("read-only", "shape", "integers", "byte order", "wider", "unaligned")
@@ -113,10 +113,14 @@ def _odd_out(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
     return f"{name} {kind}", (got is out) and _same(np.ma.getdata(out), expected, out.dtype.newbyteorder("="))
 
 
+OVER_ROWS = [r for r in table.functions().values() if r.axis == "several" and len(r.operands) == 1]
+"""Functions of which a row's result is that of its elements which are not masked."""
+
+
 def _masked(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
     """What a mask hides counts in no row: each row's result is that of what is left."""
-    name = str(rng.choice(["softmax", "log_softmax", "softmin", "logsumexp"]))
-    function, shape = getattr(fa, name), fuzz._shape(rng, 2, 2)
+    record = OVER_ROWS[int(rng.integers(len(OVER_ROWS)))]
+    name, function, shape = record.name, record.function, fuzz._shape(rng, 2, 2)
     x = np.ma.array(fuzz._values(rng, shape, dtype), mask=rng.random(shape) < rng.choice([0.0, 0.1, 0.9]))
     if not x.size:
         return name, function(x).shape == function(x.data).shape
@@ -139,25 +143,24 @@ def _lazy(rng: np.random.Generator, dtype: str) -> tuple[str, bool]:
     """Dask arrays in any chunks are computed later, and to the same numbers."""
     da: Any = import_module("dask.array")
 
-    name, call, operands = fuzz.KINDS[int(rng.integers(len(fuzz.KINDS)))](rng, dtype)
-    if not all(o.size for o in operands):
-        return name, True
-    expected = call(*(o.copy() for o in operands), None)
+    call = fuzz.drawn(rng, dtype)
+    if call.variant.random or not all(x.size for x in call.arrays):
+        return call.name, True
+    expected = call.results([x.copy() for x in call.arrays])
     for chunks in (int(rng.integers(1, 50)), -1):
         try:
-            got = call(*(da.from_array(o, chunks=chunks) for o in operands), None)
+            got = call.results([da.from_array(x, chunks=chunks) for x in call.arrays])
             break
         except ValueError as error:  # the axis that a function is over must be one chunk
             if "rechunk" not in str(error) or chunks == -1:
                 raise
-    results = [r if isinstance(r, tuple) else (r,) for r in (got, expected)]
-    lazy = all(isinstance(r, da.Array) for r in results[0])
+    lazy = all(isinstance(result, da.Array) for result in got)
     tolerance = {"float16": 2e-3, "float32": 1e-6, "float64": 1e-12}[dtype]
     right = (
         np.allclose(g.compute(), e, rtol=tolerance, atol=tolerance, equal_nan=True)
-        for g, e in zip(*results, strict=True)
+        for g, e in zip(got, expected, strict=True)
     )
-    return name, lazy and all(right)
+    return call.name, lazy and all(right)
 
 
 MODES: tuple[Callable[[np.random.Generator, str], tuple[str, bool]], ...] = (

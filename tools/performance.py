@@ -3,18 +3,19 @@
 Every measured cell is on the page, those in which a peer is quicker too.
 """
 
-import inspect
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kept import results
 from pages import DOCS, main, write_or_check
+from reference_pages import families
 
-import fastact
-from fastact.bench import report, rows, targets
+from fastact import table as fastact_table
+from fastact.bench import report, targets
 from fastact.bench.case import DTYPES, VARIANT_SIZES
 from fastact.bench.results import Result, joined
 from fastact.bench.tables import table
@@ -47,19 +48,7 @@ peer is. *: the peer has no `out=` and allocates. GB/s counts what is read and w
 result, on a sample, in units of its last place. Also: `relu` and `reading`, which only move memory; `np.exp`, the cost of a call;
 and for the variants fastact `out-of-place`, `contiguous` and in `float32`."""
 
-FAMILIES = {
-    "elementary": "Exponential, logarithm and error function",
-    "sigmoidal": "Sigmoidal",
-    "gelus": "Self-gated",
-    "exponential": "Exponential units",
-    "rectifiers": "Piecewise linear",
-    "gated_units": "Gated units",
-    "softmax": "Softmax",
-    "cross_entropy": "Cross-entropy",
-    "linear": "Linear layer and cross-entropy",
-    "maxout": "Maxout",
-}
-"""Titles by the last part of the module that defines an op, in the page's order."""
+OLD = "Ops of earlier versions"
 
 
 def write(check: bool, path: Path = PAGE) -> bool:
@@ -98,13 +87,12 @@ def _sections(result: Result) -> Iterator[str]:
         return
     yield NOTE
     of_family = _by(cells, _family)
-    titles = dict.fromkeys([*FAMILIES.values(), *sorted(of_family)])
-    families = {title: of_family[title] for title in titles if title in of_family}
+    in_order = {title: of_family[title] for title in dict.fromkeys([*_titles().values(), OLD]) if title in of_family}
     yield "### By family"
-    yield _summary(families)
+    yield _summary(in_order)
     yield "### Targets"
     yield targets.report(cells, markdown=True)
-    for title, of_title in families.items():
+    for title, of_title in in_order.items():
         yield from _family_section(title, of_title)
 
 
@@ -158,17 +146,16 @@ def _ratio(cell: Any, peer: str) -> str:
     return f"{bold}{middle:.2f}{bold}{star} ({low:.2f}-{high:.2f})"
 
 
+@cache
+def _titles() -> dict[str, str]:
+    """The title of each function's family."""
+    found = families()
+    return {name: found[record.family].title for name, record in fastact_table.functions().items()}
+
+
 def _family(cell: Any) -> str:
     """The title of the family that a cell's op belongs to."""
-    op = cell["op"]
-    if op in fastact.ops:
-        module = fastact.ops[op].forward.__module__
-    elif op in rows.op_names():
-        module = inspect.unwrap(getattr(fastact, op)).__globals__["__name__"]
-    else:
-        return "Ops of earlier versions"
-    name = module.rpartition(".")[2]
-    return FAMILIES.get(name, name)
+    return _titles().get(cell["op"], OLD)
 
 
 def _size(cell: Any) -> str:

@@ -14,16 +14,13 @@ from numpydoc import formula, markdown, signature  # noqa: E402
 from pages import DOCS, main, remove_or_check, write_or_check  # noqa: E402
 
 import fastact  # noqa: E402
+from fastact import table  # noqa: E402
 from fastact.functions.elementwise import Op, docstring  # noqa: E402
 from fastact.functions.properties import phrases  # noqa: E402
-from fastact.functions.rows import NAMES as ROWS  # noqa: E402
-from fastact.functions.rows import row_ops  # noqa: E402
-from fastact.table import FUNCTIONS  # noqa: E402
+from fastact.functions.record import Function  # noqa: E402
 from tests.ulp import load_accuracy  # noqa: E402
 
 REFERENCE = DOCS / "reference"
-PAGES = {"maxouts": "maxout", "cross_entropy": "cross-entropy", "linear": "cross-entropy"}
-"""Pages that are not called like their modules."""
 
 HEADER = "<!-- Written by tools/reference_pages.py from the records and docstrings: do not edit. -->"
 HOW_TO_READ = """\
@@ -39,29 +36,23 @@ class Family:
 
     title: str
     ops: list[Op] = field(default_factory=list)
-    functions: list[str] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
     """Those that are no elementwise op."""
 
 
 def families() -> dict[str, Family]:
-    """Every page by name: one per module that defines public functions."""
+    """Every page by name."""
     found: dict[str, Family] = {}
-    for op in fastact.ops.values():
-        _family(found, op.forward.__module__).ops.append(op)
-    homes = {name: function.module for name, function in FUNCTIONS.items()}
-    homes |= {name: row_ops()[name].home for name in ROWS}
-    for name, home in homes.items():
-        _family(found, home).functions.append(name)
+    for record in table.functions().values():
+        if record.family not in found:
+            headline = (import_module(record.home).__doc__ or "").partition("\n")[0]
+            found[record.family] = Family(headline.partition(":")[0].rstrip("."))
+        family = found[record.family]
+        if record.op is None:
+            family.functions.append(record)
+        elif record.op not in family.ops:
+            family.ops.append(record.op)
     return found
-
-
-def _family(found: dict[str, Family], module: str) -> Family:
-    stem = module.rpartition(".")[2]
-    page = PAGES.get(stem, stem)
-    if page not in found:
-        headline = (import_module(module).__doc__ or "").partition("\n")[0]
-        found[page] = Family(headline.partition(":")[0].rstrip("."))
-    return found[page]
 
 
 def write(check: bool) -> bool:
@@ -79,7 +70,7 @@ def family_page(family: Family, accuracy: Mapping[str, Any]) -> str:
     parts = [HEADER, f"# {family.title}"]
     if family.ops:
         parts += [HOW_TO_READ.rstrip(), *(op_section(op, accuracy) for op in family.ops)]
-    parts += [function_section(name) for name in family.functions]
+    parts += [function_section(record) for record in family.functions]
     return "\n\n".join(parts) + "\n"
 
 
@@ -141,10 +132,10 @@ def number(y: float) -> str:
     return "NaN" if y != y else f"{y:.6g}".replace("inf", "\N{INFINITY}").replace("-", "\N{MINUS SIGN}")
 
 
-def function_section(name: str) -> str:
+def function_section(record: Function) -> str:
     """The docstring of a function that is no elementwise op."""
-    function = getattr(fastact, name)
-    return f"## `{name}`\n\n```python\nfa.{signature(name, function)}\n```\n\n{markdown(function)}"
+    shown = signature(record.name, record.function)
+    return f"## `{record.name}`\n\n```python\nfa.{shown}\n```\n\n{markdown(record.function)}"
 
 
 def index(found: Mapping[str, Family]) -> str:
@@ -159,7 +150,7 @@ def index(found: Mapping[str, Family]) -> str:
 
 def _summaries(family: Family) -> list[tuple[str, str]]:
     summaries = [(op.name, docstring(op, backward=False).splitlines()[2]) for op in family.ops]
-    return summaries + [(name, (getattr(fastact, name).__doc__ or "").partition("\n")[0]) for name in family.functions]
+    return summaries + [(record.name, record.summary) for record in family.functions]
 
 
 if __name__ == "__main__":

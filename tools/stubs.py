@@ -10,10 +10,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fastact.functions.elementwise import OPS, public_function, public_names  # noqa: E402
-from fastact.functions.rows import row_ops  # noqa: E402
-from fastact.table import FUNCTIONS  # noqa: E402
-from fastact.table import function as other_function  # noqa: E402
+from fastact import table  # noqa: E402
+from fastact.functions.record import Function  # noqa: E402
 
 TARGET = ROOT / "fastact" / "__init__.pyi"
 
@@ -39,42 +37,24 @@ ops: dict[str, Op]
 """
 
 
-def stub(name: str) -> str:
-    """The declaration of one public function."""
-    if name in FUNCTIONS:
-        return _declared(name)
-    op = OPS[name if name in OPS else name.removesuffix("_backward")]
-    function = public_function(name)
-    if isinstance(function, np.ufunc):
-        return f"{name}: np.ufunc\n"
-    parameters, several = [], op.gradients > 1 and name != op.name
-    for parameter in inspect.signature(function).parameters.values():
+def declaration(record: Function) -> str:
+    """The declaration of a public function that is built from an op."""
+    if isinstance(record.function, np.ufunc):
+        return f"{record.name}: np.ufunc\n"
+    parameters, several = [], len(record.written) > 1
+    for parameter in inspect.signature(record.function).parameters.values():
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
         if parameter.kind is parameter.VAR_POSITIONAL:
             parameters += ["/", f"*{parameter.name}: NDArray[Any]"]
         else:
             parameters.append(f"{parameter.name}: {_annotation(parameter, several)}{default}")
     shown = ", ".join(parameters).replace("ufunc_arguments:", "**ufunc_arguments:")
-    return f"def {name}({shown}) -> Any: ...\n"
+    return f"def {record.name}({shown}) -> Any: ...\n"
 
 
-def row_stub(name: str) -> str:
-    """The import of a function over rows, whose signature is in the sources."""
-    return f"from {row_ops()[name].home} import {name} as {name}\n"
-
-
-def _declared(name: str) -> str:
-    """The declaration of a function that is no op."""
-    signature = inspect.signature(other_function(name), eval_str=True)
-    shown = []
-    for parameter in signature.parameters.values():
-        plain = parameter.annotation if parameter.annotation in (int, bool, float, str) else None
-        outs = "tuple[NDArray[Any], NDArray[Any]] | None" if "_with_" in name else "NDArray[Any] | None"
-        kind = plain.__name__ if plain else outs if parameter.name == "out" else "ArrayLike"
-        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-        shown.append(f"{parameter.name}: {kind}{default}")
-    returned = "tuple[Any, Any]" if "_with_" in name else "Any"
-    return f"def {name}({', '.join(shown)}) -> {returned}: ...\n"
+def imported(record: Function) -> str:
+    """The import of a function whose signature is in the sources."""
+    return f"from {record.home} import {record.name} as {record.name}\n"
 
 
 def _annotation(parameter: inspect.Parameter, several: bool) -> str:
@@ -89,8 +69,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail if the file is not what would be written")
     arguments = parser.parse_args()
     header, _, constants = HEADER.partition("\n__version__")
-    imports = "".join(row_stub(name) for name in row_ops())
-    declarations = "".join(stub(name) for name in [*public_names(), *FUNCTIONS])
+    records = table.functions().values()
+    imports = "".join(imported(record) for record in records if record.op is None)
+    declarations = "".join(declaration(record) for record in records if record.op is not None)
     text = f"{header}\n{imports}\n__version__{constants}\n{declarations}"
     if arguments.check:
         if TARGET.read_text() != text:

@@ -1,7 +1,7 @@
 """Cross-entropy, with its gradient in the same pass: what the functions promise, and how their arguments reach the kernels."""
 
 import math
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from fastact.functions.cross_entropy_requests import (
     with_scale,
 )
 from fastact.functions.docs import documented
-from fastact.functions.row_record import RowOp, register_row_op
+from fastact.functions.record import LABELS, OF_EACH_CLASS, SHARES, Function, Variant, X, register, variants
 from fastact.kernels.dtypes import NATIVE
 from fastact.kinds.labelled import LabelledKernel
 from fastact.kinds.rows import Exponentials, Once, Sum
@@ -495,9 +495,40 @@ def _put(grad: Any, rows: Any, values: Any) -> None:
         grad[np.unravel_index(rows, grad.shape[:-1])] = values
 
 
-def _arguments(x: Any) -> tuple[Any, ...]:
-    return x, np.zeros(len(x), np.int64)
+WAYS = [
+    *variants(
+        {"label_smoothing": 0.25, "softcap": 5.0, "ignore_index": 1},
+        {"weight": OF_EACH_CLASS, "z_loss": 0.5},
+        {"weight": OF_EACH_CLASS, "label_smoothing": 0.125, "reduction": "sum"},
+        {"reduction": "none"},
+    ),
+    Variant({}, [X, SHARES]),
+    Variant({"label_smoothing": 0.125}, alike=True),
+    Variant({"softcap": 30.0}, alike=True),
+    Variant({"softcap": 30.0}, [X, SHARES], alike=True),
+]
+"""With labels and with probabilities: together every kind of kernel."""
+_loss = partial(Function, home=__name__, family="cross-entropy", operands=[X, LABELS], axis="one", in_parts=True)
 
-
-register_row_op(RowOp(cross_entropy, cross_entropy_reference.cross_entropy, 6.0, 6.0, _arguments))
-register_row_op(RowOp(cross_entropy_with_grad, cross_entropy_reference.cross_entropy_with_grad, 4.0, 6.0, _arguments))
+register(
+    _loss(
+        "cross_entropy",
+        make=lambda: cross_entropy,
+        reference=cross_entropy_reference.cross_entropy,
+        ulp=6.0,
+        double_ulp=6.0,
+        variants=WAYS,
+        written=(),
+    )
+)
+register(
+    _loss(
+        "cross_entropy_with_grad",
+        make=lambda: cross_entropy_with_grad,
+        reference=cross_entropy_reference.cross_entropy_with_grad,
+        ulp=4.0,
+        double_ulp=6.0,
+        variants=[*WAYS, Variant({"return_lse": True, "return_argmax": True})],
+        written=(1,),
+    )
+)

@@ -1,7 +1,7 @@
 """What an op is: one record that names it, computes it, documents it and says how it is tested.
 
-The public functions, the stubs, the documentation, the tests and the benchmarks all iterate over ``OPS``. To add an op is to
-write one block in a file of ``activations/``; ``CONTRIBUTING.md`` shows one.
+``op_functions.py`` makes of it the records of its public functions, the value and the gradient. To add an op is to write one block
+in a file of this folder; ``CONTRIBUTING.md`` shows one.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from fastact.calls.containers import at_one_shape, is_tensor, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import holds_lazy
 from fastact.functions.properties import NO_ACTIVATION, Properties, Traits, derive, paragraph
+from fastact.functions.record import PUBLIC_MODULE, Variant
 from fastact.kernels.templates import clone
 from fastact.kinds.elementwise import Kernel
 from fastact.maths.scalar import scalar
 from fastact.runtime.ufunc import attribute_name, make_ufunc
-
-PUBLIC_MODULE = "fastact"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,6 +80,13 @@ class Op:
     public: Callable[[Any], Any] | None = None
     """Makes the public function from the one with parameters, which has the ufunc as an attribute, where it is more."""
     public_backward: Callable[[Any], Any] | None = None
+    """The same for the backward function."""
+    reference_backward: Callable[..., Any] | None = None
+    """The backward function in plain NumPy, of ``m``, the gradient, `x` and the parameters, where it is more than a gradient times
+    the derivative."""
+    variants: Sequence[Variant] = ()
+    """Ways to call the public function beside those with the samples of its parameters."""
+    variants_backward: Sequence[Variant] = ()
     """The same for the backward function."""
 
     @property
@@ -153,21 +159,6 @@ def register(op: Op) -> Op:
     return op
 
 
-def public_names() -> list[str]:
-    """The names that the records make public."""
-    return [name for op in OPS.values() for name in (op.name, f"{op.name}_backward")[: 1 + (op.derivative is not None)]]
-
-
-def public_function(name: str) -> Any:
-    """Build the public function called ``name``, an op's or its backward's; ``KeyError`` if there is none."""
-    if name in OPS:
-        return _function(OPS[name], _forward_kernel(OPS[name]), OPS[name].public)
-    stem = name.removesuffix("_backward")
-    if stem == name or OPS[stem].derivative is None:
-        raise KeyError(name)
-    return _function(OPS[stem], _backward_kernel(OPS[stem]), OPS[stem].public_backward)
-
-
 def kernels(op: Op) -> list[Kernel]:
     """The kernels behind an op's public functions."""
     return [_forward_kernel(op)] + ([_backward_kernel(op)] if op.derivative else [])
@@ -190,9 +181,10 @@ def _backward_kernel(op: Op) -> Kernel:
     )
 
 
-def _function(op: Op, kernel: Kernel, public: Callable[[Any], Any] | None) -> Any:
-    """The ufunc itself, or a function with the op's parameters over it."""
-    backward = kernel.times_gradient
+def public_function(op: Op, *, backward: bool) -> Any:
+    """Build a public function: the ufunc itself, or a function with the op's parameters over it."""
+    kernel = _backward_kernel(op) if backward else _forward_kernel(op)
+    public = op.public_backward if backward else op.public
     doc = docstring(op, backward=backward)
     if op.is_ufunc and kernel.outputs == 1:
         return make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE)

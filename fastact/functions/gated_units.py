@@ -6,7 +6,7 @@ splits one array, so it is a function over such a ufunc.
 
 import math
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,10 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import at_shape, lazily
 from fastact.calls.order import empty_like_all, made_like
 from fastact.calls.quiet import quietly
+from fastact.functions import record
 from fastact.functions.common import INF, unless_nan
 from fastact.functions.elementwise import Op, register
+from fastact.functions.record import Function, Operand, X, times
 from fastact.kinds.elementwise import Kernel
 from fastact.kinds.rowwise import RowwiseKernel
 from fastact.maths.erf import gelu, gelu_derivative
@@ -238,6 +240,16 @@ def _glu_of_masked(x: Any, axis: int, out: Any) -> Any:
     return masked(result, value | gate, out, x)
 
 
+def _reference_glu(x: Any, axis: int = -1) -> Any:
+    value, gate = np.split(x, 2, axis)
+    return value / (1 + np.exp(-gate))
+
+
+_HALVES = Operand(shape=times(2))
+_over_halves = partial(Function, home=__name__, family="gated_units", axis="one")
+record.register(_over_halves("glu", lambda: glu, [_HALVES], _reference_glu, 3.0, 3.0))
+
+
 @knowing_names
 def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     r"""Gradient of `glu`: both halves in one pass.
@@ -364,3 +376,12 @@ def _rows(x: Any, axis: int, parts: int) -> tuple[Any, ...]:
     """The parts of each row as arrays of two dimensions, views of a contiguous array."""
     split = x.reshape(math.prod(x.shape[:axis]), parts, -1)
     return tuple(split[:, i] for i in range(parts))
+
+
+def _reference_glu_backward(grad: Any, x: Any, axis: int = -1) -> Any:
+    value, gate = np.split(x, 2, axis)
+    halves = 1 / (1 + np.exp(-gate)), value / (2 + np.exp(gate) + np.exp(-gate))
+    return np.concatenate([grad * half for half in halves], axis)
+
+
+record.register(_over_halves("glu_backward", lambda: glu_backward, [X, _HALVES], _reference_glu_backward, 4.0, 4.0))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from fastact.functions.cross_entropy_requests import (
     with_scale,
 )
 from fastact.functions.docs import documented
-from fastact.functions.row_record import RowOp, register_row_op
+from fastact.functions.record import Function, Operand, X, register, variants
 from fastact.kernels.dtypes import LISTED, NATIVE
 
 BLOCKS, LARGEST_BLOCK = 12, 2**26
@@ -282,11 +283,38 @@ def _add_column_sums(total: Any, grad: Any) -> None:
     total += np.add.reduce(grad, axis=0, dtype=np.float64)
 
 
-def _arguments(x: Any) -> tuple[Any, ...]:
-    return x, x, np.zeros(len(x), np.int64)
+CLASSES = 7
+_WEIGHT = Operand(shape=lambda shape, axis: (CLASSES, shape[-1]))
+_OF_EACH_CLASS = Operand("shares", lambda shape, axis: (CLASSES,))
+_LABELS = Operand("labels", lambda shape, axis: shape[:-1], CLASSES)
+_layer_loss = partial(
+    Function,
+    home=__name__,
+    family="cross-entropy",
+    operands=[X, _WEIGHT, _LABELS],
+    ulp=None,
+    double_ulp=None,
+    variants=variants(
+        {"label_smoothing": 0.125, "reduction": "sum"},
+        {"softcap": 30.0, "bias": _OF_EACH_CLASS, "ignore_index": 2},
+        {"label_smoothing": 0.25, "softcap": 5.0, "bias": _OF_EACH_CLASS},
+        {"class_weight": _OF_EACH_CLASS, "label_smoothing": 0.125, "z_loss": 0.5},
+        {"reduction": "none", "bias": _OF_EACH_CLASS},
+    ),
+    written=(),
+)
 
-
-register_row_op(RowOp(linear_cross_entropy, cross_entropy_reference.linear_cross_entropy, 4.0, 6.0, _arguments))
-register_row_op(
-    RowOp(linear_cross_entropy_with_grad, cross_entropy_reference.linear_cross_entropy_with_grad, 4.0, 6.0, _arguments)
+register(
+    _layer_loss(
+        "linear_cross_entropy",
+        make=lambda: linear_cross_entropy,
+        reference=cross_entropy_reference.linear_cross_entropy,
+    )
+)
+register(
+    _layer_loss(
+        "linear_cross_entropy_with_grad",
+        make=lambda: linear_cross_entropy_with_grad,
+        reference=cross_entropy_reference.linear_cross_entropy_with_grad,
+    )
 )

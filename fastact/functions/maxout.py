@@ -17,6 +17,7 @@ from fastact.calls.containers import is_container, masked, whole_owner, within, 
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import at_shape, lazily
 from fastact.calls.order import empty_like_all, made_like
+from fastact.functions.record import Function, Operand, Variant, X, register, times
 from fastact.kernels.dtypes import NATIVE
 from fastact.kernels.limits import MOST_PIECES
 from fastact.kinds.maxout import PieceKernel
@@ -313,3 +314,45 @@ def _indices(which: Any) -> Any:
     """The indices as an array; an empty list is one of integers, as where NumPy is given one."""
     array = np.asarray(which)
     return array.astype(np.int32) if not array.size and isinstance(which, list | tuple) else array
+
+
+def _reference(x: Any, num_pieces: int, axis: int = -1) -> Any:
+    return _reference_with_index(x, num_pieces, axis)[0]
+
+
+def _reference_with_index(x: Any, num_pieces: int, axis: int = -1) -> tuple[Any, Any]:
+    axis %= x.ndim
+    pieces = x.reshape(*x.shape[:axis], -1, num_pieces, *x.shape[axis + 1 :])
+    which = np.argmax(pieces, axis + 1, keepdims=True)
+    return np.take_along_axis(pieces, which, axis + 1).squeeze(axis + 1), which.squeeze(axis + 1).astype(np.int32)
+
+
+def _reference_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1) -> Any:
+    axis %= which.ndim
+    chosen = np.expand_dims(which, axis + 1) == np.arange(num_pieces).reshape(-1, *[1] * (which.ndim - 1 - axis))
+    grad = np.expand_dims(np.broadcast_to(grad, which.shape), axis + 1)
+    shape = (*which.shape[:axis], which.shape[axis] * num_pieces, *which.shape[axis + 1 :])
+    return np.where(chosen, grad, 0.0).reshape(shape)
+
+
+PIECES = (2, 3, 12, *(k for k in range(1, MOST_PIECES + 1) if k not in (2, 3)))
+"""Each number of pieces up to ``MOST_PIECES`` has kernels of its own, and one stands for all the others."""
+_over_groups = partial(Function, home=__name__, family="maxout", axis="one", ulp=0.0, double_ulp=0.0)
+_GROUPS, _CHOICES = [[Operand(shape=times(k))] for k in PIECES], [[X, Operand("choices", below=k)] for k in PIECES]
+_LARGEST, _GRADIENT = (
+    [Variant({"num_pieces": k}, of, alike=k not in PIECES[:3]) for k, of in zip(PIECES, operands, strict=True)]
+    for operands in (_GROUPS, _CHOICES)
+)
+
+register(_over_groups("maxout", lambda: maxout, _GROUPS[0], _reference, variants=_LARGEST))
+register(
+    _over_groups(
+        "maxout_with_index",
+        lambda: maxout_with_index,
+        _GROUPS[0],
+        _reference_with_index,
+        variants=_LARGEST,
+        written=(0, 1),
+    )
+)
+register(_over_groups("maxout_backward", lambda: maxout_backward, _CHOICES[0], _reference_backward, variants=_GRADIENT))

@@ -15,6 +15,7 @@ from fastact.calls.quiet import quietly
 from fastact.functions.common import INF, real, require, unless_nan
 from fastact.functions.elementwise import Op, elementwise, register
 from fastact.functions.properties import Traits
+from fastact.functions.record import SHARES, Operand, Variant, along_axis
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, absolute, copysign, fma, maximum, minimum, select, widen
 
@@ -235,6 +236,13 @@ def _sum_along(array: Any, axis: int) -> Any:
     return np.add.reduce(sums, axis=axis) + np.add.reduce(tail, axis=axis, dtype=np.float64)
 
 
+def _reference_prelu_backward(m: Any, grad: Any, x: Any, weight: Any) -> tuple[Any, Any]:
+    by_weight, shape = grad * m.where(x > 0, 0.0, x), np.shape(weight)
+    before = by_weight.ndim - len(shape)
+    summed = tuple(k for k in range(by_weight.ndim) if k < before or shape[k - before] == 1)
+    return grad * m.where(x > 0, 1.0, weight), np.sum(by_weight, summed).reshape(shape)
+
+
 register(
     Op(
         forward=_prelu,
@@ -251,6 +259,8 @@ register(
         samples=((0.25,), (-1.5,)),
         gradients=2,
         public_backward=_prelu_backward,
+        reference_backward=_reference_prelu_backward,
+        variants_backward=[Variant({"weight": Operand(shape=along_axis)})],
         cost=0.14,
     )
 )
@@ -296,7 +306,7 @@ def _public_rrelu(at_mean: Any) -> Any:
         dtype = np.result_type(x, np.float16) if x.dtype.kind in "biuf" else x.dtype
         draws = np.random.default_rng(rng).random(x.shape, dtype=np.float64 if dtype == np.float64 else np.float32)
         slopes = quietly(_slopes, draws, lower, upper, dtype)
-        result = at_mean.ufunc(x, slopes, slopes, out, **ufunc_arguments)
+        result = at_mean.ufunc(x, slopes, slopes, out=out, **ufunc_arguments)
         return result, masked(slopes, x.mask, None, x) if isinstance(x, np.ma.MaskedArray) else slopes
 
     return rrelu
@@ -343,10 +353,14 @@ def _public_rrelu_backward(at_mean: Any) -> Any:
             operands = {"grad": grad, "x": x, "lower": slopes, "upper": slopes}
             return elementwise(at_mean.ufunc, operands, {"out": out, **ufunc_arguments})
         if slopes is not None:
-            return at_mean.ufunc(*at_one_shape(grad, x, slopes, slopes), out, **ufunc_arguments)
+            return at_mean.ufunc(*at_one_shape(grad, x, slopes, slopes), out=out, **ufunc_arguments)
         return at_mean(grad, x, lower, upper, out, **ufunc_arguments)
 
     return rrelu_backward
+
+
+def _reference_rrelu_backward(m: Any, grad: Any, x: Any, lower: Any, upper: Any, slopes: Any = None) -> Any:
+    return grad * m.where(x > 0, 1.0, (lower + upper) / 2 if slopes is None else slopes)
 
 
 register(
@@ -367,6 +381,9 @@ register(
         samples=((), (0.25, 0.5)),
         public=_public_rrelu,
         public_backward=_public_rrelu_backward,
+        reference_backward=_reference_rrelu_backward,
+        variants=[Variant({"training": True, "rng": 0}, random=True)],
+        variants_backward=[Variant({"slopes": SHARES})],
         extra={
             "training : bool, default False": "Draw a slope per element and return ``(y, slopes)``.",
             "rng : None, int or numpy.random.Generator": "Source of the slopes; a seed gives the same slopes on any machine "

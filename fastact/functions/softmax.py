@@ -4,6 +4,7 @@ Each function is a generalised ufunc, ``softmax.ufunc``, under a signature with 
 ``fastact.maths.logsumexp`` describes; what follows from them is written here.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from fastact.calls.long_rows import LONG
 from fastact.calls.row_ufuncs import row_ufunc
 from fastact.calls.rows import over_rows
 from fastact.functions.docs import documented
-from fastact.functions.row_record import RowOp, register_row_op
+from fastact.functions.record import LOGARITHMS, SHARES, Function, X, register, variants
 from fastact.kinds.rows import Exponentials, Once, RowKernel, Sum
 from fastact.maths.exp import times_exp
 from fastact.maths.logsumexp import exp_at, level, near_excess, reach, reciprocal, split, total
@@ -23,6 +24,8 @@ from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, absolute, fma, select
 
 INFINITY, NAN = float("inf"), float("nan")
+
+_row = partial(Function, home=__name__, family="softmax", axis="several", in_parts=True)
 
 
 @scalar
@@ -113,7 +116,7 @@ def _reference_softmax(x: Any, axis: Axis = -1) -> Any:
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
-register_row_op(RowOp(softmax, _reference_softmax, 6.0, 8.0, lambda x: (x,)))
+register(_row("softmax", lambda: softmax, [X], _reference_softmax, 6.0, 8.0))
 
 
 @scalar
@@ -170,7 +173,7 @@ _softmin = row_ufunc(
     ),
     softmin,
 )
-register_row_op(RowOp(softmin, lambda x, axis=-1: _reference_softmax(np.negative(x), axis), 6.0, 8.0, lambda x: (x,)))
+register(_row("softmin", lambda: softmin, [X], lambda x, axis=-1: _reference_softmax(-x, axis), 6.0, 8.0))
 
 
 @scalar
@@ -240,7 +243,7 @@ def _reference_log_softmax(x: Any, axis: Axis = -1) -> Any:
     return shifted - np.log1p(others + (ties - 1))
 
 
-register_row_op(RowOp(log_softmax, _reference_log_softmax, 6.0, 6.0, lambda x: (x,)))
+register(_row("log_softmax", lambda: log_softmax, [X], _reference_log_softmax, 6.0, 6.0))
 
 
 @scalar
@@ -294,11 +297,12 @@ _logsumexp_rows = row_ufunc(
 )
 
 
-def _reference_logsumexp(x: Any, axis: Axis = -1) -> Any:
-    return np.logaddexp.reduce(x, axis=axis)
+def _reference_logsumexp(x: Any, axis: Any = -1, keepdims: Any = False) -> Any:
+    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)
 
 
-register_row_op(RowOp(logsumexp, _reference_logsumexp, 1.0, 2.0, lambda x: (x,)))
+_KEPT = variants({"keepdims": True})
+register(_row("logsumexp", lambda: logsumexp, [X], _reference_logsumexp, 1.0, 2.0, variants=_KEPT))
 
 
 @scalar
@@ -358,7 +362,7 @@ def _reference_softmax_backward(grad: Any, output: Any, axis: Axis = -1) -> Any:
     return output * (grad - np.sum(grad * output, axis=axis, keepdims=True))
 
 
-register_row_op(RowOp(softmax_backward, _reference_softmax_backward, 4.0, 6.0, lambda x: (x, x)))
+register(_row("softmax_backward", lambda: softmax_backward, [X, SHARES], _reference_softmax_backward, 4.0, 6.0))
 
 
 @scalar
@@ -414,8 +418,8 @@ _log_softmax_backward = row_ufunc(
 )
 
 
-def _reference_log_softmax_backward(grad: Any, output: Any, axis: Axis = -1) -> Any:
+def _reference_log_backward(grad: Any, output: Any, axis: Axis = -1) -> Any:
     return grad - np.exp(output) * np.sum(grad, axis=axis, keepdims=True)
 
 
-register_row_op(RowOp(log_softmax_backward, _reference_log_softmax_backward, 4.0, 6.0, lambda x: (x, x)))
+register(_row("log_softmax_backward", lambda: log_softmax_backward, [X, LOGARITHMS], _reference_log_backward, 4.0, 6.0))
