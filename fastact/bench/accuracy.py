@@ -134,7 +134,7 @@ def _scale(case: Case, arrays: Mapping[str, Any], value: Any) -> Any:
 @cache
 def _maths(wide: Any) -> Any:
     """The maths that references are written on, in a wider float."""
-    from fastact.reference import numpy_maths
+    from fastact.functions.numpy_maths import numpy_maths
 
     if wide == np.float64:
         return numpy_maths

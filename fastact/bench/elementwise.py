@@ -112,7 +112,7 @@ def _numpy(case: Case, record: Any, names: Mapping[str, Any]) -> Contender:
 
 def _reference(case: Case, record: Any, names: Mapping[str, Any]) -> Contender:
     """The record's own formula in plain NumPy, for an op that nobody has written an idiom for."""
-    from fastact.reference import numpy_maths
+    from fastact.functions.numpy_maths import numpy_maths
 
     parameters = parameters_of(record, names)
     formula = {"value": record.reference, "terms": record.reference_derivative, "m": numpy_maths, "p": parameters}

@@ -14,6 +14,7 @@ from fastact.calls.lazy import lazily, refuse_out, refuse_unknown_lengths, sum_t
 from fastact.calls.quiet import quietly
 from fastact.functions.common import INF, real, require, unless_nan
 from fastact.functions.elementwise import Op, elementwise, register
+from fastact.functions.properties import Traits
 from fastact.functions.record import SHARES, Operand, Variant, along_axis
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, absolute, copysign, fma, maximum, minimum, select, widen
@@ -40,6 +41,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         kinks={0.0: 0.0},
+        traits=Traits(),
         paper="Nair & Hinton (2010), Rectified linear units improve restricted Boltzmann machines.",
         cost=0.1,
     )
@@ -67,6 +69,7 @@ register(
         limits={-INF: 0.0, INF: 6.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
         kinks={0.0: 0.0, 6.0: 0.0},
+        traits=Traits(),
         paper="Krizhevsky (2010), Convolutional deep belief networks on CIFAR-10.",
         cost=0.1,
     )
@@ -95,6 +98,7 @@ register(
         limits={-INF: -INF, INF: INF},
         derivative_limits={-INF: 0.01, INF: 1.0},
         kinks={0.0: 0.01},
+        traits=Traits(),
         paper="Maas, Hannun & Ng (2013), Rectifier nonlinearities improve neural network acoustic models.",
         samples=((), (0.5,), (2.0,)),
         cost=0.14,
@@ -250,6 +254,7 @@ register(
         limits={-INF: -INF, INF: INF},
         derivative_limits={-INF: 0.25, INF: 1.0},
         kinks={0.0: 0.25},
+        traits=Traits(),
         paper="He, Zhang, Ren & Sun (2015), Delving deep into rectifiers, arXiv:1502.01852.",
         samples=((0.25,), (-1.5,)),
         gradients=2,
@@ -370,6 +375,7 @@ register(
         limits={-INF: -INF, INF: INF},
         derivative_limits={-INF: (1 / 8 + 1 / 3) / 2, INF: 1.0},
         kinks={0.0: (1 / 8 + 1 / 3) / 2},
+        traits=Traits(),
         paper="Xu, Wang, Chen & Li (2015), Empirical evaluation of rectified activations, arXiv:1505.00853.",
         check=_check_rrelu,
         samples=((), (0.25, 0.5)),
@@ -412,6 +418,7 @@ register(
         limits={-INF: -1.0, INF: 1.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
         kinks={-1.0: 0.0, 1.0: 0.0},
+        traits=Traits(),
         paper="Collobert (2004), Large scale machine learning.",
         check=lambda min_val, max_val: require(
             real("min_val", min_val) <= real("max_val", max_val), "min_val must not exceed max_val", min_val, max_val
@@ -454,6 +461,7 @@ register(
         limits={-INF: 0.0, INF: 1.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
         kinks={-3.0: 0.0, 3.0: 0.0},
+        traits=Traits(),
         paper="Courbariaux, Bengio & David (2015), BinaryConnect, arXiv:1511.00363.",
         cost=0.11,
     )
@@ -486,6 +494,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         kinks={-3.0: 0.0, 3.0: 1.0},
+        traits=Traits(turns=(-1.5,)),
         paper="Howard et al. (2019), Searching for MobileNetV3, arXiv:1905.02244.",
         cost=0.11,
     )
@@ -521,6 +530,7 @@ register(
         limits={-INF: -INF, INF: INF},
         derivative_limits={-INF: 1.0, INF: 1.0},
         kinks={-0.5: 0.0, 0.5: 0.0},
+        traits=Traits(),
         paper="Donoho (1995), De-noising by soft-thresholding.",
         check=_check_lambd,
         samples=((), (0.0,), (1.25,)),
@@ -545,6 +555,7 @@ register(
         limits={-INF: -INF, INF: INF},
         derivative_limits={-INF: 1.0, INF: 1.0},
         kinks={-0.5: 0.0, 0.5: 0.0},
+        traits=Traits(),
         paper="Donoho & Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage.",
         check=_check_lambd,
         samples=((), (0.0,), (1.25,)),
@@ -574,6 +585,7 @@ register(
         limits={-INF: -1.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         kinks={0.5: 0.0},
+        traits=Traits(fixed_point=(-0.295026, 1.15597)),
         paper="The generalised rectifier of Collobert, Kavukcuoglu & Farabet (2011), Torch7.",
         samples=((0.5, -1.0),),
         cost=0.14,
