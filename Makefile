@@ -32,7 +32,9 @@ demo: $(VENV)/ready
 # Each script that CI does not run in full, in its short form.
 smoke: $(VENV)/ready
 	$(BIN)/python examples/digits.py --quick
+	$(BIN)/python examples/choosing.py --quick
 	$(BIN)/python tools/sweep.py gelu --quick
+	$(BIN)/python tools/check_properties.py --quick
 	$(BIN)/fastact bench --quick --op gelu softmax cross_entropy_with_grad linear_cross_entropy maxout
 	$(BIN)/fastact bench --quick --programs
 	$(BIN)/python -m benchmarks.startup --quick

@@ -169,7 +169,7 @@ def rows(names):
     """Of kernels over rows; the others are made of the same passes, and to compile all for each processor would take minutes."""
     import fastact
     from fastact.calls.row_ufuncs import KERNELS
-    from fastact.functions.cross_entropy import entropy_kernel
+    from fastact.functions.cross_entropy_kernels import entropy_kernel
 
     kernels = [KERNELS[getattr(fastact, name).ufunc] for name in ("softmax", "logsumexp", "softmax_backward")]
     kernels += [entropy_kernel(True, False, True, False), entropy_kernel(True, True, True, True)]

@@ -55,7 +55,7 @@ mp_maths = SimpleNamespace(
     finite=lambda x: min(max(mpf(x), -_MAX), _MAX),
     tanh_shrink_series_below=0,
 )
-"""The names of ``fastact.reference.numpy_maths`` for ``mpf`` scalars."""
+"""The names of ``fastact.functions.numpy_maths`` for ``mpf`` scalars."""
 
 
 def exact(name: str, x: float, *params: float) -> tuple[Any, Any]:

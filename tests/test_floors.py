@@ -29,15 +29,16 @@ def modules():
     return {name.removesuffix(".__init__"): ast.parse(path.read_text()) for name, path in paths.items()}
 
 
-def imports(tree, known):
-    """What a module imports of the package, and of others their first name: pairs of that and whether it is when it is imported."""
+def imports(tree, known, home=""):
+    """What a module of the package ``home`` imports: names in fastact or the first of others, and whether when it is imported."""
     later = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, "imports are absolute"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            assert node.level < 2
+            base = [*(["fastact", home] if node.level else []), *([node.module] if node.module else [])]
+            names = [".".join([*base, alias.name]) for alias in node.names]
         else:
             continue
         for name in names:
@@ -54,7 +55,7 @@ def imports(tree, known):
 @pytest.fixture(scope="module")
 def graph():
     trees = modules()
-    return {name: set(imports(tree, trees)) for name, tree in trees.items()}
+    return {name: set(imports(tree, trees, name.rpartition(".")[0])) for name, tree in trees.items()}
 
 
 def floor(name):

@@ -6,12 +6,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import accuracy_page
+import choosing_page
 import performance
 import pictures
 import reference_pages
 from pages import main
 
-GENERATORS = (pictures.write, reference_pages.write, accuracy_page.write, performance.write)
+GENERATORS = (pictures.write, reference_pages.write, choosing_page.write, accuracy_page.write, performance.write)
 
 
 def write(check: bool) -> bool:

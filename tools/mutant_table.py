@@ -197,7 +197,7 @@ MUTANTS = [
         ("ignored columns keep a gradient", "no_gradient(y, y_core, c)", "pass"),
     ),
     *_of(
-        "kernels/maxout.py",
+        "kernels/maxout_vectors.py",
         "maxout",
         (
             "a NaN is no largest piece",

@@ -16,6 +16,7 @@ from pages import DOCS, main, remove_or_check, write_or_check  # noqa: E402
 import fastact  # noqa: E402
 from fastact import table  # noqa: E402
 from fastact.functions.elementwise import Op, docstring  # noqa: E402
+from fastact.functions.properties import phrases  # noqa: E402
 from fastact.functions.record import Function  # noqa: E402
 from tests.ulp import load_accuracy  # noqa: E402
 
@@ -81,6 +82,10 @@ def op_section(op: Op, accuracy: Mapping[str, Any]) -> str:
         parts[-1] += f" Its backward returns the gradients of {' and '.join(f'`{name}`' for name in op.operands)}."
     parts += ["\n".join(["```python", *(f"fa.{_call(op, name)}" for name in names), "```"]), formula(op.formula)]
     parts += [f"![The graph of {op.name}](../images/{op.name}.svg)", _table(op, names, accuracy)]
+    if op.is_activation:
+        at = " and ".join(f"`{name}` = {number(value)}" for name, value in op.recorded_at.items())
+        said = "; ".join(phrases(op.properties, number))
+        parts += [f"[Properties](../choosing.md){f' at {at}' if at else ''}: {said}."]
     if extra := {**op.extra, **op.extra_backward}:
         parts += ["\n".join(f"- `{name}`: {meaning}" for name, meaning in extra.items())]
     if op.notes:
@@ -104,16 +109,16 @@ def _call(op: Op, name: str) -> str:
 def _table(op: Op, names: Sequence[str], accuracy: Mapping[str, Any]) -> str:
     """Limits, kinks and errors: a row for each function of an op."""
     values = zip(op.parameters, op.samples[0], strict=True) if op.arrays > 1 else ()
-    at = "".join(f", `{name}` = {_number(value)}" for name, value in values)
-    head = ["", *(f"at {_number(x)}{at}" for x in op.limits), *(["at kinks"] if op.kinks else []), *DTYPES]
+    at = "".join(f", `{name}` = {number(value)}" for name, value in values)
+    head = ["", *(f"at {number(x)}{at}" for x in op.limits), *(["at kinks"] if op.kinks else []), *DTYPES]
     rows = [head, [":--", *["--:"] * (len(head) - 1)]]
     for name in names:
         backward = name != op.name
         limits = op.derivative_limits if backward else op.limits
-        kinks = ", ".join(f"{_number(value)} at {_number(x)}" for x, value in op.kinks.items() if backward)
+        kinks = ", ".join(f"{number(value)} at {number(x)}" for x, value in op.kinks.items() if backward)
         promised = (op.promised_ulp(dtype, backward=backward) for dtype in DTYPES)
         errors = [f"{_measured(accuracy, name, dtype)} ({ulp:g})" for dtype, ulp in zip(DTYPES, promised, strict=True)]
-        rows.append([f"`{name}`", *map(_number, limits.values()), *([kinks] if op.kinks else []), *errors])
+        rows.append([f"`{name}`", *map(number, limits.values()), *([kinks] if op.kinks else []), *errors])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -122,7 +127,8 @@ def _measured(accuracy: Mapping[str, Any], name: str, dtype: str) -> str:
     return f"{stored['max_ulp']:.3g}" if stored else "not measured"
 
 
-def _number(y: float) -> str:
+def number(y: float) -> str:
+    """A number as pages show it."""
     return "NaN" if y != y else f"{y:.6g}".replace("inf", "\N{INFINITY}").replace("-", "\N{MINUS SIGN}")
 
 

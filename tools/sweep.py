@@ -32,9 +32,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import fastact
+from fastact.functions.numpy_maths import numpy_maths
 from fastact.kernels import jit
 from fastact.maths.simd import pow2
-from fastact.reference import numpy_maths
 from tests.mpmaths import float64_errors
 from tests.ulp import (
     ACCURACY,

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from fastact.bench import rows
-from fastact.bench.case import Case
-from fastact.bench.elementwise import parameters_of
+from . import rows
+from .case import Case
+from .elementwise import parameters_of
 
 SAMPLE = 100_000
 """Elements that are measured, or so: whole rows of a function over rows."""
@@ -134,7 +134,7 @@ def _scale(case: Case, arrays: Mapping[str, Any], value: Any) -> Any:
 @cache
 def _maths(wide: Any) -> Any:
     """The maths that references are written on, in a wider float."""
-    from fastact.reference import numpy_maths
+    from fastact.functions.numpy_maths import numpy_maths
 
     if wide == np.float64:
         return numpy_maths

@@ -5,9 +5,9 @@ Importing this imports neither fastact nor any other library.
 
 from collections.abc import Iterator, Sequence
 
-from fastact.bench import elementwise, rows
-from fastact.bench.case import DIRECTIONS, DTYPES, SIZES, VARIANT_SIZES, Case, Contender
-from fastact.bench.peers import PEERS
+from . import elementwise, rows
+from .case import DIRECTIONS, DTYPES, SIZES, VARIANT_SIZES, Case, Contender
+from .peers import PEERS
 
 SHAPED = (
     *(

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from fastact.bench.measure import PAUSE, Cell, quartiles, rotated
-from fastact.bench.programidioms import Maths, fastact_maths, numpy_maths
-from fastact.bench.programs import Program
+from .measure import PAUSE, Cell, quartiles, rotated
+from .programidioms import Maths, fastact_maths, numpy_maths
+from .programs import Program
 
 TURN = 0.25
 NUMPY, FASTACT, ONE_THREAD = "numpy", "fastact", "fastact on one thread"

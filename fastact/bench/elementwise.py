@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastact.bench import peers
-from fastact.bench.case import Case, Contender
-from fastact.bench.idioms import IDIOMS, Idiom, fresh, writes_out
+from . import peers
+from .case import Case, Contender
+from .idioms import IDIOMS, Idiom, fresh, writes_out
 
 ROOF_FROM = 100_000
 """From this size on relu runs along. It only moves memory: it shows how near an op is to memory's speed."""
@@ -112,7 +112,7 @@ def _numpy(case: Case, record: Any, names: Mapping[str, Any]) -> Contender:
 
 def _reference(case: Case, record: Any, names: Mapping[str, Any]) -> Contender:
     """The record's own formula in plain NumPy, for an op that nobody has written an idiom for."""
-    from fastact.reference import numpy_maths
+    from fastact.functions.numpy_maths import numpy_maths
 
     parameters = parameters_of(record, names)
     formula = {"value": record.reference, "terms": record.reference_derivative, "m": numpy_maths, "p": parameters}

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from fastact.bench.peers import PACKAGES
+from .peers import PACKAGES
 
 
 def conditions(threads: int, peers: Sequence[str]) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fastact.bench.accuracy import exact, parts
-from fastact.bench.case import Case, Contender, allocates
-from fastact.bench.peers import PEERS
+from .accuracy import exact, parts
+from .case import Case, Contender, allocates
+from .peers import PEERS
 
 PAUSE = 0.002
 LONG = 0.02

@@ -2,9 +2,9 @@
 
 import tracemalloc
 
-from fastact.bench import rows
-from fastact.bench.accuracy import parts
-from fastact.bench.case import Case, Contender
+from . import rows
+from .accuracy import parts
+from .case import Case, Contender
 
 WARM_UP = 16
 """Rows of a first call, which compiles."""

@@ -4,9 +4,9 @@ import math
 from html import escape
 from typing import Any
 
-from fastact.bench.measure import Cell
-from fastact.bench.report import NOTE, TITLES, conditions, losses, own_time, peers_in, place, quality, ratio, winners
-from fastact.bench.results import Result
+from .measure import Cell
+from .report import NOTE, TITLES, conditions, losses, own_time, peers_in, place, quality, ratio, winners
+from .results import Result
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1c2330; --quiet: #5d6778; --page: #ffffff; --head: #f1f3f7; --line: #dfe3ea;

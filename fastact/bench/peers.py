@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.bench.case import Contender
+from .case import Contender
 
 PEERS = ("numpy", "numexpr", "torch", "jax", "onnxruntime")
 PACKAGES = {

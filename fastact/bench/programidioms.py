@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.bench import peers, rowidioms
+from . import peers, rowidioms
 
 Array = Any
 Value = Callable[[Array, Array, Any], object]

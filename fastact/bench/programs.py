@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from fastact.bench.programidioms import Array, Maths, Value
+from .programidioms import Array, Maths, Value
 
 Step = Callable[[], tuple[Array, ...]]
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastact.bench import programs
-from fastact.bench.company import FASTACT, NUMPY, ONE_THREAD, OP_ALONE, PRODUCT_ALONE
-from fastact.bench.measure import Cell
-from fastact.bench.peers import PEERS
-from fastact.bench.results import Result
-from fastact.bench.tables import table
+from . import programs
+from .company import FASTACT, NUMPY, ONE_THREAD, OP_ALONE, PRODUCT_ALONE
+from .measure import Cell
+from .peers import PEERS
+from .results import Result
+from .tables import table
 
 TITLES = {"numpy": "NumPy", "numexpr": "NumExpr", "torch": "PyTorch", "jax": "JAX", "onnxruntime": "ONNX Runtime"}
 """What the peers call themselves."""

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fastact.bench.measure import Cell
+from .measure import Cell
 
 LISTS = ("programs", "beside", "cells")
 """What a result may hold: cells of programs, of calls beside busy processes (see ``company``), and of ops (see ``measure``)."""

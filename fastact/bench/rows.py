@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fastact.bench import peers, rowidioms
-from fastact.bench.case import Case, Contender
-from fastact.bench.idioms import fresh
+from . import peers, rowidioms
+from .case import Case, Contender
+from .idioms import fresh
 
 ROW = 1000
 """Elements of a row, in an array that has so many."""

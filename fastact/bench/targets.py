@@ -7,9 +7,9 @@ cell that it covers.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fastact.bench.measure import Cell
-from fastact.bench.report import place
-from fastact.bench.tables import table
+from .measure import Cell
+from .report import place
+from .tables import table
 
 STEEP = {"tanh", "mish", "softplus", "elu", "selu", "gelu_tanh", "log_sigmoid", "exp", "expm1", "erf"}
 """Where PyTorch is slow."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from fastact.calls.checking import UFUNC_ARGUMENTS, refuse_unknown
 from fastact.calls.containers import at_one_shape, is_tensor, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import holds_lazy
+from fastact.functions.properties import NO_ACTIVATION, Properties, Traits, derive, paragraph
 from fastact.functions.record import PUBLIC_MODULE, Variant
 from fastact.kernels.templates import clone
 from fastact.kinds.elementwise import Kernel
@@ -47,6 +48,8 @@ class Op:
     """The derivative at -inf and +inf, with default parameters."""
     kinks: Mapping[float, float] = field(default_factory=dict)
     """Points without a derivative, or with a jump in it, and the value chosen there, with default parameters."""
+    traits: Traits | None = None
+    """What is stated of an activation's graph, from which its `properties` follow; ``None`` of what is no activation."""
     paper: str = ""
     """Where the op comes from."""
     known_as: Sequence[str] = ()
@@ -117,6 +120,26 @@ class Op:
         """The defaults of those parameters that have one."""
         empty = inspect.Parameter.empty
         return {name: p.default for name, p in self.parameters.items() if p.default is not empty}
+
+    @property
+    def recorded_at(self) -> dict[str, float]:
+        """The parameters that limits, kinks and properties belong to: the first sample, and defaults of what it leaves out."""
+        given = self.defaults | dict(zip(self.parameters, self.samples[0], strict=False))
+        return {name: given[name] for name in self.parameters}
+
+    @property
+    def is_activation(self) -> bool:
+        """Whether it is a function of one array with a gradient: no function that others are made of, and no gated unit."""
+        return self.arrays == 1 and self.derivative is not None
+
+    @cached_property
+    def properties(self) -> Properties:
+        """Range, monotonicity, saturation and so on of an activation, at `recorded_at`; all ``None`` of another op."""
+        if self.traits is None or self.reference_derivative is None:
+            return NO_ACTIVATION
+        formulas, ends = (self.reference, self.reference_derivative), (self.limits, self.derivative_limits)
+        given, learnt = list(self.recorded_at.values()), self.gradients - self.arrays
+        return derive(self.traits, *formulas, given, *ends, self.kinks, learnt)
 
 
 OPS: dict[str, Op] = {}
@@ -370,8 +393,7 @@ def docstring(op: Op, *, backward: bool) -> str:
     lines += ["Raises", "------", "TypeError", "    For complex, string and object arrays."]
     if op.check:
         lines += ["ValueError", "    If a parameter is out of range."]
-    lines += ["", "Notes", "-----", f".. math:: {op.formula}", ""]
-    lines += _notes(op, backward=backward)
+    lines += ["", "Notes", "-----", f".. math:: {op.formula}", "", *_notes(op, backward=backward)]
     if op.paper:
         lines += ["", "References", "----------", op.paper]
     if not backward:
@@ -410,6 +432,7 @@ def _notes(op: Op, *, backward: bool) -> list[str]:
     measure = " of the derivative's largest term" if backward else ""
     lines += [f"Error: at most {single:g} units in the last place{measure} in float32, {double:g} in float64; float16"]
     lines += ["rounds the float32 result once. No floating-point warnings are raised."]
+    lines += ["", *paragraph(op.properties, op.recorded_at)] if op.traits and not backward else []
     return [*lines, *(["", *op.notes.splitlines()] if op.notes else [])]
 
 

@@ -2,6 +2,7 @@
 
 from fastact.functions.common import INF, real, require
 from fastact.functions.elementwise import Op, register
+from fastact.functions.properties import Traits
 from fastact.maths.exp import exp, exp_nonpositive, expm1, expm1_nonpositive
 from fastact.maths.simd import Scalar, minimum, select
 
@@ -26,7 +27,8 @@ register(
         formula=r"x > 0\ ?\ x : \mathtt{alpha}\,(e^x - 1)",
         limits={-INF: -1.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
-        kinks={0.0: 1.0},
+        traits=Traits(smoothness=1),
+        notes="With another `alpha` than 1 there is a kink at 0, where `alpha` is the derivative that was chosen.",
         paper="Clevert, Unterthiner & Hochreiter (2015), arXiv:1511.07289.",
         samples=((), (0.3,), (-1.5,)),
         cost=0.2,
@@ -62,6 +64,7 @@ register(
         limits={-INF: -SELU_SCALE * SELU_ALPHA, INF: INF},
         derivative_limits={-INF: 0.0, INF: SELU_SCALE},
         kinks={0.0: SELU_SCALE * SELU_ALPHA},
+        traits=Traits(fixed_point=(0.0, 1.0)),
         paper="Klambauer, Unterthiner, Mayr & Hochreiter (2017), arXiv:1706.02515.",
         cost=0.18,
     )
@@ -89,6 +92,7 @@ register(
         formula=r"x > 0\ ?\ x : \mathtt{alpha}\,(e^{x / \mathtt{alpha}} - 1)",
         limits={-INF: -1.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
+        traits=Traits(smoothness=1),
         paper="Barron (2017), Continuously differentiable exponential linear units, arXiv:1704.07483.",
         check=lambda alpha: require(real("alpha", alpha) != 0, "alpha must not be zero", alpha),
         samples=((), (2.0,)),

@@ -5,10 +5,14 @@ from typing import Any
 
 from fastact.functions.common import INF, real, require
 from fastact.functions.elementwise import Op, register
+from fastact.functions.properties import Traits
 from fastact.maths.erf import gelu, gelu_derivative
 from fastact.maths.scalar import Constant, scalar
 from fastact.maths.sigmoid import LOWEST, mish, mish_derivative, times_sigmoid, times_sigmoid_derivative
 from fastact.maths.simd import Scalar, absolute, fma, maximum, minimum, select, sqrt, widen
+
+# Where x sigmoid(x) has its minimum and its largest slope: x sigmoid(a x) is the same function, on another scale.
+SILU_TURN, SILU_STEEPEST = -1.2784645427610738, 2.3993572805154677
 
 
 def _silu(x: Scalar) -> Scalar:
@@ -39,6 +43,7 @@ register(
         formula=r"x\,\sigma(x)",
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
+        traits=Traits(turns=(SILU_TURN,), steepest=SILU_STEEPEST),
         paper="Elfwing, Uchibe & Doya (2017), arXiv:1702.03118; Ramachandran, Zoph & Le (2017), arXiv:1710.05941.",
         cost=0.26,
     )
@@ -78,6 +83,7 @@ register(
         formula=r"x\,\sigma(1.702\,x)",
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
+        traits=Traits(turns=(SILU_TURN / QUICK_GELU_SLOPE,), steepest=SILU_STEEPEST / QUICK_GELU_SLOPE),
         paper="Hendrycks & Gimpel (2016), arXiv:1606.08415.",
         cost=0.31,
     )
@@ -107,6 +113,7 @@ register(
         formula=r"x\,\Phi(x) = \tfrac{x}{2}\,\mathrm{erfc}(-x / \sqrt{2})",
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
+        traits=Traits(turns=(-0.7517915246935645,), steepest=math.sqrt(2)),
         paper="Hendrycks & Gimpel (2016), arXiv:1606.08415.",
         cost=0.49,
     )
@@ -176,6 +183,7 @@ register(
         formula=r"\tfrac{x}{2}\left(1 + \tanh\left(\sqrt{2/\pi}\,(x + 0.044715\,x^3)\right)\right)",
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
+        traits=Traits(turns=(-0.7524614220710163,), steepest=1.4185040087908284),
         paper="Hendrycks & Gimpel (2016), arXiv:1606.08415.",
         cost=0.58,
     )
@@ -206,6 +214,7 @@ register(
         formula=r"x \tanh(\ln(1 + e^x))",
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
+        traits=Traits(turns=(-1.192431214515495,), steepest=1.4905711794854284),
         paper="Misra (2019), arXiv:1908.08681.",
         cost=0.49,
     )
@@ -259,6 +268,7 @@ register(
         formula=r"\tfrac{1}{2}\left(x + \sqrt{x^2 + \mathtt{b}}\right)",
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
+        traits=Traits(),
         paper="Barron (2021), Squareplus: a softplus-like algebraic rectifier, arXiv:2112.11687.",
         check=lambda b: require(real("b", b) >= 0, "b must not be negative", b),
         samples=((), (1.0,)),

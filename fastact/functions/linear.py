@@ -11,8 +11,9 @@ from fastact.calls.checking import number
 from fastact.calls.order import arranged_like
 from fastact.calls.quiet import quietly
 from fastact.functions import cross_entropy_reference
-from fastact.functions.cross_entropy import RESULTS, among_all, gufunc, reduced
+from fastact.functions.cross_entropy import among_all, reduced
 from fastact.functions.cross_entropy_containers import are_contained, linear_loss_of_containers
+from fastact.functions.cross_entropy_kernels import RESULTS, gufunc
 from fastact.functions.cross_entropy_requests import (
     Request,
     as_target,

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastact.functions.common import INF
 from fastact.functions.elementwise import Op, register
+from fastact.functions.properties import Traits
 from fastact.maths.exp import exp_nonpositive
 from fastact.maths.log import log1p_unit
 from fastact.maths.sigmoid import sigmoid, sigmoid_derivative
@@ -30,6 +31,7 @@ register(
         formula=r"\sigma(x) = \frac{1}{1 + e^{-x}}",
         limits={-INF: 0.0, INF: 1.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
+        traits=Traits(),
         paper="Verhulst (1845), Recherches mathematiques sur la loi d'accroissement de la population.",
         cost=0.24,
     )
@@ -56,6 +58,7 @@ register(
         formula=r"\ln \sigma(x) = -\ln(1 + e^{-x})",
         limits={-INF: -INF, INF: 0.0},
         derivative_limits={-INF: 1.0, INF: 0.0},
+        traits=Traits(),
         cost=0.27,
     )
 )
@@ -80,6 +83,7 @@ register(
         formula=r"\ln(1 + e^x)",
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
+        traits=Traits(),
         paper="Dugas, Bengio, Belisle, Nadeau & Garcia (2001), Incorporating second-order functional knowledge.",
         cost=0.27,
     )
@@ -105,6 +109,7 @@ register(
         formula=r"\tanh x",
         limits={-INF: -1.0, INF: 1.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
+        traits=Traits(),
         cost=0.28,
     )
 )
@@ -135,6 +140,7 @@ register(
         formula=r"x - \tanh x",
         limits={-INF: -INF, INF: INF},
         derivative_limits={-INF: 1.0, INF: 1.0},
+        traits=Traits(),
         cost=0.45,
     )
 )
@@ -162,6 +168,7 @@ register(
         formula=r"\frac{x}{1 + |x|}",
         limits={-INF: -1.0, INF: 1.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
+        traits=Traits(smoothness=1),
         paper="Bergstra, Desjardins, Lamblin & Bengio (2009), Quadratic polynomials learn better image features.",
         cost=0.18,
     )
