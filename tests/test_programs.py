@@ -223,4 +223,4 @@ def test_the_worked_example_passes_the_tables_of_tests():
         [*command, "scaled_norm", *files], cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 50
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 40

@@ -40,7 +40,7 @@ def element(args: Any, dims: Any, steps: Any, record: Any) -> None:
     element_loop(args, 1)
 
 
-def _can_fail(formula: Callable[..., Any], dtype: str, inputs: int, times_gradient: bool) -> bool:
+def can_fail(formula: Callable[..., Any], dtype: str, inputs: int, times_gradient: bool) -> bool:
     """Whether a formula's code can raise an exception, or return no number."""
     loop = ElementLoop(formula, [dtype] * inputs, [dtype], times_gradient=times_gradient).over_operands()
     return compiler.can_fail(instance(element, {"element_loop": loop}))
@@ -51,7 +51,7 @@ def specialise(kind: Any, name: str, dtype: str) -> Callable[..., Any]:
     if kind.before_compiling is not None:
         kind.before_compiling()
     formula, inputs, times_gradient = kind.formula, kind.inputs, kind.times_gradient
-    if not _can_fail(formula, dtype, inputs, times_gradient):
+    if not can_fail(formula, dtype, inputs, times_gradient):
         loop: Callable[..., Any] = kind.sources(dtype)[name]()
         return loop
     loop = ElementLoop(formula, [dtype] * inputs, [dtype], times_gradient=times_gradient).over_operands()
