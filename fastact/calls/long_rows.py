@@ -138,7 +138,7 @@ def write(kernel: RowKernel, rows: list[Any], known: Any, target: Any) -> None:
 
 @np.errstate(all="ignore")
 def _in_parts(ufunc: Any, operands: Sequence[Any], axis: int, out: Any) -> Any:
-    """The same bits as the whole row at once."""
+    """Compute each row pass by pass, with the bits of the whole row at once."""
     kernel = KERNELS[ufunc]
     dtype = operands[0].dtype.name
     moved = [np.moveaxis(a, axis, -1) for a in operands]

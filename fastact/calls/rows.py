@@ -76,7 +76,7 @@ def _allowed(function: Any) -> list[str]:
 
 
 def _within(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
-    """The same of containers."""
+    """Call the ufunc of a row kernel with operands some of which are containers."""
     if not arguments.get("subok", True):  # masks are heeded still
         bare = [np.asarray(x) if isinstance(x, np.ndarray) and is_foreign(x) else x for x in operands]
         if not any(map(is_container, (*bare, out))):
@@ -108,7 +108,7 @@ def _from_the_back(axis: Axis, ndim: int) -> Axis:
 
 
 def _lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    """The same of dask arrays, at their full shape: blocks of a row have one length."""
+    """Call a function with dask arrays at their full shape: blocks of a row have one length."""
     shape = full_shape(*map(np.shape, operands.values()))
     return lazily(function, layout, {name: at_shape(name, x, shape) for name, x in operands.items()}, options)
 

@@ -47,7 +47,7 @@ def few_rows(logits: Any, target: Any, ignore_index: int) -> Any:
 
 
 def _only(x: Any, rows: Any) -> Any:
-    """Those of all rows, the classes last."""
+    """The chosen rows of logits, the classes last."""
     if x.flags.c_contiguous:
         return x.reshape(-1, x.shape[-1]).take(rows, axis=0)
     if x.ndim == 2 and x.flags.f_contiguous:

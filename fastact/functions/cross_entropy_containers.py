@@ -50,7 +50,7 @@ def loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
 
 @np.errstate(all="ignore")
 def linear_loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
-    """The same for `linear_cross_entropy` and `linear_cross_entropy_with_grad`."""
+    """Call `linear_cross_entropy` or `linear_cross_entropy_with_grad` with operands some of which are containers."""
     operands, options = _split(function, given, ("hidden", "weight", "target", "bias", "class_weight"))
     operands["target"] = _target(operands["target"], np.ndim(operands["hidden"]) - 1)
     row = "" if options["reduction"] in SUMMARIES else "..."

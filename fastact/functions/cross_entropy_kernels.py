@@ -17,7 +17,7 @@ LOSS, WEIGHT, LSE, ARGMAX, RESULTS = range(5)
 """A row's results, and how many there are."""
 
 BLOCK_ELEMENTS = 2**18
-"""So many halves at a time are widened."""
+"""Number of halves that are widened at a time."""
 
 
 @cache
@@ -64,7 +64,7 @@ def entropy_kernel(label: bool, dense: bool, grad: bool, capped: bool) -> Labell
 
 
 def gufunc(request: Request, grad: bool) -> Any:
-    """Who computes it."""
+    """The gufunc for this request."""
     return _gufunc(request.label, request.dense is not None, grad, request.softcap > 0)
 
 
@@ -81,7 +81,7 @@ def compute(request: Request, scale: float, argmax: bool, grad: Any = None, zero
 
 
 def _compute_widened(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
-    """The same for halves beside a dense target of single floats, a block of rows at a time."""
+    """Compute halves beside a dense target of single floats, which they are widened to, a block of rows at a time."""
     logits, target, dense = request.logits, request.target, request.dense
     if logits.ndim == 1:
         row = request._replace(logits=logits[None], target=target[None], dense=dense if request.label else dense[None])
@@ -110,7 +110,7 @@ def _is_long(request: Request) -> bool:
 
 @np.errstate(all="ignore")
 def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
-    """The same bits with the segments of each row shared out over the threads."""
+    """Compute each row with its segments shared out over the threads, to the same bits."""
     logits, weights = request.logits, request.weight
     if grad is not None:
         logits, weights = long_rows.apart([logits, weights], grad)

@@ -33,7 +33,7 @@ class Op:
     forward: Callable[..., Any]
     """The scalar function, on ``fastact.maths``: ``_name(x, *parameters)``, with defaults if it has any."""
     reference: Callable[..., Any]
-    """The same in plain NumPy on float64 arrays, by a different and obviously right formula."""
+    """The function in plain NumPy on float64 arrays, by a different and obviously right formula."""
     summary: str
     """One sentence, for the docstring."""
     formula: str
@@ -59,7 +59,7 @@ class Op:
     ulp: float = 2.0
     """The promised largest error of the value, in units in the last place, over every finite float32; float64 promises 2."""
     derivative_ulp: float = 4.0
-    """The same for the derivative, in units of its value or of its largest term, whichever is larger."""
+    """The promised largest error of the derivative, in units of its value or of its largest term, whichever is larger."""
     cost: float = 0.2
     """Nanoseconds per float32 element on one thread, roughly; decides when threads pay."""
     gradients: int = 1
@@ -76,18 +76,18 @@ class Op:
     extra: Mapping[str, str] = field(default_factory=dict)
     """Further parameters of the public function, for its docstring: ``{"name : type": "meaning"}``."""
     extra_backward: Mapping[str, str] = field(default_factory=dict)
-    """The same for the backward function."""
+    """Further parameters of the backward function, likewise."""
     public: Callable[[Any], Any] | None = None
     """Makes the public function from the one with parameters, which has the ufunc as an attribute, where it is more."""
     public_backward: Callable[[Any], Any] | None = None
-    """The same for the backward function."""
+    """Makes the public backward from the one with parameters, where it is more."""
     reference_backward: Callable[..., Any] | None = None
     """The backward function in plain NumPy, of ``m``, the gradient, `x` and the parameters, where it is more than a gradient times
     the derivative."""
     variants: Sequence[Variant] = ()
     """Ways to call the public function beside those with the samples of its parameters."""
     variants_backward: Sequence[Variant] = ()
-    """The same for the backward function."""
+    """Ways to call the backward beside those with the samples of its parameters."""
 
     @property
     def name(self) -> str:

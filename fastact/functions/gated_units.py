@@ -339,7 +339,7 @@ def _glu_backward_of_masked(grad: Any, x: Any, axis: int, out: Any) -> Any:
 
 
 def _glu_backward_lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    """The same of dask arrays, the gradient at its full shape: blocks of a row have one length."""
+    """Call the backward with dask arrays, the gradient at its full shape: blocks of a row have one length."""
     x, axis = operands["x"], options["axis"]
     position, half = _half(x, axis)
     shape = (*x.shape[:position], half, *x.shape[position + 1 :])

@@ -41,7 +41,7 @@ class _Layer(NamedTuple):
     weight: Any
     bias: Any
     request: Request
-    """That of cross-entropy for all rows, with logits that take no memory."""
+    """The request to cross-entropy for all rows, with logits that take no memory."""
     dtype: Any
     """What hidden states and weight promote to."""
     counted: Any

@@ -218,7 +218,7 @@ def _backward_of_masked(grad: Any, which: Any, num_pieces: int, axis: int, out: 
 
 
 def _backward_lazily(function: Any, layout: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    """The same of dask arrays, the gradient at its full shape: blocks of a row have one length."""
+    """Call the backward with dask arrays, the gradient at its full shape: blocks of a row have one length."""
     which = operands["which"]
     full = {"grad": at_shape("grad", operands["grad"], np.shape(which)), "which": which}
     return lazily(function, layout, full, options)

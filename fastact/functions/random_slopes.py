@@ -63,7 +63,7 @@ def _slopes(draws: Any, lower: Any, upper: Any, dtype: Any) -> Any:
 def _lazy_rrelu(
     ufunc: Any, function: Any, layout: Layout, operands: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Any, Any]:
-    """The same of a dask array: each block draws its own slopes, for which the generator is asked once."""
+    """Draw slopes for a dask array: each block draws its own slopes, for which the generator is asked once."""
     refuse_out(options)
     x, lower, upper = operands["x"], options["lower"], options["upper"]
     refuse_unknown_lengths("x", x, range(x.ndim))

@@ -98,12 +98,12 @@ class Function:
     """Builds or finds the public function; nothing is compiled."""
     operands: Sequence[Operand]
     reference: Callable[..., Any]
-    """The same in plain NumPy on float64 arrays, by a different and obviously right formula."""
+    """The function in plain NumPy on float64 arrays, by a different and obviously right formula."""
     ulp: float | None
     """The promised largest error in float32, in units in the last place of what the docstring says: 0 for what only chooses,
     ``None`` where the error is that of matrix products."""
     double_ulp: float | None
-    """The same in float64."""
+    """The promised largest error in float64."""
     home: str
     """The module that defines it."""
     family: str

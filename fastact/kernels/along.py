@@ -43,7 +43,7 @@ LANES, CHUNK = 64, 1024
 AHEAD = 2048
 """How many bytes ahead of those in hand memory is asked for, where a pass moves more of it than it computes."""
 LEAST_COLUMNS = 8
-"""So many rows, side by side or transposed, make a block of columns worth it."""
+"""Number of rows, side by side or transposed, from which on a block of columns is worth it."""
 
 # What instances fill in; the values here serve the reader and the type checker.
 SIZE, COMPACT, NO_SUMS = 4, (4,), (0.0,)

@@ -39,7 +39,7 @@ class ElementLoop:
     reads, writes : sequence of str
         The operands' dtypes.
     updates : int
-        So many operands are both: the last of `reads` and the first of `writes`, given once. That a running sum is updated must
+        Number of read-write operands: the last of `reads` and the first of `writes`, given once. That a running sum is updated must
         be said, or the compiler might keep its first value in a register through the loop around this one.
     times_gradient : bool
         The first operand is a gradient, which the formula does not see: it multiplies each result.
@@ -69,7 +69,7 @@ class ElementLoop:
         self.constants = constants
 
     def of(self, formula: Any) -> "ElementLoop":
-        """The same loop of another formula."""
+        """A loop of another formula over the same operands."""
         return ElementLoop(
             formula,
             self.reads,

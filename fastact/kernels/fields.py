@@ -42,7 +42,7 @@ finished, and whether the caller sleeps on that; whether it is in use; NumPy's a
 first whole chunk, and those of a chunk; and how the caller's processor rounds."""
 
 CALL_FIELDS, CALLS = 3 * LINE, 8
-"""So many calls can be shared out at the same time; a further one computes alone."""
+"""Integers of a call, and the number of calls that can be shared out at the same time; a further one computes alone."""
 
 FIRST_CALL = LATENESS + DURATIONS
 TEAM_FIELDS = FIRST_CALL + CALLS * CALL_FIELDS

@@ -35,7 +35,7 @@ class Emitter:
     # Vectors.
 
     def load(self, builder: Any, place: Any, count: int) -> Any:
-        """So many elements as they are computed."""
+        """A vector of ``count`` elements as they are computed."""
         kind = ir.VectorType(self.storage.kind, count)
         return self.storage.read(builder, builder.load(builder.bitcast(place, kind.as_pointer()), align=self.size))
 

@@ -70,13 +70,13 @@ class ColumnSumsKernel:
 
     @property
     def signature(self) -> str:
-        """As NumPy writes it."""
+        """The signature of its core dimensions, in NumPy's notation."""
         given = [*["(r,n)"] * len(self.reads), *["(r)"] * len(self.numbers)]
         return ",".join(given) + "->" + ",".join(["(n)"] * self.outputs)
 
     @property
     def loops(self) -> list[Loop]:
-        """One for each dtype of the matrices."""
+        """The inner loop of each dtype of the matrices."""
         wide = [WIDE] * (len(self.numbers) + self.outputs)
         return [Loop(dtype, [*[dtype] * len(self.reads), *wide]) for dtype in DTYPES]
 

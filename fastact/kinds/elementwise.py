@@ -19,7 +19,7 @@ class Kernel:
     formula : callable
         A compilable function of one element of each input (without the gradient, for a backward kernel).
     inputs, outputs : int
-        The number of operands.
+        Number of operands.
     cost : float
         Nanoseconds per float32 element on one thread, roughly: decides when threads pay.
     times_gradient : bool
@@ -44,11 +44,11 @@ class Kernel:
 
     @property
     def loops(self) -> list[Loop]:
-        """One for each dtype."""
+        """The inner loop of each dtype."""
         return [Loop(dtype, [dtype] * (self.inputs + self.outputs)) for dtype in DTYPES]
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
-        """What there is to compile, by name: functions that make the inner loop's source."""
+        """The builder of the loop, by its cache name."""
 
         def loop() -> Callable[..., Any]:
             from fastact.kernels import elementwise

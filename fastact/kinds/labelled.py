@@ -45,13 +45,13 @@ class LabelledKernel(RowKernel):
 
     @property
     def signature(self) -> str:
-        """As NumPy writes it."""
+        """The signature of its core dimensions, in NumPy's notation."""
         options = len(self.options) + len(SWITCHES)
         return f"(n),(),(n),(n),(),({options})->({len(RESULTS)})" + ",(n)" * len(self.rows_written)
 
     @property
     def loops(self) -> list[Loop]:
-        """One for each dtype of logits and of labels."""
+        """The inner loop of each dtype of logits and of labels."""
         return [
             Loop(dtype, [dtype, label, WIDE, dtype, "int64", WIDE, WIDE, *[dtype] * len(self.rows_written)], label=kind)
             for dtype in DTYPES

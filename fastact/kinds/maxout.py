@@ -34,40 +34,40 @@ class PieceKernel:
 
     @property
     def name(self) -> str:
-        """Names the cache entry."""
+        """Name of the cache entry."""
         stem = "maxout_backward" if self.backward else "maxout_with_index" if self.index else "maxout"
         return f"{stem}.{self.pieces or 'any'}{'.rows' * self.rows}"
 
     @property
     def inputs(self) -> int:
-        """The number of input operands."""
+        """Number of input operands."""
         return 1 + self.backward
 
     @property
     def outputs(self) -> int:
-        """The number of output operands."""
+        """Number of output operands."""
         return 1 + (self.index and not self.backward)
 
     @property
     def ndims(self) -> int:
-        """The number of dimensions that the inner loop is told."""
+        """Number of dimensions that NumPy passes to the inner loop."""
         return 2 + self.rows
 
     @property
     def signature(self) -> str:
-        """As NumPy writes it."""
+        """The signature of its core dimensions, in NumPy's notation."""
         group, one = ("(k,b)", "(b)") if self.rows else ("(k)", "()")
         return f"{one},{one}->{group}" if self.backward else f"{group}->{one}" + f",{one}" * self.index
 
     @property
     def loops(self) -> list[Loop]:
-        """One for each dtype."""
+        """The inner loop of each dtype."""
         if self.backward:
             return [Loop(dtype, [dtype, "int32", dtype]) for dtype in DTYPES]
         return [Loop(dtype, [dtype, dtype, *["int32"] * self.index]) for dtype in DTYPES]
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
-        """What there is to compile."""
+        """The builder of the loop, by its cache name."""
 
         def loop() -> Callable[..., Any]:
             from fastact.kernels import maxout

@@ -193,13 +193,13 @@ class RowKernel:
 
     @property
     def signature(self) -> str:
-        """As NumPy writes it."""
+        """The signature of its core dimensions, in NumPy's notation."""
         given = ["(n)"] * len(self.reads) + [f"({len(self.options)})"] * bool(self.options)
         return ",".join(given) + "->" + ",".join(["(n)"] * len(self.rows_written) + ["()"] * len(self.gives.split()))
 
     @property
     def loops(self) -> list[Loop]:
-        """One for each dtype."""
+        """The inner loop of each dtype."""
         return [
             Loop(dtype, [*self._operands(dtype), *[self.given_dtype(dtype)] * len(self.gives.split())])
             for dtype in DTYPES
@@ -326,7 +326,7 @@ class PartKernel:
 
     @property
     def cost(self) -> float:
-        """As in ``RowKernel``."""
+        """Nanoseconds per float32 element on one thread, roughly, of the whole kernel."""
         return self.whole.cost
 
     @property
@@ -341,7 +341,7 @@ class PartKernel:
 
     @property
     def loops(self) -> list[Loop]:
-        """The one for the dtype."""
+        """The inner loop of the row's dtype."""
         return [Loop(self.dtype, [self.dtype if operand == "x" else WIDE for operand in self.operands])]
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:

@@ -22,36 +22,36 @@ class RowwiseKernel:
 
     @property
     def name(self) -> str:
-        """Names the cache entry."""
+        """Name of the cache entry."""
         return f"{self.elements.name}.rows"
 
     @property
     def inputs(self) -> int:
-        """The number of input operands."""
+        """Number of input operands."""
         return self.elements.inputs
 
     @property
     def outputs(self) -> int:
-        """The number of output operands."""
+        """Number of output operands."""
         return self.elements.outputs
 
     @property
     def cost(self) -> float:
-        """That of the elements: threads pay by their number."""
+        """Delegates to the elementwise kernel: threads pay by the number of elements."""
         return self.elements.cost
 
     @property
     def loops(self) -> list[Loop]:
-        """Those of the elements."""
+        """Delegates to the elementwise kernel."""
         return self.elements.loops
 
     @property
     def signature(self) -> str:
-        """As NumPy writes it."""
+        """The signature of its core dimensions, in NumPy's notation."""
         return ",".join(["(n)"] * self.inputs) + "->" + ",".join(["(n)"] * self.outputs)
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
-        """What there is to compile."""
+        """The builder of the loop, by its cache name."""
 
         def rows() -> Callable[..., Any]:
             from fastact.kernels import rowwise

@@ -88,7 +88,7 @@ def _exp_at_float32(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> Sc
 
 @scalar
 def _exp_at_float64(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> Scalar:
-    """The same in float64."""
+    """``exp(x - level)`` in float64."""
     T = type(x)
     d = maximum(x - base, floor)
     shifted = fma(d, T(1.4426950408889634), shift)

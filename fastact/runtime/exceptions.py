@@ -37,7 +37,7 @@ class _Entered(ctypes.c_void_p):
 LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
 """NumPy's ``void loop(char **args, npy_intp *dims, npy_intp *steps, void *data)``."""
 CALLBACK = ctypes.CFUNCTYPE(None, _Entered, *[ctypes.c_void_p] * 3)
-"""The same for functions that may leave an exception."""
+"""The type of a loop that may leave an exception."""
 
 
 class CompilationError(RuntimeError):

@@ -76,7 +76,7 @@ def get_num_threads() -> int:
 
 
 def num_threads_of_all() -> int:
-    """The number of threads outside of `threads`."""
+    """Number of threads outside of `threads`."""
     return default_num_threads()[0] if _wanted is None else _wanted
 
 
@@ -183,7 +183,7 @@ def default_num_threads() -> tuple[int, str]:
 
 
 def explanation() -> str:
-    """The number of threads and why that many."""
+    """Number of threads, and why that many."""
     default, reason = default_num_threads()
     if _own.get():
         return f"{get_num_threads()} (inside threads; default {default}: {reason})"
@@ -194,7 +194,7 @@ def explanation() -> str:
 
 
 def processors() -> int:
-    """The number of processors that this process may run on: its first thread, for the caller's may have been given fewer."""
+    """Number of processors that this process may run on: its first thread, for the caller's may have been given fewer."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(os.getpid()))
     return os.cpu_count() or 1

@@ -57,7 +57,7 @@ def start() -> None:
 
 
 def _most() -> int:
-    """The number of workers that have a processor beside the caller's: more would take turns."""
+    """Number of workers that have a processor beside the caller's: more would take turns."""
     return threads.processors() - 1
 
 
