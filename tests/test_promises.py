@@ -61,7 +61,9 @@ def sentences():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages(page):
     """They hold no other figure of the kind."""
-    text = words(re.sub(r"```python\n.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL))  # but for examples
+    text = words(
+        re.sub(r"```python\n.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    )  # but for examples
     for sentence in sentences().get(page.name, []):
         assert sentence in text, f"{page.name} does not say what the records do: {sentence}"
         text = text.replace(sentence, "")
