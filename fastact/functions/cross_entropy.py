@@ -14,7 +14,7 @@ from fastact.calls.order import arranged_like, empty_like_all, made_like
 from fastact.calls.quiet import quietly
 from fastact.functions import cross_entropy_reference
 from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers
-from fastact.functions.cross_entropy_kernels import ARGMAX, LOSS, LSE, RESULTS, WEIGHT, compute, gufunc
+from fastact.functions.cross_entropy_kernels import compute, gufunc
 from fastact.functions.cross_entropy_requests import (
     Request,
     check_labels,
@@ -27,6 +27,7 @@ from fastact.functions.cross_entropy_requests import (
 from fastact.functions.docs import documented
 from fastact.functions.record import LABELS, OF_EACH_CLASS, SHARES, Function, Variant, X, register, variants
 from fastact.kernels.dtypes import NATIVE
+from fastact.kernels.limits import ARGMAX, LOSS, LSE, RESULTS, WEIGHT
 
 FEW, MANY = 256, 2048
 """With so many rows it pays to leave out the ignored ones, if they are known to be many; and to look whether they are."""

@@ -7,14 +7,12 @@ import numpy as np
 
 from fastact.calls import long_rows
 from fastact.functions.cross_entropy_requests import OPTIONS, Request, narrowed
+from fastact.kernels.limits import RESULTS
 from fastact.kinds.labelled import LabelledKernel
 from fastact.kinds.rows import Exponentials, Once, Sum
 from fastact.maths import losses
 from fastact.runtime.threads import get_num_threads
 from fastact.runtime.ufunc import make_ufunc
-
-LOSS, WEIGHT, LSE, ARGMAX, RESULTS = range(5)
-"""A row's results, and how many there are."""
 
 BLOCK_ELEMENTS = 2**18
 """Number of halves that are widened at a time."""

@@ -13,7 +13,7 @@ from fastact.calls.quiet import quietly
 from fastact.functions import cross_entropy_reference
 from fastact.functions.cross_entropy import among_all, reduced
 from fastact.functions.cross_entropy_containers import are_contained, linear_loss_of_containers
-from fastact.functions.cross_entropy_kernels import RESULTS, gufunc
+from fastact.functions.cross_entropy_kernels import gufunc
 from fastact.functions.cross_entropy_requests import (
     Request,
     as_target,
@@ -27,6 +27,7 @@ from fastact.functions.cross_entropy_requests import (
 from fastact.functions.docs import documented
 from fastact.functions.record import Function, Operand, X, register, variants
 from fastact.kernels.dtypes import LISTED, NATIVE
+from fastact.kernels.limits import RESULTS
 
 BLOCKS, LARGEST_BLOCK = 12, 2**26
 """A block of logits takes a twelfth of what all would, and at most so many bytes."""

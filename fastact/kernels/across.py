@@ -12,6 +12,7 @@ import numpy as np
 from fastact.kernels.along import (
     CHUNK,
     LANES,
+    moved,
     plus,
 )
 from fastact.kernels.blocks import (
@@ -296,11 +297,6 @@ def write_columns(
         else:
             write_elements((*elements, *known, *results), block, options)
             scatter_each((targets, y_steps, results, width))
-
-
-def moved(place: Any, core_step: Any, k: Any) -> Any:
-    """The place of row ``k``."""
-    return advance(place, k * core_step)
 
 
 def instead(one: Any, other: Any) -> Any:

@@ -33,15 +33,14 @@ from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import taken_by_team
 from fastact.kernels.fields import LABEL
 from fastact.kernels.instance import instance
+from fastact.kernels.limits import ARGMAX, LOSS, LSE, WEIGHT
 from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, zero_bytes
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import are_short_rows, as_rows
 from fastact.kernels.tuples import Named, integers_at, numbers_in, operands_at, picked
 from fastact.maths.simd import select, widen
 
-LOSS, WEIGHT, LSE, ARGMAX = range(4)
-"""A row's results, of float64."""
-X, LABELS, WEIGHTS, DENSE, IGNORED, OPTIONS, RESULTS, GRAD = range(8)
+X, LABELS, WEIGHTS, DENSE, IGNORED, OPTIONS, OUTCOMES, GRAD = range(8)
 """The operands."""
 INT64 = 3
 
@@ -75,9 +74,9 @@ def switch(args: Any, steps: Any, k: Any) -> Any:
 
 def put_row(place: Any, step: Any, loss: Any, weight: Any, lse: Any) -> None:
     """Write a row's results but for the index of its maximum."""
-    store_wide(place, loss)
-    store_wide(advance(place, step), weight)
-    store_wide(advance(place, 2 * step), lse)
+    store_wide(advance(place, LOSS * step), loss)
+    store_wide(advance(place, WEIGHT * step), weight)
+    store_wide(advance(place, LSE * step), lse)
 
 
 def first_match(x: Any, step: Any, c: Any, m: Any, constants: Any) -> Any:
@@ -118,7 +117,7 @@ def labelled_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     within, y_within = steps_within(steps), target_steps_within(steps)
     for i in range(n):
         places, ys = places_of(args, steps, i), targets_of(args, steps, i)
-        x, result, result_step = places[0], advance(args[RESULTS], i * steps[RESULTS]), steps[CORE + 4]
+        x, result, result_step = places[0], advance(args[OUTCOMES], i * steps[OUTCOMES]), steps[CORE + 4]
         label, weight, x_label, d_label = 0, widen(T(1)), ZERO, ZERO
         if HAS_LABEL:
             label = load_label(advance(args[LABELS], i * steps[LABELS]), kind)
@@ -227,7 +226,7 @@ def put_block(
 ) -> None:
     """Write the results of a block of columns, and what differs from its neighbours in each column's gradient."""
     losses, lses, weights = result_rows(constants, block)
-    result, step, core_step = advance(args[RESULTS], first * steps[RESULTS]), steps[RESULTS], steps[CORE + 4]
+    result, step, core_step = advance(args[OUTCOMES], first * steps[OUTCOMES]), steps[OUTCOMES], steps[CORE + 4]
     labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
     ignored = load_label(args[IGNORED], INT64)
     for j in range(width):

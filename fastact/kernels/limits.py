@@ -6,3 +6,5 @@ MOST_PIECES = 8
 """Maxout's groups of so many pieces or fewer have kernels of their own."""
 LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 """The kinds of labels, as ``memory.load_label`` counts them."""
+LOSS, WEIGHT, LSE, ARGMAX, RESULTS = range(5)
+"""Places of the results of a row with a label, which are of float64, and how many there are."""

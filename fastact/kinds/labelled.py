@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastact.kernels.dtypes import DTYPES, FLOATS
-from fastact.kernels.limits import LABEL_DTYPES
+from fastact.kernels.limits import LABEL_DTYPES, RESULTS
 from fastact.kinds.loop import Loop
 from fastact.kinds.rows import WIDE, RowKernel
 
 SWITCHES = ("want_argmax", "zeroed")
 """The last options, which only the schedules read: whether the index of the maximum is wanted; and whether the gradient's memory is
 zero already, so that ignored rows need not be touched."""
-RESULTS = ("loss", "w_label", "lse", "argmax")
-"""A row's results, of float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +45,7 @@ class LabelledKernel(RowKernel):
     def signature(self) -> str:
         """The signature of its core dimensions, in NumPy's notation."""
         options = len(self.options) + len(SWITCHES)
-        return f"(n),(),(n),(n),(),({options})->({len(RESULTS)})" + ",(n)" * len(self.rows_written)
+        return f"(n),(),(n),(n),(),({options})->({RESULTS})" + ",(n)" * len(self.rows_written)
 
     @property
     def loops(self) -> list[Loop]:
