@@ -5,7 +5,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.core.typing.templates import AbstractTemplate, infer, infer_global
+from numba.extending import lower_builtin
 
 from fastact.maths import simd
 
@@ -111,55 +112,45 @@ def _result_type(rule: Any, argument: Any) -> Any:
     return rule
 
 
-def _unliteral(argument: Any) -> Any:
-    return types.unliteral(argument)
+def teach(function: Callable[..., Any], typed: Callable[..., Any], emit: Callable[..., Any]) -> None:
+    """Teach Numba to compile a call of ``function`` as instructions in the caller's code.
+
+    There is no function around them, as ``numba.extending.overload`` makes one: Numba takes a thirtieth of a second for each.
+
+    Parameters
+    ----------
+    function : callable
+        Any hashable that formulas call.
+    typed : callable
+        Makes the signature from Numba's typing context and the types of the arguments.
+    emit : callable
+        Writes the instructions, given Numba's target context, the builder, the signature and the arguments' values.
+    """
+
+    class Typed(AbstractTemplate):  # type: ignore[misc]
+        key = function
+
+        def generic(self, arguments: Any, keywords: Any) -> Any:
+            return None if keywords else typed(self.context, *map(types.unliteral, arguments))
+
+    infer(Typed)
+    infer_global(function, types.Function(Typed))
+    lower_builtin(function, types.VarArg(types.Any))(emit)
 
 
-def _lower(function: Callable[..., Any], rule: Any, emit: Callable[..., Any]) -> None:
-    """Teach Numba to compile a call of ``function`` as the instructions of ``emit``."""
-    arity = function.__code__.co_argcount
+def _teach_primitive(function: Callable[..., Any], rule: Any, emit: Callable[..., Any]) -> None:
+    def typed(context: Any, *arguments: Any) -> Any:
+        return _result_type(rule, arguments[0])(*arguments)
 
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return emit(builder, *values)
-
-    def typed(arguments: Any) -> Any:
-        arguments = tuple(_unliteral(a) for a in arguments)
-        return _result_type(rule, arguments[0])(*arguments), codegen
-
-    if arity == 1:
-
-        @intrinsic
-        def instruction1(typing_context: Any, x: Any) -> Any:
-            return typed((x,))
-
-        overload(function)(lambda x: lambda x: instruction1(x))
-    elif arity == 2:
-
-        @intrinsic
-        def instruction2(typing_context: Any, x: Any, y: Any) -> Any:
-            return typed((x, y))
-
-        overload(function)(lambda x, y: lambda x, y: instruction2(x, y))
-    else:
-
-        @intrinsic
-        def instruction3(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
-            return typed((x, y, z))
-
-        overload(function)(lambda a, b, c: lambda a, b, c: instruction3(a, b, c))
-
-
-@intrinsic
-def _select(typing_context: Any, condition: Any, a: Any, b: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.select(*values)
-
-    kind = types.unliteral(a)
-    return kind(types.boolean, kind, kind), codegen
+    teach(function, typed, lambda context, builder, signature, values: emit(builder, *values))
 
 
 def register() -> None:
     """Teach Numba every function of ``fastact.maths.simd``."""
     for function, (rule, emit) in PRIMITIVES.items():
-        _lower(function, rule, emit)
-    overload(simd.select)(lambda condition, a, b: lambda condition, a, b: _select(condition, a, b))
+        _teach_primitive(function, rule, emit)
+    teach(
+        simd.select,
+        lambda context, condition, a, b: a(types.boolean, a, a),
+        lambda context, builder, signature, values: builder.select(*values),
+    )

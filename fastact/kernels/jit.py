@@ -19,7 +19,7 @@ from numba.core.cpu import CPUContext
 from numba.core.ir_utils import build_definitions
 from numba.core.targetconfig import ConfigStack
 from numba.core.untyped_passes import IRProcessing
-from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
+from numba.extending import register_jitable
 
 from fastact.kernels import intrinsics
 from fastact.kernels.defined import defined
@@ -237,48 +237,46 @@ def register() -> None:
 
 
 def _teach_polynomial(polynomial: scalar.Polynomial | scalar.ByPrecision) -> None:
-    @intrinsic
-    def horner(typing_context: Any, x: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            (x,) = values
-            coefficients = _of_type(polynomial, x.type).coefficients
-            total = ir.Constant(x.type, coefficients[-1])
-            for coefficient in reversed(coefficients[:-1]):
-                total = builder.fma(total, x, ir.Constant(x.type, coefficient))
-            return total
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        (x,) = values
+        coefficients = _of_type(polynomial, signature.return_type).coefficients
+        total = ir.Constant(x.type, coefficients[-1])
+        for coefficient in reversed(coefficients[:-1]):
+            total = builder.fma(total, x, ir.Constant(x.type, coefficient))
+        return total
 
-        return x(x), codegen
-
-    overload(polynomial, jit_options=INTERNAL)(lambda x: lambda x: horner(x))
+    intrinsics.teach(polynomial, lambda context, x: x(x), emit)
 
 
 def _teach_by_precision(function: scalar.ByPrecision) -> None:
-    float32, float64 = function.float32, function.float64
-    if isinstance(float32, scalar.Polynomial):
-        _teach_polynomial(function)  # one function to compile, not two
+    if isinstance(function.float32, scalar.Polynomial):
+        _teach_polynomial(function)
         return
 
-    def choose(x: Any, *rest: Any) -> Any:
-        chosen = float32 if types.unliteral(x) == types.float32 else float64
-        return lambda x, *rest: chosen(x, *rest)
+    def chosen(typing_context: Any, kinds: Sequence[Any]) -> Any:
+        return typing_context.resolve_value_type(_of_type(function, kinds[0]))
 
-    overload(function, strict=False, jit_options=JIT_OPTIONS)(choose)
+    def typed(typing_context: Any, *kinds: Any) -> Any:
+        return chosen(typing_context, kinds).get_call_type(typing_context, kinds, {})
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        called = context.get_function(chosen(context.typing_context, signature.args), signature)
+        return called(builder, values)
+
+    intrinsics.teach(function, typed, emit)
 
 
 def _teach_constant(constant: scalar.Constant) -> None:
-    """No function around it: there are many, and Numba takes its time for each function."""
     is_int = isinstance(constant.float32, int)
-    type_callable(constant)(lambda context: lambda x: types.int64 if is_int else types.unliteral(x))
 
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        (x,) = values
-        return ir.Constant(intrinsics.I64 if is_int else x.type, _of_type(constant, x.type))
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return ir.Constant(values[0].type if not is_int else intrinsics.I64, _of_type(constant, signature.args[0]))
 
-    lower_builtin(constant, types.Float)(lower)
+    intrinsics.teach(constant, lambda context, x: (types.int64 if is_int else x)(x), emit)
 
 
-def _of_type(function: Any, float_type: Any) -> Any:
-    """What is chosen for a type; a function for all types is its own choice."""
+def _of_type(function: Any, kind: Any) -> Any:
+    """What is chosen for a type of Numba's; a polynomial for all types is its own choice."""
     if isinstance(function, scalar.Polynomial):
         return function
-    return function.float32 if float_type == intrinsics.F32 else function.float64
+    return function.float32 if kind == types.float32 else function.float64
