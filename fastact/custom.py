@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, overload
 
 from fastact.calls.pickling import Origin, WithParameters
-from fastact.functions.elementwise import with_parameters
+from fastact.functions.op_calls import with_parameters
 from fastact.kinds.elementwise import Kernel
 from fastact.runtime.ufunc import attribute_name, make_ufunc
 

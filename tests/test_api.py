@@ -67,19 +67,25 @@ def test_docstrings_follow_numpydoc(case):
     assert lines[0].startswith(f"{case.name}(")
     found = [lines[i - 1] for i, line in enumerate(lines) if line and set(line) == {"-"}]
     assert found == [s for s in SECTIONS if s in found], "sections out of order"
-    needed = {"Parameters", "Returns", "Raises", "Notes"} | ({"Examples"} if not case.backward else set())
-    assert needed <= set(found)
+    assert {"Parameters", "Returns", "Raises", "Notes", "Examples"} <= set(found)
     for i, line in enumerate(lines):
         if line and set(line) == {"-"}:
             assert len(line) == len(lines[i - 1]), "an underline is as long as its title"
     for name in (*case.op.operands, "out"):
         assert any(line.startswith(f"{name} : ") for line in lines), f"{name} is not documented"
-    assert case.op.formula in case.function.__doc__
+    formulas = case.op.derivative_formula if case.backward else case.op.formula
+    shown = [line.removeprefix(".. math:: ") for line in lines if line.startswith(".. math::")]
+    if case.backward:
+        shown = [line.partition(" = ")[2] for line in shown]
+    assert shown == ([formulas] if isinstance(formulas, str) else list(formulas))
+    given = [f"`{name}`" for name in (*["grad"] * case.backward, *case.op.operands[: case.op.arrays])]
+    out = lines[next(i for i, line in enumerate(lines) if line.startswith("out : ")) + 1]
+    assert all(name in out for name in given), "what out may be"
 
 
 def test_docstring_examples_run(case):
     examples = doctest.DocTestParser().get_doctest(case.function.__doc__, {}, case.name, None, 0)
-    assert bool(examples.examples) == (not case.backward)
+    assert examples.examples
     output = []
     results = doctest.DocTestRunner(verbose=False).run(examples, out=output.append)
     assert not results.failed, "".join(output)
@@ -151,6 +157,7 @@ def temporary_op():
         reference_derivative=lambda m, x, slope: (2 * slope * x,),
         summary="A bent line.",
         formula="s x^2",
+        derivative_formula="2 s x",
         limits={-math.inf: math.inf, math.inf: math.inf},
         derivative_limits={-math.inf: -math.inf, math.inf: math.inf},
     )
@@ -189,8 +196,9 @@ def test_registering_twice_or_half_is_refused():
     def _half(x):
         return x
 
-    with pytest.raises(ValueError, match="reference_derivative"):
-        elementwise.register(replace(relu, forward=_half, reference_derivative=None))
+    for name, nothing in (("reference_derivative", None), ("derivative_formula", "")):
+        with pytest.raises(ValueError, match=name):
+            elementwise.register(replace(relu, forward=_half, **{name: nothing}))
     assert "half" not in fa.ops
 
 

@@ -15,7 +15,8 @@ from pages import DOCS, main, remove_or_check, write_or_check  # noqa: E402
 
 import fastact  # noqa: E402
 from fastact import table  # noqa: E402
-from fastact.functions.elementwise import Op, docstring  # noqa: E402
+from fastact.functions.elementwise import Op  # noqa: E402
+from fastact.functions.op_docs import docstring  # noqa: E402
 from fastact.functions.properties import phrases  # noqa: E402
 from fastact.functions.record import Function  # noqa: E402
 from tests.ulp import load_accuracy  # noqa: E402

@@ -1,10 +1,9 @@
 """The records of an elementwise op's public functions: its value and its gradient."""
 
 from functools import cache, partial
-from typing import Any
 
-from fastact.functions.elementwise import OPS, Op, public_function
-from fastact.functions.numpy_maths import numpy_maths
+from fastact.functions.elementwise import OPS, Op, reference_gradient, reference_value
+from fastact.functions.op_calls import public_function
 from fastact.functions.record import Function, Variant, X
 
 
@@ -33,7 +32,7 @@ def _function(op: Op, backward: bool) -> Function:
         home=home,
         family=home.rpartition(".")[2],
         operands=[X] * (op.arrays + backward),
-        reference=partial(_gradient if backward else _value, op),
+        reference=partial(reference_gradient if backward else reference_value, op),
         ulp=op.promised_ulp("float32", backward=backward),
         double_ulp=op.promised_ulp("float64", backward=backward),
         variants=sorted([*_samples(op, backward), *more], key=lambda variant: variant.alike),
@@ -52,24 +51,3 @@ def _samples(op: Op, backward: bool) -> list[Variant]:
         Variant(dict(zip(op.parameters, sample, strict=False)), alike=learnt or k > 0)
         for k, sample in enumerate(samples)
     ]
-
-
-def _parameters(op: Op, given: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
-    """The parameters in order, those taken out of ``named`` that are there, with the defaults of those that were not given."""
-    missing = list(op.parameters)[len(given) :]
-    return [*given, *(named.pop(name) if name in named else op.defaults[name] for name in missing)]
-
-
-def _value(op: Op, x: Any, *given: Any, **named: Any) -> Any:
-    return op.reference(numpy_maths, x, *_parameters(op, given, named), **named)
-
-
-def _gradient(op: Op, grad: Any, x: Any, *given: Any, **named: Any) -> Any:
-    parameters = _parameters(op, given, named)
-    if op.reference_backward is not None:
-        return op.reference_backward(numpy_maths, grad, x, *parameters, **named)
-    assert op.reference_derivative is not None
-    by_x = grad * sum(op.reference_derivative(numpy_maths, x, *parameters, **named))
-    if op.arrays == 1:
-        return by_x
-    return by_x, grad * op.reference(numpy_maths, x, 1.0)  # a gated unit is linear in its second array

@@ -11,7 +11,7 @@ from fastact.calls.containers import at_one_shape, is_foreign, masked, within
 from fastact.calls.layout import Layout, broadcast_axes
 from fastact.calls.lazy import refuse_out, sum_to
 from fastact.calls.quiet import quietly
-from fastact.functions.elementwise import elementwise
+from fastact.functions.op_calls import elementwise
 
 MANY = 4096
 """A sum of so many elements is worth some thought."""

@@ -12,7 +12,7 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import lazily, refuse_out, refuse_unknown_lengths
 from fastact.calls.quiet import quietly
 from fastact.functions.common import real, require
-from fastact.functions.elementwise import elementwise
+from fastact.functions.op_calls import elementwise
 
 RRELU_LOWER, RRELU_UPPER = 1 / 8, 1 / 3
 
