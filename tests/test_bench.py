@@ -4,6 +4,7 @@ import argparse
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fastact.bench import accuracy, cases, company, page, peers, programidioms, 
 from fastact.bench.case import Case
 from fastact.bench.programs import PROGRAMS
 from fastact.cli import bench
+from fastact.functions.record import FUNCTIONS
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 KEPT = [file for file in sorted(RESULTS.glob("*.json")) if '"cells"' in file.read_text()]
@@ -203,6 +205,24 @@ def test_rows_of_a_size(size):
         for case in rows.cases(op, "forward", "float32", size, "fresh", False):
             assert case.shape[-1] == min(1000, size) or case.shape[-1] == min(1000, size) // 2 * 2
             assert 0.5 * size < case.shape[0] * case.shape[1] <= size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_function_without_statements_is_called_as_its_record_says(monkeypatch, dtype):
+    named = {name: replace(table.function(f"softmax{name}"), name=f"another{name}") for name in ("", "_backward")}
+    for name, record in named.items():
+        monkeypatch.setitem(FUNCTIONS, f"another{name}", record)
+    assert "another" in cases.op_names()
+    found = list(cases.every_case(["another"], dtypes=[dtype], sizes=[1000, 5000]))
+    assert [case.name for case in found] == ["another", "another_backward"] * 2
+    assert {case.variant for case in found} == {"fresh"}
+    for case in found:
+        contenders = cases.contenders(case)
+        assert [*contenders] == ["fastact", "numpy"]
+        exact = accuracy.exact(case, contenders["numpy"].names)
+        assert all(np.size(value) == case.size for value in exact.values)
+        assert exact.error(accuracy.parts(contenders["fastact"].result())) < 10
+        assert exact.error([2 * value.astype(dtype) for value in exact.values]) > 1000
 
 
 CELL = {

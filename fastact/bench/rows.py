@@ -1,5 +1,6 @@
 """The functions over rows, Maxout, glu and cross-entropy: their cases, their arguments, and what the peers write.
 
+A function that nobody has written statements for is called as its record in the table says, and compared with its reference.
 In a statement ``{axis}`` and ``{pieces}`` stand for the case's setting; the names are those of ``idioms``, and ``rows`` for
 the functions of ``rowidioms``. A case's ``size`` is that of an array with rows of at most 1000 elements; its ``shape`` says
 which, and for the linear layer it is rows, width and classes.
@@ -7,6 +8,7 @@ which, and for the linear layer it is rows, width and classes.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -198,10 +200,28 @@ ROWS = {
 }
 """By public function."""
 
+AS_RECORDED = RowIdiom("*operands, **options", "reference(*operands, **options)")
+"""Of a function that has no statements of its own."""
+
+
+def others() -> dict[str, Any]:
+    """The records of the table's functions without statements; none if the installed fastact has no table of such functions."""
+    try:
+        from fastact import table
+
+        return {name: record for name, record in table.functions().items() if not record.op and name not in ROWS}
+    except (ImportError, AttributeError):
+        return {}
+
+
+def idiom_of(name: str) -> RowIdiom | None:
+    """How a function is called; ``None`` if there is no such function over rows."""
+    return ROWS.get(name) or (AS_RECORDED if name in others() else None)
+
 
 def op_names() -> list[str]:
     """The ops that the functions belong to."""
-    return [name for name in ROWS if not name.endswith("_backward")]
+    return [name for name in (*ROWS, *others()) if not name.endswith("_backward")]
 
 
 def cases(op: str, direction: str, dtype: str, size: int, variant: str, by_default: bool) -> Iterator[Case]:
@@ -210,21 +230,26 @@ def cases(op: str, direction: str, dtype: str, size: int, variant: str, by_defau
     row = max(2, min(size, ROW) // 2 * 2) if paired else min(size, ROW)
     shape = (max(1, size // row), row) + (row,) * linear
     case = Case(op, direction, dtype, size, variant, shape, f"num_pieces={PIECES}" if op.startswith("maxout") else "")
-    known = case.name in ROWS and variant in (("out", "fresh") if ROWS[case.name].out else ("fresh",))
+    idiom = idiom_of(case.name)
+    known = idiom is not None and variant in (("out", "fresh") if idiom.out else ("fresh",))
     if known and not (linear and by_default and size > LINEAR_UP_TO):
         yield case
 
 
 def has(peer: str, case: Case) -> bool:
     """Whether a peer, installed or not, has the function."""
-    return ROWS[case.name].statement(peer) != ""
+    return _idiom(case).statement(peer) != ""
+
+
+def _idiom(case: Case) -> RowIdiom:
+    return ROWS.get(case.name, AS_RECORDED)
 
 
 def contenders(case: Case, names_of_peers: Sequence[str]) -> dict[str, Contender]:
     """Who takes part in a case, by name; see ``cases.contenders``."""
     import fastact
 
-    idiom, setting = ROWS[case.name], setting_of(case)
+    idiom, setting = _idiom(case), setting_of(case)
     names = arrays_of(case)
     if case.variant == "out":
         names["out"] = eval(idiom.out.format(**setting), {"np": np, **names})
@@ -242,14 +267,14 @@ def contenders(case: Case, names_of_peers: Sequence[str]) -> dict[str, Contender
 
 def numpy_contender(case: Case, names: Arrays) -> Contender:
     """NumPy's contender; without an ``out`` among the names it returns a fresh array."""
-    return _contender(case, ROWS[case.name].numpy, names | {"rows": rowidioms})
+    return _contender(case, _idiom(case).numpy, names | {"rows": rowidioms})
 
 
 def _peer(peer: str, case: Case, names: Arrays) -> Contender | None:
     """A peer's contender; ``None`` where it has no such function or is not installed."""
     if not has(peer, case):
         return None
-    idiom, setting = ROWS[case.name], setting_of(case)
+    idiom, setting = _idiom(case), setting_of(case)
     if peer == "numpy":
         return numpy_contender(case, names)
     if peer == "torch":
@@ -287,6 +312,11 @@ def setting_of(case: Case) -> dict[str, int]:
 def arrays_of(case: Case) -> Arrays:
     """The arguments of a case by name."""
     rng = np.random.default_rng(1)
+    if case.name not in ROWS:
+        record = others()[case.name]
+        fill = import_module("fastact.functions.record").drawn(rng, scale=1.0)
+        operands, options = record.arguments(record.variants[0], fill, case.shape, np.dtype(case.dtype))
+        return {"x": operands[0], "operands": operands, "options": options, "reference": record.reference}
     if case.op.startswith("linear_"):
         rows, width, classes = case.shape
         hidden = rng.standard_normal((rows, width), dtype=np.float32)
