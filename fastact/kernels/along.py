@@ -10,7 +10,8 @@ A pass is given the places of the row's operands, the steps between their elemen
 each a tuple; it returns the constants that it adds to these. ``fastact.kinds.rows`` says what the passes are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import LINE_BYTES, gather, scatter, taken_by_team
 from fastact.kernels.fields import COLUMNS
-from fastact.kernels.instance import instance
+from fastact.kernels.instance import instance, shared_parts
 from fastact.kernels.jit import internal
 from fastact.kernels.lanes import prefetch, prefetch_for_writing
 from fastact.kernels.limits import SEGMENT
@@ -300,8 +301,9 @@ def options_at_first(args: Any, steps: Any) -> Any:
     return options_stored(args[OPTION_OPERAND], steps[OPTION_STEP])
 
 
-def common(kernel: Any, dtype: str) -> dict[str, Any]:
-    """What instances of all passes have filled in for a kernel and dtype: sizes, memory, lanes, and helpers, compiled once each."""
+@cache
+def common(dtype: str) -> dict[str, Any]:
+    """What instances of all kernels have filled in for a dtype: sizes, memory, lanes, and helpers, compiled once a process."""
     compute = FLOATS[dtype].computed_in
     number, size, computed_size = np.dtype(compute).type, np.dtype(dtype).itemsize, np.dtype(compute).itemsize
     filled = {
@@ -319,11 +321,6 @@ def common(kernel: Any, dtype: str) -> dict[str, Any]:
         "sum_of_lanes": lanes.tree(compute, LANES, "sum"),
     }
     return filled | shared_parts((gather, scatter, contiguous, moved, fetch_ahead, own_ahead, plus), filled)
-
-
-def shared_parts(templates: Sequence[Callable[..., Any]], filled: dict[str, Any]) -> dict[str, Any]:
-    """Copies of templates that all parts of a kernel share, each compiled once."""
-    return {template.__name__: internal(instance(template, filled)) for template in templates}
 
 
 def walking(step: Any, dtype: str, shared: dict[str, Any]) -> Any:
@@ -377,7 +374,7 @@ def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
     """What instances for a kernel and dtype have filled in: formulas, passes and memory."""
     size = np.dtype(dtype).itemsize
     inputs, outputs, args = len(kernel.reads), len(kernel.rows_written), kernel.inputs + kernel.outputs
-    shared = common(kernel, dtype)
+    shared = common(dtype)
     targets = range(kernel.inputs, kernel.inputs + outputs)
     filled = shared | {
         "MAPS": outputs > 0,

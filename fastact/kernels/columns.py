@@ -1,6 +1,7 @@
 """Kernels of columns made of the passes of ``across.py``: a program's formulas, loops and memory are filled in."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,6 @@ from fastact.kernels.along import (
     no_options,
     options_at_first,
     plus,
-    shared_parts,
     write_one,
 )
 from fastact.kernels.blocks import (
@@ -44,24 +44,30 @@ from fastact.kernels.blocks import (
     Layout,
     add_lane,
     block_loop,
+    block_of,
     block_row,
+    free_tile,
     loop_of_groups,
     lowest_row,
+    new_tile,
     row_of,
     stored_row,
+    tile_bytes,
     tree_of_lanes,
     zero_row,
     zero_wide_row,
 )
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementwise import gather, scatter
-from fastact.kernels.instance import instance
+from fastact.kernels.instance import instance, shared_parts
 from fastact.kernels.jit import internal
+from fastact.kernels.transposition import as_columns, as_rows
 from fastact.kernels.tuples import Named, integers_at, numbers_in, operands_at, picked, rows_at, stack_spaces
 
 
+@cache
 def common(dtype: str, operands: int, tiles: int) -> dict[str, Any]:
-    """What instances of all passes have filled in for a dtype: sizes, memory, lanes, and loops without a formula."""
+    """What instances of all kernels of so many operands and tiles have filled in: sizes, memory, lanes, loops without a formula."""
     compute = FLOATS[dtype].computed_in
     size, computed_size = np.dtype(dtype).itemsize, np.dtype(compute).itemsize
     most = ROW_BYTES // computed_size
@@ -91,8 +97,9 @@ def common(dtype: str, operands: int, tiles: int) -> dict[str, Any]:
         "first_states": block_loop(first_one, one * 3, one * 2 + wide),
         "join_states": block_loop(join_one, one * 5 + wide, one * 2 + wide, 3),
     }
-    shared = gather, scatter, block_row, row_of, stored_row, zero_row, zero_wide_row, lowest_row, tree_of_lanes, plus
-    return filled | shared_parts(shared, filled)
+    tiles_of = block_of, tile_bytes, new_tile, free_tile, as_columns, as_rows
+    rows_of = block_row, row_of, stored_row, zero_row, zero_wide_row, lowest_row, tree_of_lanes
+    return filled | shared_parts((*tiles_of, *rows_of, gather, scatter, plus), filled)
 
 
 def formula_of(formula: Callable[..., Any], elements: Sequence[str], layout: Layout, step: Any, **more: Any) -> Named:

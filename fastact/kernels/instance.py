@@ -5,7 +5,7 @@ the formula in the middle of a loop. Numba takes globals for constants, so a ker
 template that it comes to: each has the globals of its own module but for the names that are filled in. There is no order to keep.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -31,6 +31,12 @@ def instance(template: Callable[..., Any], filled: Mapping[str, Any]) -> Callabl
     return copied
 
 
+def shared_parts(templates: Sequence[Callable[..., Any]], filled: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies of templates, and of those that they come to, by name: for several kernels, with whom they are compiled once."""
+    copies = _Copies(filled)
+    return {template.__name__: copies.part(template, jit.internal) for template in templates}
+
+
 class _Copies:
     """The copies that belong to one kernel, each made once."""
 
@@ -52,6 +58,10 @@ class _Copies:
                     names[name] = self._resolved(names[name], mark)
         return self.copies[template]
 
+    def part(self, template: Any, mark: Callable[[Any], Any]) -> Any:
+        """The copy of a template that another one calls, marked."""
+        return self.copies.get(template) or mark(self.of(template, mark))
+
     def _resolved(self, value: Any, mark: Callable[[Any], Any]) -> Any:
         if isinstance(value, ElementLoop):
             formula = value.formula
@@ -63,7 +73,7 @@ class _Copies:
             return value.over_tuples()
         if _is_template(value):
             # A copy that several kernels' parts share is filled in under the template's own name.
-            return self.filled.get(value.__name__) or self.copies.get(value) or mark(self.of(value, mark))
+            return self.filled.get(value.__name__) or self.part(value, mark)
         return value
 
 

@@ -89,7 +89,7 @@ def segment_results(args: Any, dims: Any, steps: Any, record: Any) -> None:
 def specialise_pass(kernel: Any, dtype: str, stage: int) -> Callable[..., Any]:
     """``segment_pass`` for one of the passes that walk over a row."""
     step, _ = kernel.stages(dtype)[stage]
-    shared = along.common(kernel, dtype)
+    shared = along.common(dtype)
     dtypes = kernel.constants(dtype)
     rows = len(step.operands)
     filled = shared | {
