@@ -10,7 +10,16 @@ from fastact.functions import activations, gated_units  # noqa: F401 - each regi
 from fastact.functions.op_functions import op_function, op_functions
 from fastact.functions.record import FUNCTIONS, Function
 
-MODULES = ("gated_units", "softmax", "cross_entropy", "linear", "maxout")
+MODULES = (
+    "gated_units",
+    "softmax",
+    "cross_entropy",
+    "linear",
+    "maxout",
+    "binary_losses",
+    "regression_losses",
+    "divergences",
+)
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
 

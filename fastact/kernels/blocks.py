@@ -1,6 +1,6 @@
 """Blocks of rows that lie side by side: how wide they are, the tiles that hold them, and where their constants lie."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ class Layout:
         """An intrinsic that returns the rows of some constants."""
         return rows_at([self.offsets[name] for name in names], self.computed_size)
 
-    def used(self, formula: Callable[..., Any] | None) -> list[str]:
+    def used(self, formula: Any) -> list[str]:
         """The names of the constants that a formula uses."""
         return [name for name in self.dtypes if formula is not None and name in parameters(formula)]
 

@@ -102,7 +102,7 @@ def common(dtype: str, operands: int, tiles: int) -> dict[str, Any]:
     return filled | shared_parts((*tiles_of, *rows_of, gather, scatter, plus), filled)
 
 
-def formula_of(formula: Callable[..., Any], elements: Sequence[str], layout: Layout, step: Any, **more: Any) -> Named:
+def formula_of(formula: Any, elements: Sequence[str], layout: Layout, step: Any, **more: Any) -> Named:
     """A formula whose constants are the rows that it uses, and the options."""
     options = [name for name in step if name not in layout.dtypes]
     return Named(formula, elements, [*layout.used(formula), *options], **more)

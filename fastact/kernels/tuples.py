@@ -15,7 +15,7 @@ from fastact.kernels.elementloop import POINTERS
 from fastact.kernels.intrinsics import I64
 from fastact.kernels.memory import INTEGERS, stack_room
 from fastact.kernels.storage import STORAGE
-from fastact.maths.scalar import parameters
+from fastact.maths.scalar import parameters, single
 
 
 def tuple_type(kinds: Sequence[Any]) -> Any:
@@ -83,8 +83,8 @@ class Named:
 
     Parameters
     ----------
-    formula : callable
-        Compilable; its parameters are among the names.
+    formula : callable, Product or sequence of such
+        Its parameters are among the names. Of several formulas the results come as one tuple.
     elements, constants : sequence of str
         What the two tuples hold.
     results : sequence of str, optional
@@ -93,16 +93,15 @@ class Named:
 
     def __init__(
         self,
-        formula: Callable[..., Any],
+        formula: Any,
         elements: Sequence[str],
         constants: Sequence[str],
         results: Sequence[str] = (),
     ) -> None:
-        self.formula = formula
-        self.places = [
-            (0, elements.index(name)) if name in elements else (1, constants.index(name))
-            for name in parameters(formula)
-        ]
+        def places(names: Sequence[str]) -> list[tuple[int, int]]:
+            return [(0, elements.index(n)) if n in elements else (1, constants.index(n)) for n in names]
+
+        self.parts = [(one, places(parameters(one)), places(factors)) for one, factors in single(formula)]
         self.results = results
 
     def over_tuples(self) -> Any:
@@ -110,28 +109,35 @@ class Named:
 
         @intrinsic
         def named(typing_context: Any, elements: Any, constants: Any) -> Any:
-            kinds = [(elements, constants)[which][i] for which, i in self.places]
-            formula = typing_context.resolve_value_type(self.formula)
-            own = formula.get_call_type(typing_context, tuple(kinds), {})
-            result = own.return_type
-            if self.results:
-                result = tuple_type([STORAGE[dtype].computed for dtype in self.results])
+            formulas, signatures, kinds = [], [], []
+            for one, places, _ in self.parts:
+                formulas.append(typing_context.resolve_value_type(one))
+                given = tuple((elements, constants)[which][i] for which, i in places)
+                signatures.append(formulas[-1].get_call_type(typing_context, given, {}))
+                own = signatures[-1].return_type
+                kinds += list(own.types) if isinstance(own, types.BaseTuple) else [own]
+            alone = len(self.parts) == 1 and not self.results
+            result = tuple_type([STORAGE[dtype].computed for dtype in self.results] or kinds)
 
             def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
                 given = [
                     cgutils.unpack_tuple(builder, value, len(kind))
                     for value, kind in zip(values, (elements, constants), strict=True)
                 ]
-                found = context.get_function(formula, own)(builder, [given[which][i] for which, i in self.places])
-                if not self.results:
-                    return found
-                several = isinstance(own.return_type, types.BaseTuple)
-                parts = cgutils.unpack_tuple(builder, found, len(self.results)) if several else [found]
-                kinds = own.return_type.types if several else [own.return_type]
-                cast = [context.cast(builder, *pair) for pair in zip(parts, kinds, result.types, strict=True)]
+                found: list[Any] = []
+                for formula, own, (_, places, factors) in zip(formulas, signatures, self.parts, strict=True):
+                    value = context.get_function(formula, own)(builder, [given[which][i] for which, i in places])
+                    for which, i in factors:
+                        kind = (elements, constants)[which][i]
+                        value = builder.fmul(value, context.cast(builder, given[which][i], kind, own.return_type))
+                    several = isinstance(own.return_type, types.BaseTuple) and not alone
+                    found += cgutils.unpack_tuple(builder, value, len(own.return_type)) if several else [value]
+                if alone:
+                    return found[0]
+                cast = [context.cast(builder, *pair) for pair in zip(found, kinds, result.types, strict=True)]
                 return context.make_tuple(builder, result, cast)
 
-            return result(elements, constants), codegen
+            return (signatures[0].return_type if alone else result)(elements, constants), codegen
 
         return named
 

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 from fastact.kernels.dtypes import DTYPES, FLOATS
 from fastact.kinds.loop import Loop
-from fastact.maths.scalar import compilable, parameters, scalar
+from fastact.maths.scalar import Product, compilable, parameters, scalar, single
 from fastact.maths.simd import Scalar
 
 WIDE = "float64"
 """The dtype of sums, of options, and of the number of a row's elements, which is the constant ``n``."""
 
 Formula = Callable[..., Any]
+Formulas = Formula | Product | Sequence[Formula | Product]
+"""One, which may have several results, or several with one each; each may be multiplied by what has a name."""
 
 
 @scalar
@@ -51,14 +53,14 @@ class Sum:
     ----------
     names : str
         Names of the sums.
-    terms : callable
-        A formula of an element's term, or terms.
+    terms : callable, Product or sequence of such
+        Formulas of an element's terms.
     wide : bool
         Whether already the terms are added in float64, and not only the sums of chunks: where terms cancel, as those of a mean.
     """
 
     names: str
-    terms: Formula
+    terms: Formulas
     wide: bool = False
 
 
@@ -86,7 +88,7 @@ class Step(NamedTuple):
 
     kind: str
     """``"exponentials"``, ``"sum"`` or ``"once"``."""
-    formula: Formula
+    formula: Formulas
     names: tuple[str, ...]
     """Names of the constants that it adds."""
     results: tuple[str, ...]
@@ -113,8 +115,8 @@ class RowKernel:
         Names the cache entries.
     passes : sequence of Exponentials, Sum or Once
         The program.
-    writes : callable, optional
-        A formula of the result, or results, at an element's place.
+    writes : callable, Product or sequence of such, optional
+        Formulas of the results at an element's place.
     gives : str
         Names of the constants that are results, one number for each row.
     gives_wide : bool
@@ -136,7 +138,7 @@ class RowKernel:
 
     name: str
     passes: Sequence[Exponentials | Sum | Once]
-    writes: Formula | None = None
+    writes: Formulas | None = None
     gives: str = ""
     gives_wide: bool = False
     operands: str = "x"
@@ -152,8 +154,9 @@ class RowKernel:
 
     def __post_init__(self) -> None:
         """Let Numba know the formulas."""
-        for formula in (*(_formula(step) for step in self.passes), self.writes, self.share, self.scale):
-            if formula is not None and formula not in compilable:
+        formulas = (*(_formula(step) for step in self.passes), self.writes, self.share, self.scale)
+        for formula, _ in single([formula for formula in formulas if formula is not None]):
+            if formula not in compilable:
                 scalar(formula)
 
     @property
@@ -232,8 +235,9 @@ class RowKernel:
             operands = () if kind == "once" else tuple(j for j, name in enumerate(self.reads) if name in used) or (0,)
             unknown = {*used} - {*self.reads} - {*constants}
             if unknown or (kind == "once" and {*used} & {*self.reads}):
+                names_of = " and ".join(one.__name__ for one, _ in single(formula))
                 raise ValueError(
-                    f"{self.name}: {formula.__name__} takes {sorted(unknown) or 'elements'}, known are {constants}"
+                    f"{self.name}: {names_of} takes {sorted(unknown) or 'elements'}, known are {constants}"
                 )
             elements = tuple(self.reads[j] for j in operands)
             paddings = tuple(self.padding if j == 0 else 0.0 for j in operands)
@@ -281,7 +285,7 @@ class RowKernel:
         return {self.name: rows, f"{self.name}.columns": columns}
 
 
-def _formula(step: Exponentials | Sum | Once) -> Formula:
+def _formula(step: Exponentials | Sum | Once) -> Formulas:
     if isinstance(step, Exponentials):
         return step.value
     return step.terms if isinstance(step, Sum) else step.formula

@@ -23,10 +23,38 @@ def scalar(function: F) -> F:
     return function
 
 
-def parameters(formula: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of a formula's parameters."""
-    code = formula.__code__
-    return code.co_varnames[: code.co_argcount]
+class Product:
+    """A formula's result times numbers that are known by name, such as the weight of an element or the scale of a gradient.
+
+    Parameters
+    ----------
+    formula : callable
+        Compilable.
+    factors : str
+        Names of the factors.
+    """
+
+    def __init__(self, formula: Callable[..., Any], factors: str) -> None:
+        self.formula = formula
+        self.factors = tuple(factors.split())
+
+
+def single(formula: Any) -> list[tuple[Callable[..., Any], tuple[str, ...]]]:
+    """The compilable functions of a formula, a product or a sequence of such, each with the names of its factors."""
+    if isinstance(formula, Product):
+        return [(formula.formula, formula.factors)]
+    if isinstance(formula, (list, tuple)):
+        return [part for one in formula for part in single(one)]
+    return [(formula, ())]
+
+
+def parameters(formula: Any) -> tuple[str, ...]:
+    """The names that a formula, a product or a sequence of such takes."""
+    names = []
+    for function, factors in single(formula):
+        code = function.__code__
+        names += [*code.co_varnames[: code.co_argcount], *factors]
+    return tuple(dict.fromkeys(names))
 
 
 class Polynomial:

@@ -1,0 +1,359 @@
+"""Losses of two classes: cross-entropy of logits and of probabilities, logistic and hinge losses of labels, the focal loss."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastact.functions.pointwise import PROBABILITIES, SIGNS, Option, PointwiseLoss, register
+from fastact.functions.record import SHARES
+from fastact.maths.exp import exp, exp_nonpositive
+from fastact.maths.log import log, log1p, log1p_unit
+from fastact.maths.scalar import scalar
+from fastact.maths.simd import Scalar, absolute, fma, maximum, select, widen
+
+LOGITS = "Logits."
+SMOOTHING = Option(
+    0.0,
+    "Between 0 and 1: moves targets this part of the way to one half.",
+    "a number between 0 and 1",
+    lambda s: 0 <= s <= 1,
+)
+
+
+@scalar
+def both_losses(x: Scalar) -> tuple[Scalar, Scalar]:
+    """``-log(sigmoid(x))`` and ``-log(sigmoid(-x))``."""
+    T = type(x)
+    rest = log1p_unit(exp_nonpositive(-absolute(x)))
+    return maximum(-x, T(0)) + rest, maximum(x, T(0)) + rest
+
+
+@scalar
+def both_sigmoids(x: Scalar) -> tuple[Scalar, Scalar]:
+    """``sigmoid(x)`` and ``sigmoid(-x)``, each with all its digits."""
+    T = type(x)
+    e = exp_nonpositive(-absolute(x))
+    large = T(1) / (T(1) + e)
+    return select(x < T(0), e * large, large), select(x < T(0), large, e * large)
+
+
+@scalar
+def part(weight: Scalar, loss: Scalar) -> Scalar:
+    """A part of a loss; nothing of an infinite one is 0."""
+    T = type(weight)
+    return select((weight == T(0)) & (loss == loss), T(0), weight * loss)
+
+
+@scalar
+def smoothed(target: Scalar, label_smoothing: Scalar) -> Scalar:
+    """The target moved towards one half."""
+    T = type(target)
+    return fma(target, T(1.0 - label_smoothing), T(0.5 * label_smoothing))
+
+
+@scalar
+def sign_of(target: Scalar) -> Scalar:
+    """The label as -1 or 1."""
+    T = type(target)
+    return select(target > T(0), T(1), T(-1))
+
+
+def _binary_cross_entropy_with_logits(x: Scalar, target: Scalar, label_smoothing: Scalar, pos_weight: Scalar) -> Scalar:
+    T = type(x)
+    y = smoothed(target, label_smoothing)
+    positive, negative = both_losses(x)
+    return part(y * T(pos_weight), positive) + part(T(1) - y, negative)
+
+
+def _binary_cross_entropy_with_logits_derivative(
+    x: Scalar, target: Scalar, label_smoothing: Scalar, pos_weight: Scalar
+) -> Scalar:
+    T = type(x)
+    y = smoothed(target, label_smoothing)
+    p, rest = both_sigmoids(x)
+    return (T(1) - y) * p - y * T(pos_weight) * rest
+
+
+def _softplus(x: Any) -> Any:
+    return np.logaddexp(0, x)
+
+
+def _sigmoid(x: Any) -> Any:
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def _weighed(weight: Any, loss: Any) -> Any:
+    return np.where((weight == 0) & ~np.isnan(loss), 0.0, weight * np.where(weight == 0, 1.0, loss))
+
+
+def _bce_reference(x: Any, target: Any, label_smoothing: float, pos_weight: Any) -> Any:
+    y = target * (1 - label_smoothing) + label_smoothing / 2
+    return _weighed(y * pos_weight, _softplus(-x)) + _weighed(1 - y, _softplus(x))
+
+
+def _bce_terms(x: Any, target: Any, label_smoothing: float, pos_weight: Any) -> tuple[Any, Any]:
+    y = target * (1 - label_smoothing) + label_smoothing / 2
+    return (1 - y) * _sigmoid(x), -y * pos_weight * _sigmoid(-x)
+
+
+register(
+    PointwiseLoss(
+        value=_binary_cross_entropy_with_logits,
+        derivative=_binary_cross_entropy_with_logits_derivative,
+        reference=_bce_reference,
+        reference_derivative=_bce_terms,
+        summary="Cross-entropy of two classes, or of many that exclude each other in nothing, from logits.",
+        formula=r"-w_+\,t \ln \sigma(x) - (1 - t) \ln \sigma(-x)",
+        derivative_formula=r"(1 - t)\,\sigma(x) - w_+\,t\,\sigma(-x)",
+        target=PROBABILITIES,
+        input_meaning=LOGITS,
+        options={"label_smoothing": SMOOTHING},
+        operands={
+            "pos_weight": "A factor of the positive part of the loss, such as one for each class along the last axis."
+        },
+        ignores=True,
+        notes="PyTorch's, with `label_smoothing` and `ignore_index` besides: a mean is over the elements that count. Of two\n"
+        "classes it is `cross_entropy` with the logits ``[0, x]``.",
+        samples=({"label_smoothing": 0.25},),
+        cost=0.6,
+    )
+)
+
+LOG_FLOOR = -100.0
+"""PyTorch's: a probability of zero costs this much, not infinity."""
+LEAST_VARIANCE = 1e-12
+"""PyTorch's: the gradient divides by no less."""
+
+
+def _binary_cross_entropy(x: Scalar, target: Scalar, label_smoothing: Scalar) -> Scalar:
+    T = type(x)
+    y = smoothed(target, label_smoothing)
+    return -(y * maximum(log(x), T(LOG_FLOOR)) + (T(1) - y) * maximum(log1p(-x), T(LOG_FLOOR)))
+
+
+def _binary_cross_entropy_derivative(x: Scalar, target: Scalar, label_smoothing: Scalar) -> Scalar:
+    T = type(x)
+    y = smoothed(target, label_smoothing)
+    return (x - y) / maximum(x * (T(1) - x), T(LEAST_VARIANCE))
+
+
+def _probability_reference(x: Any, target: Any, label_smoothing: float) -> Any:
+    y = target * (1 - label_smoothing) + label_smoothing / 2
+    return -(y * np.maximum(np.log(x), LOG_FLOOR) + (1 - y) * np.maximum(np.log1p(-x), LOG_FLOOR))
+
+
+def _probability_terms(x: Any, target: Any, label_smoothing: float) -> tuple[Any, Any]:
+    y = target * (1 - label_smoothing) + label_smoothing / 2
+    variance = np.maximum(x * (1 - x), LEAST_VARIANCE)
+    return x / variance, -y / variance
+
+
+register(
+    PointwiseLoss(
+        value=_binary_cross_entropy,
+        derivative=_binary_cross_entropy_derivative,
+        reference=_probability_reference,
+        reference_derivative=_probability_terms,
+        summary="Cross-entropy of two classes, from probabilities.",
+        formula=r"-t \max(\ln x, -100) - (1 - t) \max(\ln(1 - x), -100)",
+        derivative_formula=r"\frac{x - t}{\max(x\,(1 - x), 10^{-12})}",
+        target=PROBABILITIES,
+        takes=SHARES,
+        input_meaning="Probabilities; the loss of what is none is NaN.",
+        options={"label_smoothing": SMOOTHING},
+        ignores=True,
+        notes="The bounds are PyTorch's. From logits use `binary_cross_entropy_with_logits`, which is precise for all of them.",
+        samples=({"label_smoothing": 0.25},),
+        cost=0.7,
+    )
+)
+
+
+def _logistic_loss(x: Scalar, target: Scalar) -> Scalar:
+    positive, _ = both_losses(sign_of(target) * x)
+    return positive
+
+
+def _logistic_derivative(x: Scalar, target: Scalar) -> Scalar:
+    sign = sign_of(target)
+    _, rest = both_sigmoids(sign * x)
+    return -sign * rest
+
+
+def _signs(target: Any) -> Any:
+    return np.where(target > 0, 1.0, -1.0)
+
+
+register(
+    PointwiseLoss(
+        value=_logistic_loss,
+        derivative=_logistic_derivative,
+        reference=lambda x, target: _softplus(-_signs(target) * x),
+        reference_derivative=lambda x, target: (-_signs(target) * _sigmoid(-_signs(target) * x),),
+        summary="Logistic loss of labels.",
+        formula=r"\ln(1 + e^{-t x})",
+        derivative_formula=r"-t\,\sigma(-t x)",
+        target=SIGNS,
+        input_meaning=LOGITS,
+        ignores=True,
+        notes="With labels 0 and 1 it is `binary_cross_entropy_with_logits`; PyTorch's ``soft_margin_loss`` takes -1 and 1.",
+        cost=0.5,
+    )
+)
+
+
+def _hinge_loss(x: Scalar, target: Scalar) -> Scalar:
+    T = type(x)
+    return maximum(T(1) - sign_of(target) * x, T(0))
+
+
+def _hinge_derivative(x: Scalar, target: Scalar) -> Scalar:
+    T = type(x)
+    sign = sign_of(target)
+    margin = T(1) - sign * x
+    return select(margin > T(0), -sign, select(margin == margin, T(0), margin))
+
+
+def _margin(x: Any, target: Any) -> Any:
+    return np.maximum(1 - _signs(target) * x, 0)
+
+
+register(
+    PointwiseLoss(
+        value=_hinge_loss,
+        derivative=_hinge_derivative,
+        reference=_margin,
+        reference_derivative=lambda x, target: (np.where(_margin(x, target) > 0, -_signs(target), 0.0 * x),),
+        summary="Hinge loss of labels, as of support vector machines.",
+        formula=r"\max(1 - t x, 0)",
+        derivative_formula=r"t x < 1\ ?\ -t : 0",
+        target=SIGNS,
+        input_meaning="Decisions, positive for one class.",
+        ignores=True,
+        kinks="At a margin of 1 the derivative is 0.",
+        cost=0.15,
+    )
+)
+
+
+def _squared_hinge_loss(x: Scalar, target: Scalar) -> Scalar:
+    T = type(x)
+    margin = maximum(T(1) - sign_of(target) * x, T(0))
+    return margin * margin
+
+
+def _squared_hinge_derivative(x: Scalar, target: Scalar) -> Scalar:
+    T = type(x)
+    sign = sign_of(target)
+    return T(0) - T(2) * sign * maximum(T(1) - sign * x, T(0))
+
+
+register(
+    PointwiseLoss(
+        value=_squared_hinge_loss,
+        derivative=_squared_hinge_derivative,
+        reference=lambda x, target: _margin(x, target) ** 2,
+        reference_derivative=lambda x, target: (-2 * _signs(target) * _margin(x, target),),
+        summary="Square of the hinge loss of labels.",
+        formula=r"\max(1 - t x, 0)^2",
+        derivative_formula=r"-2\,t \max(1 - t x, 0)",
+        target=SIGNS,
+        input_meaning="Decisions, positive for one class.",
+        ignores=True,
+        cost=0.15,
+    )
+)
+
+
+FORGOTTEN = 2000.0
+"""Of a larger exponent nothing is left in any dtype."""
+
+
+@scalar
+def modulation(reach: Scalar, rest: Scalar, gamma: Scalar) -> Scalar:
+    """``exp(-gamma * (reach + rest))``, with all digits of the product: an error of the exponent is one of the result's ratio."""
+    T = type(reach)
+    bounded = select(reach > T(1e30), T(1e30), reach)  # 0 times infinity would be none
+    whole = T(gamma)
+    product = whole * bounded
+    error = fma(whole, bounded, -product) + T(gamma - widen(whole)) * bounded + whole * rest
+    return select(product > T(FORGOTTEN), T(0), exp(-product) * exp(-error))
+
+
+def _sigmoid_focal_loss(x: Scalar, target: Scalar, alpha: Scalar, gamma: Scalar) -> Scalar:
+    T = type(x)
+    rest = log1p_unit(exp_nonpositive(-absolute(x)))
+    up, down = maximum(x, T(0)), maximum(-x, T(0))
+    hard, easy = modulation(up, rest, gamma), modulation(down, rest, gamma)
+    one, other = select(alpha < 0.0, 1.0, alpha), select(alpha < 0.0, 1.0, 1.0 - alpha)
+    return part(target * T(one) * hard, down + rest) + part((T(1) - target) * T(other) * easy, up + rest)
+
+
+def _sigmoid_focal_derivative(x: Scalar, target: Scalar, alpha: Scalar, gamma: Scalar) -> Scalar:
+    T = type(x)
+    rest = log1p_unit(exp_nonpositive(-absolute(x)))
+    up, down = maximum(x, T(0)), maximum(-x, T(0))
+    hard, easy = modulation(up, rest, gamma), modulation(down, rest, gamma)
+    one, other = select(alpha < 0.0, 1.0, alpha), select(alpha < 0.0, 1.0, 1.0 - alpha)
+    p, q = both_sigmoids(x)
+    positive = hard * (part(T(gamma) * p, down + rest) + q)
+    negative = easy * (part(T(gamma) * q, up + rest) + p)
+    return (T(1) - target) * T(other) * negative - target * T(one) * positive
+
+
+def _focal_parts(x: Any, target: Any, alpha: float, gamma: float) -> tuple[Any, Any, Any, Any]:
+    one, other = (1.0, 1.0) if alpha < 0 else (alpha, 1 - alpha)
+    hard, easy = (np.exp(-gamma * np.minimum(_softplus(z), 1e300)) for z in (x, -x))
+    return target * one, (1 - target) * other, hard, easy
+
+
+def _focal_reference(x: Any, target: Any, alpha: float, gamma: float) -> Any:
+    one, other, hard, easy = _focal_parts(x, target, alpha, gamma)
+    return _weighed(one * hard, _softplus(-x)) + _weighed(other * easy, _softplus(x))
+
+
+def _focal_terms(x: Any, target: Any, alpha: float, gamma: float) -> tuple[Any, ...]:
+    one, other, hard, easy = _focal_parts(x, target, alpha, gamma)
+    p, q = _sigmoid(x), _sigmoid(-x)
+    positive = hard * (_weighed(gamma * p, _softplus(-x)) + q)
+    return other * easy * (_weighed(gamma * q, _softplus(x)) + p), -one * positive
+
+
+register(
+    PointwiseLoss(
+        value=_sigmoid_focal_loss,
+        derivative=_sigmoid_focal_derivative,
+        reference=_focal_reference,
+        reference_derivative=_focal_terms,
+        summary="Focal loss of two classes, from logits: cross-entropy that counts the less the better an element is classified.",
+        formula=r"-\alpha\,t\,\sigma(-x)^\gamma \ln \sigma(x) - (1 - \alpha)\,(1 - t)\,\sigma(x)^\gamma \ln \sigma(-x)",
+        derivative_formula=r"(1 - \alpha)(1 - t)\,\sigma(x)^\gamma (\sigma(x) - \gamma\,\sigma(-x) \ln \sigma(-x))"
+        r" - \alpha\,t\,\sigma(-x)^\gamma (\sigma(-x) - \gamma\,\sigma(x) \ln \sigma(x))",
+        target=PROBABILITIES,
+        input_meaning=LOGITS,
+        options={
+            "alpha": Option(
+                0.25,
+                "The positive class's share of the weight; a negative number gives both the weight 1.",
+                "a number of at most 1",
+                lambda a: a <= 1,
+            ),
+            "gamma": Option(
+                2.0,
+                "How little counts what is classified well; with 0 it is cross-entropy.",
+                "a finite number of at least 0",
+                lambda g: 0 <= g < math.inf,
+            ),
+        },
+        ignores=True,
+        notes="The powers are computed in log space, so that none vanishes too early, also for `gamma` below 1. The defaults are\n"
+        "torchvision's. Of a target between 0 and 1 the loss is the mixture of that of both labels, as in optax; torchvision\n"
+        "mixes the probabilities within the power.",
+        paper="T.-Y. Lin et al., Focal Loss for Dense Object Detection, arXiv:1708.02002.",
+        ulp=8.0,
+        double_ulp=8.0,
+        samples=({"alpha": -1.0, "gamma": 0.5}, {"gamma": 0.0}),
+        cost=1.5,
+    )
+)

@@ -1,0 +1,414 @@
+"""What a loss of single elements is: a record of its formulas, from which follow the loss and the loss with its gradient.
+
+``name(input, target, ...)`` and ``name_with_grad(input, target, ...)`` are one pass over the elements each, whatever the reduction:
+programs of ``kinds/rows.py``, whose sums over a row of elements are added up by ``calls/elements.py``.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastact.calls.checking import broadcast_to, checked_out, integer, number, refuse_unknown, sole
+from fastact.calls.containers import is_container, within
+from fastact.calls.elements import over_elements
+from fastact.calls.layout import Layout
+from fastact.calls.lazy import lazily, refuse_out, summed
+from fastact.functions.cross_entropy_requests import loss_dtype, narrowed, rounded
+from fastact.functions.pointwise_docs import docstring
+from fastact.functions.record import Function, Operand, Variant, X
+from fastact.functions.record import register as add
+from fastact.kernels.dtypes import LISTED, NATIVE
+from fastact.kinds.rows import Formula, RowKernel, Sum
+from fastact.maths.scalar import Product, scalar
+from fastact.maths.simd import Scalar, select
+from fastact.runtime.ufunc import make_ufunc
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+@scalar
+def _beyond_probabilities(target: Scalar) -> Scalar:
+    T = type(target)
+    return select((target < T(0)) | (target > T(1)), T(1), T(0))
+
+
+@scalar
+def _beyond_signs(target: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    T = type(target)
+    negative, zero = target == T(-1), target == T(0)
+    known = negative | zero | (target == T(1))
+    return select(known, T(0), T(1)), select(negative, T(1), T(0)), select(zero, T(1), T(0))
+
+
+class Target(NamedTuple):
+    """What a target may hold, and how a kernel finds that it holds something else."""
+
+    operand: Operand
+    """Such an array, for the table."""
+    meaning: str
+    """For the docstring."""
+    allowed: str = ""
+    """What it may hold, for an error; empty if anything goes."""
+    sums: str = ""
+    """Names of the sums that tell: how many elements are beyond, how many are -1, and how many are 0."""
+    formula: Formula | None = None
+    """Their terms, of an element of the target."""
+
+    def check(self, sums: Sequence[float], target: Any) -> None:
+        """``ValueError`` if the sums over a target say that it holds what it must not."""
+        beyond, *both = sums or (0.0,)
+        if beyond:
+            known = (target >= 0) & (target <= 1) if not both else (target == 0) | (abs(target) == 1)
+            position = tuple(int(i) for i in np.argwhere(~known)[0])
+            where = f" at position {position[0] if len(position) == 1 else position}" if position else ""
+            raise ValueError(f"target must hold {self.allowed}, got {target[position]}{where}")
+        if both and all(both):
+            raise ValueError(f"target must hold {self.allowed}, got -1 as well as 0")
+
+
+REALS = Target(X, "What `input` should be; any real dtype.")
+PROBABILITIES = Target(
+    Operand("shares"),
+    "Between 0 and 1, or booleans: the probability of the positive class.",
+    "numbers between 0 and 1",
+    "beyond",
+    _beyond_probabilities,
+)
+SIGNS = Target(
+    Operand("labels", below=2),
+    "Labels of two classes, of any real dtype: -1 and 1, or 0 and 1, or booleans.",
+    "-1 and 1, or 0 and 1",
+    "beyond negatives zeros",
+    _beyond_signs,
+)
+
+
+class Option(NamedTuple):
+    """A number that a loss takes."""
+
+    default: Any
+    meaning: str
+    allowed: str = "a finite number"
+    within: Callable[[float], bool] = math.isfinite
+    """Whether a number is allowed."""
+
+    def checked(self, name: str, value: Any) -> float:
+        """The number; ``TypeError`` and ``ValueError`` say what is allowed."""
+        found = (
+            float(value)
+            if isinstance(self.default, bool) and isinstance(value, bool)
+            else number(name, value, self.allowed)
+        )
+        if not self.within(found):
+            raise ValueError(f"{name} must be {self.allowed}, got {value!r}")
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class PointwiseLoss:
+    """The record of a loss of single elements."""
+
+    value: Formula
+    """The loss of an element, on ``fastact.maths``: of ``x``, ``target``, and of options and further operands by name."""
+    derivative: Formula
+    """Its derivative by ``x``, likewise."""
+    reference: Callable[..., Any]
+    """The loss in plain NumPy on float64 arrays, by a different and obviously right formula: of ``x``, ``target`` and the others
+    by keyword."""
+    reference_derivative: Callable[..., Any]
+    """The derivative in plain NumPy as a tuple of the terms that add up to it."""
+    summary: str
+    """One sentence, for the docstring."""
+    formula: str
+    """LaTeX."""
+    derivative_formula: str
+    """LaTeX."""
+    target: Target = REALS
+    takes: Operand = X
+    """What the input is, for the table."""
+    input_meaning: str = "What was predicted."
+    """For the docstring."""
+    options: Mapping[str, Option] = field(default_factory=dict)
+    operands: Mapping[str, str] = field(default_factory=dict)
+    """The meaning of further arrays, each 1 where it is not given."""
+    ignores: bool = False
+    """Whether a label can be ignored."""
+    reductions: Sequence[str] = ()
+    """Beside those of all losses: "batchmean"."""
+    kinks: str = ""
+    """A sentence on the derivative where there is none."""
+    notes: str = ""
+    paper: str = ""
+    ulp: float = 4.0
+    """The promised largest error in float32, in units in the last place of the loss, or of the gradient's largest term."""
+    double_ulp: float = 4.0
+    cost: float = 0.5
+    """Nanoseconds per float32 element on one thread, roughly; decides when threads pay."""
+    samples: Sequence[Mapping[str, Any]] = ()
+    """Further options to test with."""
+
+    @property
+    def name(self) -> str:
+        """The public name."""
+        return self.value.__name__.lstrip("_")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The defaults of the keyword arguments of the loss."""
+        given = {name: option.default for name, option in self.options.items()}
+        given |= {"weight": None, **dict.fromkeys(self.operands)}
+        given |= {"ignore_index": None} if self.ignores else {}
+        return given | {"reduction": "mean", "dtype": None}
+
+
+@cache
+def _ufunc(loss: PointwiseLoss, reduced: bool, gradient: bool, arrays: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    """The ufunc for operands beside input and target, and the names of its options."""
+    value, slope = Product(loss.value, "weight"), Product(loss.derivative, "weight upstream scale")
+    terms: list[Any] = [*([value] if reduced else []), *([loss.target.formula] if loss.target.formula else [])]
+    sums = " ".join([*(["loss"] if reduced else []), *loss.target.sums.split()])
+    writes = [*([] if reduced else [value]), *([slope] if gradient else [])]
+    numbers = (*loss.options, *(name for name in ("weight", "upstream", *loss.operands) if name not in arrays), "scale")
+    kind = ".".join([*(["sum"] if reduced else []), *(["gradient"] if gradient else []), *arrays])
+    kernel = RowKernel(
+        ".".join(filter(None, (loss.name, kind))),
+        [Sum(sums, terms, wide=True)] if terms else [],
+        writes or None,
+        gives=sums,
+        gives_wide=True,
+        operands=" ".join(("x", "target", *arrays)),
+        option_names=" ".join(numbers),
+        row_results=max(1, len(writes)),
+        cost=loss.cost,
+    )
+    return make_ufunc(kernel, kernel.name, f"{loss.summary}", __name__), numbers
+
+
+def register(loss: PointwiseLoss) -> PointwiseLoss:
+    """Add the records of a loss, and of the loss with its gradient, to the table; their names become public."""
+    home = loss.value.__module__
+    for gradient in (False, True):
+        name = f"{loss.name}_with_grad" if gradient else loss.name
+        ways: list[dict[str, Any]] = [{}, {"reduction": "sum"}, {"reduction": "none"}, {"weight": Operand("shares")}]
+        ways += [{"weight": Operand("shares"), "reduction": "none"}]
+        ways += [{operand: Operand("shares")} for operand in loss.operands]
+        ways += [{"upstream": X, "reduction": "none"}, {"upstream": 2.5}] if gradient else []
+        add(
+            Function(
+                name,
+                partial(_public, loss, gradient),
+                operands=[loss.takes, loss.target.operand],
+                reference=partial(_reference, loss, gradient),
+                ulp=loss.ulp,
+                double_ulp=loss.double_ulp,
+                home=home,
+                family=home.rpartition(".")[2].replace("_", "-"),
+                variants=[*map(Variant, (*ways, *loss.samples))],
+                written=(1,) if gradient else (),
+                masked=False,
+            )
+        )
+    return loss
+
+
+def _public(loss: PointwiseLoss, gradient: bool) -> Any:
+    """The loss, or the loss with its gradient, as a function."""
+    defaults = loss.arguments | ({"upstream": None, "out": None} if gradient else {})
+
+    def function(input: Any, target: Any, **arguments: Any) -> Any:  # noqa: A002 - PyTorch's name
+        refuse_unknown(function.__name__, arguments, ("input", "target", *defaults))
+        return _called(loss, function, gradient, input, target, {**defaults, **arguments})
+
+    name = f"{loss.name}_with_grad" if gradient else loss.name
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = docstring(loss, gradient=gradient)
+    both = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("input", "target")]
+    named = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=value) for n, value in defaults.items()]
+    function.__signature__ = inspect.Signature([*both, *named])  # type: ignore[attr-defined]
+    return function
+
+
+def _called(loss: PointwiseLoss, function: Any, gradient: bool, x: Any, target: Any, given: dict[str, Any]) -> Any:
+    """Compute a loss, after its arguments have been checked."""
+    names = ("weight", *loss.operands, *(["upstream"] if gradient else []))
+    arrays = {name: given.pop(name) for name in names if given[name] is not None}
+    for name in names:
+        given.pop(name, None)
+    reductions = (*REDUCTIONS, *loss.reductions)
+    reduction = given["reduction"]
+    if not isinstance(reduction, str) or reduction not in reductions:
+        raise ValueError(f"reduction must be one of {', '.join(map(repr, reductions))}, got {reduction!r}")
+    if any(map(is_container, (x, target, *arrays.values(), given.get("out")))):
+        return _of_containers(function, {"input": x, "target": target, **arrays}, given, gradient)
+    numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
+    x = _floats(x)
+    target = broadcast_to("target", _reals("target", target), x.shape)
+    arrays = {name: _reals(name, a) for name, a in arrays.items()}
+    dtype, count = loss_dtype(given["dtype"], x.dtype), x.size
+    if given.get("ignore_index") is not None:
+        x, target, arrays, count = _without_ignored(x, target, arrays, integer("ignore_index", given["ignore_index"]))
+    scale = 1.0
+    if "upstream" in arrays and reduction != "none":
+        if arrays["upstream"].ndim:
+            raise ValueError(f"upstream must be a number where the loss is one, got shape {arrays['upstream'].shape}")
+        scale = float(arrays.pop("upstream"))
+    divisor = {"mean": count, "batchmean": x.shape[0] if x.ndim else 1}.get(reduction, 1)
+    arrays = {name: broadcast_to(name, a, x.shape) for name, a in arrays.items()}
+    numbers |= {"scale": scale / divisor if divisor else 0.0}
+    return _over_elements(loss, x, target, arrays, numbers, reduction, divisor, dtype, gradient, sole(given.get("out")))
+
+
+def _over_elements(
+    loss: PointwiseLoss,
+    x: Any,
+    target: Any,
+    arrays: dict[str, Any],
+    numbers: dict[str, float],
+    reduction: str,
+    divisor: float,
+    dtype: Any,
+    gradient: bool,
+    out: Any,
+) -> Any:
+    """The loss of sound operands, and its gradient."""
+    reduced = reduction != "none"
+    halves = x.dtype == np.float16 and any(
+        a.dtype.kind == "f" and a.dtype.itemsize > 2 for a in (target, *arrays.values())
+    )
+    rows = np.dtype(np.float32) if halves else x.dtype
+    rows = rows if reduced else np.result_type(rows, dtype)
+
+    def called(reduced: bool, gradient: bool, results: Sequence[Any]) -> Any:
+        used = {name: a for name, a in arrays.items() if gradient or name != "upstream"}
+        ufunc, options = _ufunc(loss, reduced, gradient, tuple(used))
+        given = [numbers.get(name, 1.0) for name in options]
+        sums = over_elements(ufunc, [x, target, *used.values()], x.shape, rows, given, results).tolist()
+        loss.target.check(sums[reduced:], target)
+        return sums
+
+    grad: Any = _gradient_array(x, out, (target, *arrays.values())) if gradient else None
+    if out is not None and loss.target.sums:
+        called(True, False, [])  # which raises before anything is written
+    losses = [] if reduced else [np.empty_like(x, dtype)]
+    sums = called(reduced, gradient, [*losses, *([grad] if gradient else [])])
+    total = losses[0][()] if losses else rounded(sums[0] / divisor if divisor else math.nan, dtype)
+    if not gradient:
+        return total
+    if out is not None and grad is not out:
+        np.copyto(out, grad)
+    return total, out if out is not None else grad[()]
+
+
+def _gradient_array(x: Any, out: Any, others: Sequence[Any]) -> Any:
+    """Where the gradient is written first: in ``out`` unless that would overwrite what is read later."""
+    if out is None:
+        return np.empty_like(x)
+    if not isinstance(out, np.ndarray) or out.dtype != x.dtype:
+        given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+        raise TypeError(f"out must be an array of {x.dtype}, got {given}")
+    checked_out(out, x.shape)
+    place = out.__array_interface__["data"], out.strides
+    for operand in (x, *others):
+        here = operand.__array_interface__["data"], operand.strides
+        if np.may_share_memory(out, operand) and (here[0][0], here[1]) != (place[0][0], place[1]):
+            return np.empty_like(x)
+    return out
+
+
+def _floats(x: Any) -> Any:
+    """An input as an array of floats in the machine's byte order."""
+    x = np.asarray(x)
+    if x.dtype.char in NATIVE:
+        return x if x.dtype.isnative else x.astype(NATIVE[x.dtype.char])
+    if x.dtype.kind not in "iub":
+        raise TypeError(f"input must be {LISTED}, got {x.dtype}")
+    return x.astype(np.result_type(x.dtype, np.float16))
+
+
+def _reals(name: str, x: Any) -> Any:
+    """An operand as an array of real numbers."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "iubf":
+        raise TypeError(f"{name} must hold real numbers, got {x.dtype}")
+    return x
+
+
+def _without_ignored(x: Any, target: Any, arrays: dict[str, Any], ignored: int) -> tuple[Any, Any, dict[str, Any], int]:
+    """The operands with nothing to lose where the target is to be ignored, and how many elements count."""
+    counted = target != ignored
+    count = int(np.count_nonzero(counted))
+    if count == x.size:
+        return x, target, arrays, count
+    weight = np.broadcast_to(arrays.get("weight", np.ones((), x.dtype)), x.shape)
+    arrays = {**arrays, "weight": np.where(counted, weight, weight.dtype.type(0))}
+    return np.where(counted, x, x.dtype.type(0)), np.where(counted, target, target.dtype.type(0)), arrays, count
+
+
+def _of_containers(function: Any, operands: dict[str, Any], options: dict[str, Any], gradient: bool) -> Any:
+    """The loss of operands some of which are containers."""
+    for name, x in {**operands, "out": options.get("out")}.items():
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(
+                f"{name} must not be a masked array: give weight=~mask, and the sum of the losses over that of weights"
+            )
+    row = "..." if options["reduction"] == "none" else ""
+    axes = dict.fromkeys(operands, "...") | ({"upstream": row} if "upstream" in operands else {})
+    return within(function, Layout(axes, (row, *["..."] * gradient)), operands, options, lazy=_lazily)
+
+
+def _lazily(function: Any, layout: Layout, operands: dict[str, Any], options: dict[str, Any]) -> Any:
+    """The loss of dask arrays: those of elements by blocks, and their mean or sum as dask reduces."""
+    refuse_out(options)
+    reduction = options["reduction"]
+    if reduction == "none":
+        return lazily(function, layout, operands, options)
+    upstream = operands.get("upstream", 1.0)
+    operands = {name: x for name, x in operands.items() if name != "upstream"}
+    x = operands["input"]
+    dtype = loss_dtype(options["dtype"], np.result_type(x.dtype, np.float16))
+    layout = Layout(dict.fromkeys(operands, "..."), ("...",) * len(layout.results))
+    found = lazily(function, layout, operands, {**options, "reduction": "none", "dtype": np.float64})
+    losses, *grads = found if isinstance(found, tuple) else (found,)
+    total = summed(losses)
+    divisor: Any = 1.0
+    if reduction == "batchmean":
+        divisor = x.shape[0] if x.ndim else 1
+    elif reduction == "mean":
+        each = {"x": losses, "target": operands["target"]}
+        counts = lazily(
+            _counted, Layout(dict.fromkeys(each, "..."), ("...",)), each, {"ignored": options.get("ignore_index")}
+        )
+        divisor = summed(counts)
+    mean = (total / divisor).map_blocks(narrowed, dtype, dtype=dtype)
+    return (mean, *((g * (upstream / divisor)).astype(g.dtype) for g in grads)) if grads else mean
+
+
+def _counted(x: Any, target: Any, ignored: int | None) -> Any:
+    """One for each element that counts."""
+    return (
+        np.broadcast_to(target != ignored, np.shape(x)).astype(np.float64)
+        if ignored is not None
+        else np.ones(np.shape(x))
+    )
+
+
+def _reference(loss: PointwiseLoss, gradient: bool, x: Any, target: Any, **given: Any) -> Any:
+    """The loss in plain NumPy, and its gradient."""
+    given = {**loss.arguments, "upstream": None, **given}
+    numbers = {name: given[name] for name in loss.options}
+    numbers |= {name: 1.0 if given[name] is None else given[name] for name in loss.operands}
+    counted = np.broadcast_to(target != given.get("ignore_index"), x.shape)
+    weight = counted * (1.0 if given["weight"] is None else given["weight"])
+    x, target = np.where(counted, x, 0.0), np.where(counted, target, 0.0)
+    losses = weight * loss.reference(x, target, **numbers)
+    divisor = {"mean": counted.sum(), "batchmean": x.shape[0] if x.ndim else 1}.get(given["reduction"], 1)
+    total = losses if given["reduction"] == "none" else np.sum(losses) / divisor
+    if not gradient:
+        return total
+    upstream = 1.0 if given["upstream"] is None else given["upstream"]
+    return total, upstream * weight * sum(loss.reference_derivative(x, target, **numbers)) / divisor

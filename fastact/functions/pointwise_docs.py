@@ -1,0 +1,108 @@
+"""The docstrings of the losses of single elements, from their records."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+SHOWN = {
+    "values": ([-1.5, 0.5, 2.0], [-1.0, 0.0, 4.0]),
+    "shares": ([0.125, 0.5, 0.75], [0.0, 0.25, 1.0]),
+    "logarithms": ([-2.0, -1.0, -0.5], [0.0, 0.25, 0.75]),
+    "labels": ([0.0, 0.0, 0.0], [0, 1, 1]),
+}
+"""What examples are of, by the kind of an operand: as input, and as target."""
+
+
+def docstring(loss: Any, *, gradient: bool) -> str:
+    """The numpydoc docstring of a loss, or of the loss with its gradient."""
+    more = " and its gradient with respect to `input`, in one pass" if gradient else ""
+    lines = [loss.summary.removesuffix(".") + more + ".", ""]
+    for title, section in (
+        ("Parameters", _parameters(loss, gradient)),
+        ("Returns", _returns(gradient)),
+        ("Raises", RAISES),
+        ("Notes", _notes(loss, gradient)),
+        ("References", [loss.paper] if loss.paper else []),
+        ("Examples", _example(loss, gradient)),
+    ):
+        shown = list(section)
+        lines += [title, "-" * len(title), *shown, ""] if shown else []
+    return "\n".join(lines)
+
+
+RAISES = (
+    "ValueError",
+    "    If an argument has a shape or value that is not allowed. Nothing has been written then.",
+    "TypeError",
+    "    If an argument has a type or dtype that is not allowed.",
+)
+
+
+def _parameters(loss: Any, gradient: bool) -> Iterator[str]:
+    yield "input : array_like"
+    yield f"    {loss.input_meaning} float16, float32 or float64; integers convert as in NumPy."
+    yield "target : array_like"
+    yield f"    {loss.target.meaning} It broadcasts to the shape of `input`."
+    for option, what in loss.options.items():
+        yield f"{option} : {type(what.default).__name__}, default {what.default!r}"
+        yield f"    {what.meaning}"
+    yield "weight : array_like, optional"
+    yield "    A factor of each element's loss; a mean divides by the number of elements."
+    for operand, meaning in loss.operands.items():
+        yield f"{operand} : array_like, optional"
+        yield f"    {meaning}"
+    if loss.ignores:
+        yield "ignore_index : int, optional"
+        yield "    A label that counts nothing: its loss and gradient are 0."
+    allowed = ", ".join(f'"{name}"' for name in ("mean", "sum", "none", *loss.reductions))
+    yield f'reduction : {{{allowed}}}, default "mean"'
+    yield f"    Of the elements' losses.{BATCHMEAN * bool(loss.reductions)}"
+    yield "dtype : dtype, optional"
+    yield "    Of the loss: float16, float32 or float64; that of `input` by default."
+    if gradient:
+        yield "upstream : float or array_like, optional"
+        yield "    The gradient with respect to the loss, of its shape; 1 by default."
+        yield "out : ndarray, optional"
+        yield "    For the gradient, with the shape and dtype of `input`; may be any operand of these."
+
+
+BATCHMEAN = ' "batchmean" divides the sum by the length of the first axis.'
+
+
+def _returns(gradient: bool) -> Iterator[str]:
+    yield "loss : scalar or ndarray"
+    yield '    Of `dtype`; with ``reduction="none"`` of the shape of `input`.'
+    if gradient:
+        yield "grad : ndarray"
+        yield "    Of the shape and dtype of `input`."
+
+
+def _notes(loss: Any, gradient: bool) -> Iterator[str]:
+    yield from (f".. math:: {loss.formula}", "")
+    if gradient:
+        yield from ("The derivative:", "", f".. math:: {loss.derivative_formula}", "")
+        yield from [loss.kinks, ""] if loss.kinks else []
+    yield f"Error: at most {loss.ulp:g} ULP of the loss{' and of the largest term of the gradient' * gradient}"
+    yield f"({loss.double_ulp:g} in float64); sums are taken in float64, in an order that neither layout nor threads change."
+    yield from ["", *loss.notes.splitlines()] if loss.notes else []
+
+
+def _example(loss: Any, gradient: bool) -> Iterator[str]:
+    """A call, and what it prints: the reference's values, to four digits after the point."""
+    x, target = SHOWN[loss.takes.kind][0], SHOWN[loss.target.operand.kind][1]
+    given = {name: option.default for name, option in loss.options.items()} | dict.fromkeys(loss.operands, 1.0)
+    arrays = np.array(x), np.array(target, float)
+    with np.errstate(all="ignore"):
+        value = float(np.mean(loss.reference(*arrays, **given)).round(4))
+        grad = sum(loss.reference_derivative(*arrays, **given)) / len(x)
+    yield ">>> import fastact as fa"
+    if not gradient:
+        yield f">>> round(float(fa.{loss.name}({x}, {target})), 4)"
+        yield repr(value + 0.0)
+        return
+    yield f">>> loss, grad = fa.{loss.name}_with_grad({x}, {target})"
+    yield ">>> round(float(loss), 4)"
+    yield repr(value + 0.0)
+    yield ">>> grad.round(4)"
+    yield repr(grad.round(4) + 0.0)
