@@ -28,6 +28,32 @@ from fastact.functions.linear import linear_cross_entropy_with_grad as linear_cr
 from fastact.functions.maxout import maxout as maxout
 from fastact.functions.maxout import maxout_with_index as maxout_with_index
 from fastact.functions.maxout import maxout_backward as maxout_backward
+from fastact.functions.binary_losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from fastact.functions.binary_losses import binary_cross_entropy_with_logits_with_grad as binary_cross_entropy_with_logits_with_grad
+from fastact.functions.binary_losses import binary_cross_entropy as binary_cross_entropy
+from fastact.functions.binary_losses import binary_cross_entropy_with_grad as binary_cross_entropy_with_grad
+from fastact.functions.binary_losses import logistic_loss as logistic_loss
+from fastact.functions.binary_losses import logistic_loss_with_grad as logistic_loss_with_grad
+from fastact.functions.binary_losses import hinge_loss as hinge_loss
+from fastact.functions.binary_losses import hinge_loss_with_grad as hinge_loss_with_grad
+from fastact.functions.binary_losses import squared_hinge_loss as squared_hinge_loss
+from fastact.functions.binary_losses import squared_hinge_loss_with_grad as squared_hinge_loss_with_grad
+from fastact.functions.binary_losses import sigmoid_focal_loss as sigmoid_focal_loss
+from fastact.functions.binary_losses import sigmoid_focal_loss_with_grad as sigmoid_focal_loss_with_grad
+from fastact.functions.regression_losses import mse_loss as mse_loss
+from fastact.functions.regression_losses import mse_loss_with_grad as mse_loss_with_grad
+from fastact.functions.regression_losses import l1_loss as l1_loss
+from fastact.functions.regression_losses import l1_loss_with_grad as l1_loss_with_grad
+from fastact.functions.regression_losses import huber_loss as huber_loss
+from fastact.functions.regression_losses import huber_loss_with_grad as huber_loss_with_grad
+from fastact.functions.regression_losses import smooth_l1_loss as smooth_l1_loss
+from fastact.functions.regression_losses import smooth_l1_loss_with_grad as smooth_l1_loss_with_grad
+from fastact.functions.regression_losses import log_cosh as log_cosh
+from fastact.functions.regression_losses import log_cosh_with_grad as log_cosh_with_grad
+from fastact.functions.divergences import kl_div as kl_div
+from fastact.functions.divergences import kl_div_with_grad as kl_div_with_grad
+from fastact.functions.divergences import js_div as js_div
+from fastact.functions.divergences import js_div_with_grad as js_div_with_grad
 
 __version__: str
 __all__: list[str]
