@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from fastact import table
-from fastact.functions.record import Function, Variant, along_axis, drawn
+from fastact.functions.record import Function, Operand, Variant, along_axis, drawn
 
 RECORDS = table.functions()
 LABEL_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
@@ -90,6 +90,13 @@ class ArrayCall(Call):
     @property
     def options(self):
         return self._made[1]
+
+    @property
+    def kinds(self):
+        """What each array holds, and what each option does that is one."""
+        operands = self.record.operands if self.variant.operands is None else self.variant.operands
+        options = {name: x.kind for name, x in self.variant.options.items() if isinstance(x, Operand)}
+        return [operand.kind for operand in operands], options
 
     def __call__(self, wrap=lambda array: array, **options):
         given = {name: wrap(x) if isinstance(x, np.ndarray) else x for name, x in self.options.items()}

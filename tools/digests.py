@@ -85,6 +85,8 @@ def filling(seed: int, in_rows: bool) -> Fill:
         if kind == "values" and not in_rows:
             return values(size, dtype, number).reshape(shape)
         x = logits(shape, dtype, number) if shape else np.ones((), dtype)
+        if kind == "probabilities":
+            return np.minimum(abs(x) / 16, x.dtype.type(1))
         return x if kind == "values" else abs(x) / 16 if kind == "shares" else -abs(x)
 
     return fill

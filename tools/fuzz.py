@@ -9,6 +9,7 @@ number it was, and ``--case`` repeats that. ``--quick`` takes 100 cases; ``--wri
 import argparse
 import ctypes
 import faulthandler
+import inspect
 import mmap
 import os
 import subprocess
@@ -127,6 +128,12 @@ def case(number: int, memory: Memory) -> str:
 
 
 RECORDS = [record for record in table.functions().values() if record.ulp is not None]
+IGNORED_BY_DEFAULT = {
+    record.name: given["ignore_index"].default
+    for record in RECORDS
+    if record.op is None and "ignore_index" in (given := inspect.signature(record.function).parameters)
+}
+"""The label that a function ignores unless it is told otherwise, or ``None``."""
 """All but those of matrix products, whose bits are BLAS's affair."""
 
 
@@ -136,15 +143,17 @@ def drawn(rng: np.random.Generator, dtype: str) -> Call:
     variant = record.variants[int(rng.integers(len(record.variants)))]
     shape = _shape(rng, 1 if record.axis else 0, 3)
     axis = int(rng.integers(-len(shape), len(shape))) if record.axis else -1
-    ignored = variant.options.get("ignore_index", -100)
+    ignored = variant.options.get("ignore_index", IGNORED_BY_DEFAULT.get(record.name))
 
     def fill(kind: str, shape: tuple[int, ...], dtype: Any, below: int) -> Array:
         if kind == "choices":
             return rng.integers(-1, below + 1, shape).astype(np.int32)
         if kind == "labels":
-            labels = np.where(rng.random(shape) < 0.1, ignored, rng.integers(0, max(1, min(below, 128)), shape))
-            return np.where(labels < below, labels, ignored).astype(rng.choice(["int8", "int32", "int64"]))
-        if kind == "shares":
+            labels = rng.integers(0, max(1, min(below, 128)), shape)
+            if ignored is not None:
+                labels = np.where((rng.random(shape) < 0.1) | (labels >= below), ignored, labels)
+            return np.asarray(labels).astype(rng.choice(["int8", "int32", "int64"]))
+        if kind in ("shares", "probabilities"):
             return np.asarray(rng.random(shape)).astype(dtype)
         return _values(rng, shape, dtype)
 

@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +39,14 @@ ops: dict[str, Op]
 
 
 def declaration(record: Function) -> str:
-    """The declaration of a public function that is built from an op."""
+    """The declaration of a public function that is built from a record."""
     if isinstance(record.function, np.ufunc):
         return f"{record.name}: np.ufunc\n"
-    parameters, several = [], len(record.written) > 1
+    parameters: list[str] = []
+    several = len(record.written) > 1
     for parameter in inspect.signature(record.function).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in parameters:
+            parameters.append("*")
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
         if parameter.kind is parameter.VAR_POSITIONAL:
             parameters += ["/", f"*{parameter.name}: NDArray[Any]"]
@@ -60,7 +64,19 @@ def imported(record: Function) -> str:
 def _annotation(parameter: inspect.Parameter, several: bool) -> str:
     out = "tuple[NDArray[Any] | None, NDArray[Any] | None]" if several else "NDArray[Any]"
     known = {"training": "bool", "slopes": "ArrayLike | None", "out": f"{out} | None", "ufunc_arguments": "Any"}
-    return known.get(parameter.name, "Any" if parameter.name == "rng" else "ArrayLike")
+    known |= {"reduction": "str", "ignore_index": "int | None", "rng": "Any", "dtype": "Any"}
+    if parameter.kind is parameter.KEYWORD_ONLY:
+        known |= {parameter.name: known.get(parameter.name, _of_default(parameter.default))}
+    return known.get(parameter.name, "ArrayLike")
+
+
+def _of_default(default: Any) -> str:
+    return "ArrayLike | None" if default is None else type(default).__name__
+
+
+def is_in_sources(record: Function) -> bool:
+    """Whether a function is defined under its name, and not built from a record."""
+    return hasattr(import_module(record.home), record.name)
 
 
 def main() -> int:
@@ -70,8 +86,8 @@ def main() -> int:
     arguments = parser.parse_args()
     header, _, constants = HEADER.partition("\n__version__")
     records = table.functions().values()
-    imports = "".join(imported(record) for record in records if record.op is None)
-    declarations = "".join(declaration(record) for record in records if record.op is not None)
+    imports = "".join(imported(record) for record in records if not record.op and is_in_sources(record))
+    declarations = "".join(declaration(record) for record in records if record.op or not is_in_sources(record))
     text = f"{header}\n{imports}\n__version__{constants}\n{declarations}"
     if arguments.check:
         if TARGET.read_text() != text:

@@ -46,10 +46,11 @@ def part(weight: Scalar, loss: Scalar) -> Scalar:
 
 
 @scalar
-def smoothed(target: Scalar, label_smoothing: Scalar) -> Scalar:
-    """The target moved towards one half."""
+def smoothed(target: Scalar, label_smoothing: Scalar) -> tuple[Scalar, Scalar]:
+    """The probabilities of both classes, moved towards one half; each has all its digits."""
     T = type(target)
-    return fma(target, T(1.0 - label_smoothing), T(0.5 * label_smoothing))
+    keep, half = T(1.0 - label_smoothing), T(0.5 * label_smoothing)
+    return fma(target, keep, half), fma(T(1) - target, keep, half)
 
 
 @scalar
@@ -61,18 +62,18 @@ def sign_of(target: Scalar) -> Scalar:
 
 def _binary_cross_entropy_with_logits(x: Scalar, target: Scalar, label_smoothing: Scalar, pos_weight: Scalar) -> Scalar:
     T = type(x)
-    y = smoothed(target, label_smoothing)
+    y, rest = smoothed(target, label_smoothing)
     positive, negative = both_losses(x)
-    return part(y * T(pos_weight), positive) + part(T(1) - y, negative)
+    return part(y * T(pos_weight), positive) + part(rest, negative)
 
 
 def _binary_cross_entropy_with_logits_derivative(
     x: Scalar, target: Scalar, label_smoothing: Scalar, pos_weight: Scalar
 ) -> Scalar:
     T = type(x)
-    y = smoothed(target, label_smoothing)
-    p, rest = both_sigmoids(x)
-    return (T(1) - y) * p - y * T(pos_weight) * rest
+    y, rest = smoothed(target, label_smoothing)
+    p, q = both_sigmoids(x)
+    return rest * p - y * T(pos_weight) * q
 
 
 def _softplus(x: Any) -> Any:
@@ -128,13 +129,13 @@ LEAST_VARIANCE = 1e-12
 
 def _binary_cross_entropy(x: Scalar, target: Scalar, label_smoothing: Scalar) -> Scalar:
     T = type(x)
-    y = smoothed(target, label_smoothing)
-    return -(y * maximum(log(x), T(LOG_FLOOR)) + (T(1) - y) * maximum(log1p(-x), T(LOG_FLOOR)))
+    y, rest = smoothed(target, label_smoothing)
+    return -(y * maximum(log(x), T(LOG_FLOOR)) + rest * maximum(log1p(-x), T(LOG_FLOOR)))
 
 
 def _binary_cross_entropy_derivative(x: Scalar, target: Scalar, label_smoothing: Scalar) -> Scalar:
     T = type(x)
-    y = smoothed(target, label_smoothing)
+    y, _ = smoothed(target, label_smoothing)
     return (x - y) / maximum(x * (T(1) - x), T(LEAST_VARIANCE))
 
 

@@ -73,7 +73,7 @@ class Target(NamedTuple):
 
 REALS = Target(X, "What `input` should be; any real dtype.")
 PROBABILITIES = Target(
-    Operand("shares"),
+    Operand("probabilities"),
     "Between 0 and 1, or booleans: the probability of the positive class.",
     "numbers between 0 and 1",
     "beyond",
@@ -166,6 +166,10 @@ class PointwiseLoss:
         return given | {"reduction": "mean", "dtype": None}
 
 
+LOSSES: dict[str, PointwiseLoss] = {}
+"""Every such loss by name, in the order of definition."""
+
+
 @cache
 def _ufunc(loss: PointwiseLoss, reduced: bool, gradient: bool, arrays: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     """The ufunc for operands beside input and target, and the names of its options."""
@@ -191,6 +195,7 @@ def _ufunc(loss: PointwiseLoss, reduced: bool, gradient: bool, arrays: tuple[str
 
 def register(loss: PointwiseLoss) -> PointwiseLoss:
     """Add the records of a loss, and of the loss with its gradient, to the table; their names become public."""
+    LOSSES[loss.name] = loss
     home = loss.value.__module__
     for gradient in (False, True):
         name = f"{loss.name}_with_grad" if gradient else loss.name

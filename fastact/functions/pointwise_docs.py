@@ -8,6 +8,7 @@ import numpy as np
 SHOWN = {
     "values": ([-1.5, 0.5, 2.0], [-1.0, 0.0, 4.0]),
     "shares": ([0.125, 0.5, 0.75], [0.0, 0.25, 1.0]),
+    "probabilities": ([0.125, 0.5, 0.75], [0.0, 0.25, 1.0]),
     "logarithms": ([-2.0, -1.0, -0.5], [0.0, 0.25, 0.75]),
     "labels": ([0.0, 0.0, 0.0], [0, 1, 1]),
 }
@@ -16,8 +17,8 @@ SHOWN = {
 
 def docstring(loss: Any, *, gradient: bool) -> str:
     """The numpydoc docstring of a loss, or of the loss with its gradient."""
-    more = " and its gradient with respect to `input`, in one pass" if gradient else ""
-    lines = [loss.summary.removesuffix(".") + more + ".", ""]
+    with_gradient = f"`{loss.name}` and its gradient with respect to `input`, in one pass."
+    lines = [with_gradient if gradient else loss.summary, ""]
     for title, section in (
         ("Parameters", _parameters(loss, gradient)),
         ("Returns", _returns(gradient)),

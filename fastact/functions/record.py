@@ -15,8 +15,9 @@ Shape = tuple[int, ...]
 Fill = Callable[[str, Shape, Any, int], Any]
 """Makes an array of a kind, a shape and the dtype of the call; the integers of labels and choices are below the last argument."""
 
-KINDS = ("values", "shares", "logarithms", "labels", "choices")
-"""What an operand holds: numbers of either sign; probabilities; their logarithms; class indices; indices of pieces, int32."""
+KINDS = ("values", "shares", "probabilities", "logarithms", "labels", "choices")
+"""What an operand holds: numbers of either sign; numbers like probabilities; such between 0 and 1 only; logarithms of them; class
+indices; indices of pieces, int32."""
 INTEGERS = ("labels", "choices")
 
 
@@ -167,7 +168,7 @@ def drawn(rng: Any, scale: float = 4.0) -> Fill:
     def fill(kind: str, shape: Shape, dtype: Any, below: int) -> Any:
         if kind in INTEGERS:
             return rng.integers(0, max(1, below), shape).astype("int32" if kind == "choices" else "int64")
-        if kind == "shares":
+        if kind in ("shares", "probabilities"):
             return rng.random(shape).astype(dtype)
         if kind == "logarithms":
             return -rng.exponential(size=shape).astype(dtype)

@@ -171,5 +171,7 @@ register(
         summary="Logarithm of the error's hyperbolic cosine: half the square of small errors, about the size of large ones.",
         formula=r"\ln \cosh(x - t)",
         derivative_formula=r"\tanh(x - t)",
+        ulp=6.0,
+        double_ulp=6.0,
     )
 )
