@@ -44,12 +44,9 @@ def wide_operands(name, dtype):
         x = rng.random(size) ** 3
     if loss.takes.kind == "logarithms":
         x = -abs(x)
-    kind = loss.target.operand.kind
-    target = {
-        "labels": lambda: rng.integers(0, 2, size),
-        "shares": lambda: rng.random(size),
-        "probabilities": lambda: rng.random(size),
-    }.get(kind, lambda: x + rng.normal(size=size) * 10.0 ** rng.uniform(-3, 2, size))()
+    kind, spread = loss.target.operand.kind, 10.0 ** rng.uniform(-3, 2, size)
+    made = {"labels": lambda: rng.integers(0, 2, size), "values": lambda: x + rng.normal(size=size) * spread}
+    target = made.get(kind, lambda: rng.random(size))()
     if kind in ("shares", "probabilities"):
         target[::3], target[1::3] = 0, 1
     return x.astype(dtype), target.astype(dtype)

@@ -5,6 +5,7 @@ import inspect
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
