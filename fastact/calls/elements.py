@@ -1,7 +1,7 @@
-"""How a function reaches a program over all elements of its operands: as rows of one length, wherever the elements lie.
+"""How a function reaches a kernel over all elements of its operands: as rows of one length, wherever the elements lie.
 
 Sums over everything are added row by row in float64, and the rows' sums in order, so they have the same bits in every layout and on
-any number of threads. Operands that lie as the program takes them are not copied; of others as much at a time as fits a cache.
+any number of threads. Operands that lie as the kernel takes them are not copied; of others as much at a time as fits a cache.
 """
 
 import math
@@ -26,20 +26,20 @@ def over_elements(
     options: Sequence[float],
     results: Sequence[Any],
 ) -> Any:
-    """Call the ufunc of a program over all elements of some arrays.
+    """Call the ufunc of a pointwise kernel over all elements of some arrays.
 
     Parameters
     ----------
     ufunc : numpy.ufunc
-        From ``row_ufunc``; its first results are rows, the others numbers of each row.
+        Of a ``PointwiseKernel``: its first results are rows, the others sums over each row.
     operands : sequence of ndarray
         They broadcast to the shape, and are converted to the dtype.
     shape : tuple of int
         The shape of the results.
     dtype : dtype
-        What the program's rows are of.
+        What the kernel's rows are of.
     options : sequence of float
-        Values of the program's options.
+        Values of the kernel's options.
     results : sequence of ndarray
         Where the rows are written, in any dtype and layout; they may be operands, but not overlap with them otherwise.
 
@@ -82,7 +82,7 @@ def _slab(
 
 
 def _lies(x: Any, dtype: Any) -> bool:
-    """Whether an array's elements lie in memory as a program takes them."""
+    """Whether an array's elements lie in memory as a kernel takes them."""
     return bool(x.dtype == dtype and x.flags.c_contiguous and x.flags.aligned)
 
 

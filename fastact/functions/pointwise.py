@@ -1,7 +1,7 @@
 """What a loss of single elements is: a record of its formulas, from which follow the loss and the loss with its gradient.
 
 ``name(input, target, ...)`` and ``name_with_grad(input, target, ...)`` are one pass over the elements each, whatever the reduction:
-programs of ``kinds/rows.py``, whose sums over a row of elements are added up by ``calls/elements.py``.
+kernels of ``kinds/pointwise.py``, called by ``calls/elements.py``.
 """
 
 import inspect
@@ -23,7 +23,8 @@ from fastact.functions.pointwise_docs import docstring
 from fastact.functions.record import Function, Operand, Variant, X
 from fastact.functions.record import register as add
 from fastact.kernels.dtypes import LISTED, NATIVE
-from fastact.kinds.rows import Formula, RowKernel, Sum
+from fastact.kinds.pointwise import PointwiseKernel
+from fastact.kinds.rows import Formula
 from fastact.maths.scalar import Product, scalar
 from fastact.maths.simd import Scalar, select
 from fastact.runtime.ufunc import make_ufunc
@@ -174,23 +175,32 @@ LOSSES: dict[str, PointwiseLoss] = {}
 def _ufunc(loss: PointwiseLoss, reduced: bool, gradient: bool, arrays: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     """The ufunc for operands beside input and target, and the names of its options."""
     value, slope = Product(loss.value, "weight"), Product(loss.derivative, "weight upstream scale")
-    terms: list[Any] = [*([value] if reduced else []), *([loss.target.formula] if loss.target.formula else [])]
-    sums = " ".join([*(["loss"] if reduced else []), *loss.target.sums.split()])
-    writes = [*([] if reduced else [value]), *([slope] if gradient else [])]
     numbers = (*loss.options, *(name for name in ("weight", "upstream", *loss.operands) if name not in arrays), "scale")
     kind = ".".join([*(["sum"] if reduced else []), *(["gradient"] if gradient else []), *arrays])
-    kernel = RowKernel(
+    kernel = PointwiseKernel(
         ".".join(filter(None, (loss.name, kind))),
-        [Sum(sums, terms, wide=True)] if terms else [],
-        writes or None,
-        gives=sums,
-        gives_wide=True,
-        operands=" ".join(("x", "target", *arrays)),
-        option_names=" ".join(numbers),
-        row_results=max(1, len(writes)),
+        " ".join(("x", "target", *arrays)),
+        " ".join(numbers),
+        writes=[*([] if reduced else [value]), *([slope] if gradient else [])],
+        terms=[*([value] if reduced else []), *([loss.target.formula] if loss.target.formula else [])],
+        sums=" ".join([*(["loss"] if reduced else []), *loss.target.sums.split()]),
         cost=loss.cost,
     )
-    return make_ufunc(kernel, kernel.name, f"{loss.summary}", __name__), numbers
+    return make_ufunc(kernel, kernel.name, loss.summary, __name__), numbers
+
+
+@cache
+def _checking_ufunc(target: Target) -> Any:
+    """The ufunc that only looks whether a target holds what it must not."""
+    kernel = PointwiseKernel(
+        f"targets.{target.operand.kind}",
+        "target",
+        "n",
+        terms=[*filter(None, [target.formula])],
+        sums=target.sums,
+        cost=0.1,
+    )
+    return make_ufunc(kernel, kernel.name, target.meaning, __name__)
 
 
 def register(loss: PointwiseLoss) -> PointwiseLoss:
@@ -297,8 +307,10 @@ def _over_elements(
         return sums
 
     grad: Any = _gradient_array(x, out, (target, *arrays.values())) if gradient else None
-    if out is not None and loss.target.sums:
-        called(True, False, [])  # which raises before anything is written
+    if out is not None and loss.target.sums:  # which must not be written to if the target is bad
+        loss.target.check(
+            over_elements(_checking_ufunc(loss.target), [target], x.shape, rows, [0.0], []).tolist(), target
+        )
     losses = [] if reduced else [np.empty_like(x, dtype)]
     sums = called(reduced, gradient, [*losses, *([grad] if gradient else [])])
     total = losses[0][()] if losses else rounded(sums[0] / divisor if divisor else math.nan, dtype)
