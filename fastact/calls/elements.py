@@ -1,6 +1,6 @@
 """How a function reaches a kernel over all elements of its operands: as rows of one length, wherever the elements lie.
 
-Sums over everything are added row by row in float64, and the rows' sums in order, so they have the same bits in every layout and on
+The sums of rows are added in float64 and in order, so they have the same bits in every layout and on
 any number of threads. Operands that lie as the kernel takes them are not copied; of others as much at a time as fits a cache.
 """
 

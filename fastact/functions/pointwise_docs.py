@@ -85,7 +85,8 @@ def _notes(loss: Any, gradient: bool) -> Iterator[str]:
         yield from ("The derivative:", "", f".. math:: {loss.derivative_formula}", "")
         yield from [loss.kinks, ""] if loss.kinks else []
     yield f"Error: at most {loss.ulp:g} ULP of the loss{' and of the largest term of the gradient' * gradient}"
-    yield f"({loss.double_ulp:g} in float64); sums are taken in float64, in an order that neither layout nor threads change."
+    yield f"({loss.double_ulp:g} in float64). Up to 1024 losses are added in the precision of `input`, or in float32 if that is"
+    yield "float16, their sums in float64, in an order that neither layout nor threads change."
     yield from ["", *loss.notes.splitlines()] if loss.notes else []
 
 
