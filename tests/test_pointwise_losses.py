@@ -7,6 +7,7 @@ import fastact as fa
 from fastact import reference, table
 from fastact.calls.elements import ROW, SLAB
 from fastact.functions.pointwise import LOSSES
+from fastact.functions.pointwise_containers import OPERANDS
 from fastact.functions.record import drawn
 from tests.calls import LABEL_DTYPES
 
@@ -20,6 +21,10 @@ def operands(name, shape, dtype="float64", seed=0):
     record = table.function(name)
     arrays, _ = record.arguments(record.variants[0], drawn(np.random.default_rng(seed)), shape, dtype)
     return arrays
+
+
+def test_masks_know_every_operand():
+    assert {name for loss in LOSSES.values() for name in loss.operands} <= {*OPERANDS}
 
 
 def with_grad(name):
@@ -226,6 +231,32 @@ def test_ignored_elements_count_nothing(name):
     assert (with_grad(name)(x, target, ignore_index=-100, reduction="none")[0][~counted] == 0).all()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_masked_elements_count_nothing(name):
+    x, target = operands(name, (7, 11), "float32")
+    hidden = np.random.default_rng(5).random((7, 11)) < 0.3
+    for given in (
+        (np.ma.array(x, mask=hidden), target),
+        (x, np.ma.array(target, mask=hidden)),
+        (np.ma.array(x, mask=hidden), np.ma.array(target, mask=hidden)),
+    ):
+        loss, grad = with_grad(name)(*given)
+        expected, slope = with_grad(name)(x[~hidden], target[~hidden])
+        np.testing.assert_allclose(loss, expected, rtol=1e-6)
+        np.testing.assert_allclose(grad[~hidden], slope, rtol=1e-6, atol=1e-30)
+        assert (np.ma.getmaskarray(grad) == hidden).all()
+        assert getattr(fa, name)(*given) == loss
+        losses, _ = with_grad(name)(*given, reduction="none")
+        assert (np.ma.getmaskarray(losses) == hidden).all()
+        out = np.ma.zeros((7, 11), "float32")
+        assert with_grad(name)(*given, out=out)[1] is out
+        np.testing.assert_array_equal(out.filled(7), grad.filled(7))
+    everything = np.ma.array(x, mask=True)
+    assert np.isnan(getattr(fa, name)(everything, target))
+    weight = np.ma.array(np.ones((7, 11), "float32"), mask=hidden)
+    np.testing.assert_allclose(getattr(fa, name)(x, target, weight=weight), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", BINARY)
 @pytest.mark.parametrize("wrong", [2.0, -0.5, np.inf])
 def test_what_is_no_target_is_refused(name, wrong):
@@ -257,7 +288,6 @@ def test_what_is_refused(name):
         (ValueError, "upstream must be a number where the loss is one", {"upstream": np.ones((4, 3))}),
         (TypeError, "out must be an array of float32, got float64", {"out": np.ones((4, 3))}),
         (ValueError, r"out must have the shape \(4, 3\)", {"out": np.ones(4, "float32")}),
-        (TypeError, "weight must not be a masked array", {"weight": np.ma.ones((4, 3))}),
     ):
         with pytest.raises(error, match=words):
             function(x, target, **given)

@@ -56,7 +56,7 @@ register(
     Op(
         forward=_swiglu,
         derivative=_swiglu_derivative,
-        reference=lambda m, x, value: m.finite(x) / (1 + m.exp(-x)) * value,
+        reference=lambda m, x, value: m.where(x > 1e6, x, m.finite(x) / (1 + m.exp(-x))) * value,
         reference_derivative=_swiglu_reference_derivative,
         summary="Gated linear unit with silu: ``silu(gate) * value``.",
         formula=r"\mathtt{gate}\,\sigma(\mathtt{gate}) \cdot \mathtt{value}",
@@ -96,7 +96,7 @@ register(
     Op(
         forward=_geglu,
         derivative=_geglu_derivative,
-        reference=lambda m, x, value: m.finite(x) * m.erfc(-x / m.sqrt(m.number(2))) / 2 * value,
+        reference=lambda m, x, value: m.where(x > 1e6, x, m.finite(x) * m.erfc(-x / m.sqrt(m.number(2))) / 2) * value,
         reference_derivative=_geglu_reference_derivative,
         summary="Gated linear unit with gelu: ``gelu(gate) * value``.",
         formula=r"\mathtt{gate}\,\Phi(\mathtt{gate}) \cdot \mathtt{value}",
@@ -297,6 +297,12 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     References
     ----------
     Dauphin, Fan, Auli & Grangier (2017), Language modeling with gated convolutional networks, arXiv:1612.08083.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.glu_backward([1.0, 1.0], [1.0, 2.0, 0.0, 3.0]).round(4)
+    array([0.5   , 0.9526, 0.25  , 0.0904])
     """
     out = sole(out)
     plain = type(grad) is type(x) is np.ndarray and (out is None or type(out) is np.ndarray)

@@ -111,7 +111,7 @@ def _call(
 ) -> Any:
     """What a function with parameters does with those it was given."""
     if ufunc_arguments:
-        refuse_unknown(name, ufunc_arguments, (*names[leading:], "out", *UFUNC_ARGUMENTS))
+        refuse_unknown(name, ufunc_arguments, (*names, "out", *UFUNC_ARGUMENTS))
     if check is not None:
         check(*operands[leading:])
     for x in operands:

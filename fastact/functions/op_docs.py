@@ -20,8 +20,10 @@ def docstring(op: Op, *, backward: bool) -> str:
     arrays = [*(["grad"] if backward else []), *op.operands[: op.arrays]]
     several = backward and op.gradients > 1
     summed = several and not op.is_ufunc
-    shown = ", ".join([*(["grad"] if backward else []), first, *parameters])
-    lines = [f"{name}({shown}, /, out=None{'' if summed else ', **ufunc_arguments'})", ""]
+    defaults = {} if backward and op.gradients > 1 else op.defaults
+    given = [f"{p}={defaults[p]!r}" if p in defaults else p for p in parameters]
+    shown = ", ".join([*(["grad"] if backward else []), first, *given, *(["/"] if op.is_ufunc else [])])
+    lines = [f"{name}({shown}, out=None{'' if summed else ', **ufunc_arguments'})", ""]
     lines += [_backward_summary(op) if backward else op.summary, ""]
     lines += ["Parameters", "----------"]
     like = f"{first} * 0.5" if op.parameters else "np.exp(x)"
@@ -34,7 +36,8 @@ def docstring(op: Op, *, backward: bool) -> str:
     for parameter in op.parameters.values():
         default = "" if parameter.default is inspect.Parameter.empty else f", default {parameter.default!r}"
         kind = "array_like" if op.is_ufunc else "float or array_like"
-        lines += [f"{parameter.name} : {kind}{default}", f"    Broadcasts against `{first}`."]
+        weak = "" if op.is_ufunc else " A number, also one of NumPy's, takes part as Python's and widens nothing."
+        lines += [f"{parameter.name} : {kind}{default}", f"    Broadcasts against `{first}`.{weak}"]
     for name_and_type, meaning in (op.extra_backward if backward else op.extra).items():
         lines += [name_and_type, f"    {meaning}"]
     *others, last = [f"`{array}`" for array in arrays]

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastact.calls.checking import broadcast_to, checked_out, integer, number, refuse_unknown, sole
-from fastact.calls.containers import is_container, within
+from fastact.calls.containers import is_container
 from fastact.calls.elements import over_elements
-from fastact.calls.layout import Layout
-from fastact.calls.lazy import lazily, refuse_out, summed
-from fastact.functions.cross_entropy_requests import loss_dtype, narrowed, rounded
+from fastact.functions.cross_entropy_requests import loss_dtype, rounded
+from fastact.functions.pointwise_containers import of_containers
 from fastact.functions.pointwise_docs import docstring
 from fastact.functions.record import Function, Operand, Variant, X
 from fastact.functions.record import register as add
@@ -225,7 +224,6 @@ def register(loss: PointwiseLoss) -> PointwiseLoss:
                 family=home.rpartition(".")[2].replace("_", "-"),
                 variants=[*map(Variant, (*ways, *loss.samples))],
                 written=(1,) if gradient else (),
-                masked=False,
             )
         )
     return loss
@@ -259,7 +257,7 @@ def _called(loss: PointwiseLoss, function: Any, gradient: bool, x: Any, target: 
     if not isinstance(reduction, str) or reduction not in reductions:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, reductions))}, got {reduction!r}")
     if any(map(is_container, (x, target, *arrays.values(), given.get("out")))):
-        return _of_containers(function, {"input": x, "target": target, **arrays}, given, gradient)
+        return of_containers(function, {"input": x, "target": target, **arrays}, given, gradient)
     numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
     x = _floats(x)
     target = broadcast_to("target", _reals("target", target), x.shape)
@@ -364,54 +362,6 @@ def _without_ignored(x: Any, target: Any, arrays: dict[str, Any], ignored: int) 
     weight = np.broadcast_to(arrays.get("weight", np.ones((), x.dtype)), x.shape)
     arrays = {**arrays, "weight": np.where(counted, weight, weight.dtype.type(0))}
     return np.where(counted, x, x.dtype.type(0)), np.where(counted, target, target.dtype.type(0)), arrays, count
-
-
-def _of_containers(function: Any, operands: dict[str, Any], options: dict[str, Any], gradient: bool) -> Any:
-    """The loss of operands some of which are containers."""
-    for name, x in {**operands, "out": options.get("out")}.items():
-        if isinstance(x, np.ma.MaskedArray):
-            raise TypeError(
-                f"{name} must not be a masked array: give weight=~mask, and the sum of the losses over that of weights"
-            )
-    row = "..." if options["reduction"] == "none" else ""
-    axes = dict.fromkeys(operands, "...") | ({"upstream": row} if "upstream" in operands else {})
-    return within(function, Layout(axes, (row, *["..."] * gradient)), operands, options, lazy=_lazily)
-
-
-def _lazily(function: Any, layout: Layout, operands: dict[str, Any], options: dict[str, Any]) -> Any:
-    """The loss of dask arrays: those of elements by blocks, and their mean or sum as dask reduces."""
-    refuse_out(options)
-    reduction = options["reduction"]
-    if reduction == "none":
-        return lazily(function, layout, operands, options)
-    upstream = operands.get("upstream", 1.0)
-    operands = {name: x for name, x in operands.items() if name != "upstream"}
-    x = operands["input"]
-    dtype = loss_dtype(options["dtype"], np.result_type(x.dtype, np.float16))
-    layout = Layout(dict.fromkeys(operands, "..."), ("...",) * len(layout.results))
-    found = lazily(function, layout, operands, {**options, "reduction": "none", "dtype": np.float64})
-    losses, *grads = found if isinstance(found, tuple) else (found,)
-    total = summed(losses)
-    divisor: Any = 1.0
-    if reduction == "batchmean":
-        divisor = x.shape[0] if x.ndim else 1
-    elif reduction == "mean":
-        each = {"x": losses, "target": operands["target"]}
-        counts = lazily(
-            _counted, Layout(dict.fromkeys(each, "..."), ("...",)), each, {"ignored": options.get("ignore_index")}
-        )
-        divisor = summed(counts)
-    mean = (total / divisor).map_blocks(narrowed, dtype, dtype=dtype)
-    return (mean, *((g * (upstream / divisor)).astype(g.dtype) for g in grads)) if grads else mean
-
-
-def _counted(x: Any, target: Any, ignored: int | None) -> Any:
-    """One for each element that counts."""
-    return (
-        np.broadcast_to(target != ignored, np.shape(x)).astype(np.float64)
-        if ignored is not None
-        else np.ones(np.shape(x))
-    )
 
 
 def _reference(loss: PointwiseLoss, gradient: bool, x: Any, target: Any, **given: Any) -> Any:

@@ -11,7 +11,7 @@ from fastact.calls.containers import at_one_shape, is_foreign, masked, within
 from fastact.calls.layout import Layout, broadcast_axes
 from fastact.calls.lazy import refuse_out, sum_to
 from fastact.calls.quiet import quietly
-from fastact.functions.op_calls import elementwise
+from fastact.functions.op_calls import elementwise, weak
 
 MANY = 4096
 """A sum of so many elements is worth some thought."""
@@ -24,6 +24,7 @@ def public_prelu_backward(ufunc: Any) -> Any:
             lazy = partial(_lazy_gradients, ufunc)
             gradients: tuple[Any, Any] = within(prelu_backward, _PRELU_BACKWARD, operands, {"out": out}, lazy=lazy)
             return gradients
+        weight = weak(weight)
         shapes = np.shape(x), np.shape(weight)
         arrays = at_one_shape(grad, x, weight)
         found: tuple[Any, Any] = quietly(_prelu_gradients, ufunc, arrays, shapes, _pair(out, shapes))
@@ -137,4 +138,4 @@ def reference_prelu_backward(m: Any, grad: Any, x: Any, weight: Any) -> tuple[An
     by_weight, shape = grad * m.where(x > 0, 0.0, x), np.shape(weight)
     before = by_weight.ndim - len(shape)
     summed = tuple(k for k in range(by_weight.ndim) if k < before or shape[k - before] == 1)
-    return grad * m.where(x > 0, 1.0, weight), np.sum(by_weight, summed).reshape(shape)
+    return grad * m.where(x != x, x, m.where(x > 0, 1.0, weight)), np.sum(by_weight, summed).reshape(shape)
