@@ -360,6 +360,7 @@ def torch_losses(torch):
     }
 
 
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")  # PyTorch's, of kl_div
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none", "batchmean"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_as_pytorch(reduction, weighted):

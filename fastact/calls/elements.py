@@ -48,9 +48,15 @@ def over_elements(
     ndarray
         The sums of each of the numbers, of float64.
     """
-    operands, given = [np.broadcast_to(x, shape) for x in operands], np.array(options, np.float64)
-    size = math.prod(shape)
-    step = size if all(_lies(x, dtype) for x in (*operands, *results)) else SLAB
+    operands = [x if x.shape == shape else np.broadcast_to(x, shape) for x in operands]
+    given, size = np.array(options, np.float64), math.prod(shape)
+    as_they_lie = all(_lies(x, dtype) for x in (*operands, *results))
+    if as_they_lie and 0 < size <= ROW:  # of a few elements the rest would take longer than the kernel
+        vectors = [x.reshape(-1) for x in (*operands, *results)]
+        outs = (*vectors[len(operands) :], *[None] * (ufunc.nout - len(results)))
+        found = quietly(ufunc, *vectors[: len(operands)], given, out=outs)
+        return np.array(found[len(results) :] if isinstance(found, tuple) else [found][len(results) :], np.float64)
+    step = size if as_they_lie else SLAB
     numbers = [np.zeros((ufunc.nout - len(results), 0))]
     for start in range(0, size, max(1, step)):
         numbers += _slab(ufunc, operands, slice(start, min(size, start + step)), dtype, given, results)

@@ -260,7 +260,9 @@ def _called(loss: PointwiseLoss, function: Any, gradient: bool, x: Any, target: 
         return of_containers(function, {"input": x, "target": target, **arrays}, given, gradient)
     numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
     x = _floats(x)
-    target = broadcast_to("target", _reals("target", target), x.shape)
+    target = _reals("target", target)
+    if target.shape != x.shape:
+        target = broadcast_to("target", target, x.shape)
     arrays = {name: _reals(name, a) for name, a in arrays.items()}
     dtype, count = loss_dtype(given["dtype"], x.dtype), x.size
     if given.get("ignore_index") is not None:
