@@ -9,6 +9,7 @@ from fastact.calls.elements import ROW, SLAB
 from fastact.functions.pointwise import LOSSES
 from fastact.functions.pointwise_containers import OPERANDS
 from fastact.functions.record import drawn
+from fastact.kinds.pointwise import PointwiseKernel
 from tests.calls import LABEL_DTYPES
 
 DTYPES = ("float16", "float32", "float64")
@@ -25,6 +26,11 @@ def operands(name, shape, dtype="float64", seed=0):
 
 def test_masks_know_every_operand():
     assert {name for loss in LOSSES.values() for name in loss.operands} <= {*OPERANDS}
+
+
+def test_a_kernel_that_lacks_what_its_formulas_take_is_refused():
+    with pytest.raises(ValueError, match=r"tests\.lacking: formulas take \['target'\], known are \('x', 'scale'\)"):
+        PointwiseKernel("tests.lacking", "x", "scale", writes=[LOSSES["mse_loss"].value])
 
 
 def with_grad(name):

@@ -13,6 +13,7 @@ from fastact.calls.row_ufuncs import row_ufunc
 from fastact.kernels.dtypes import DTYPES
 from fastact.kinds.column_sums import ColumnSumsKernel
 from fastact.kinds.rows import Once, RowKernel, Sum
+from fastact.maths.scalar import Product
 from fastact.maths.simd import sqrt, widen
 
 EPS = 1e-5
@@ -73,15 +74,14 @@ def _hatted(x, mean, mean_rest, scale):
     return ((x - mean) - mean_rest) * scale
 
 
-def _two_sums(grad, x, weight, mean, mean_rest, scale):
-    weighted = grad * weight
-    return weighted, weighted * (((x - mean) - mean_rest) * scale)
+def _weighted(grad, weight):
+    return grad * weight
 
 
-def _two_rows(grad, x, weight, mean, mean_rest, scale, weighted, projected, n):
+def _gradient(grad, x, weight, mean, mean_rest, scale, weighted, projected, n):
     hat = ((x - mean) - mean_rest) * scale
     T = type(x)
-    return (grad * weight - T(weighted / n) - hat * T(projected / n)) * scale, hat
+    return (grad * weight - T(weighted / n) - hat * T(projected / n)) * scale
 
 
 def layer_norm_backward():
@@ -90,8 +90,8 @@ def layer_norm_backward():
 
 BACKWARD = RowKernel(
     "tests.layer_norm_backward",
-    [*STATISTICS, Sum("weighted projected", _two_sums)],
-    _two_rows,
+    [*STATISTICS, Sum("weighted projected", [_weighted, Product(_hatted, "grad weight")])],
+    [_gradient, _hatted],
     row_results=2,
     operands="grad x weight",
     option_names="eps",
