@@ -183,7 +183,7 @@ UNKNOWN = {
     "log_softmax_backward": (lambda: fa.log_softmax_backward(X, X, dim=0), "log_softmax_backward", "'axis' here"),
     "leaky_relu, alpha": (lambda: fa.leaky_relu(X, alpha=1), "leaky_relu", "called 'negative_slope' here"),
     "leaky_relu, inplace": (lambda: fa.leaky_relu(X, inplace=True), "leaky_relu", "called 'out' here"),
-    "elu_backward": (lambda: fa.elu_backward(X, X, slope=1), "elu_backward", "allowed are alpha, out, where"),
+    "elu_backward": (lambda: fa.elu_backward(X, X, slope=1), "elu_backward", "allowed are grad, x, alpha, out, where"),
     "glu, dim": (lambda: fa.glu(X, dim=0), "glu", "called 'axis' here; allowed are x, axis, out"),
     "maxout, num_units": (lambda: fa.maxout(X, num_units=2), "maxout", "called 'num_pieces' here"),
     "gelu, approximate": (

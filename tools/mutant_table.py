@@ -360,7 +360,7 @@ MUTANTS = [
         ),
     ),
     *_of(
-        "functions/elementwise.py",
+        "functions/op_calls.py",
         "values",
         (
             "two defaults change places",

@@ -201,7 +201,7 @@ ROWS = {
 """By public function."""
 
 AS_RECORDED = RowIdiom("*operands, **options", "reference(*operands, **options)")
-"""Of a function that has no statements of its own."""
+"""Of a function that has no statements of its own. The reference may compute in float64, which flatters fastact."""
 
 
 def others() -> dict[str, Any]:

@@ -33,9 +33,10 @@ def _of_masked(function: Any, **arguments: Any) -> Any:
     hidden = np.zeros(shape, bool)
     for name, x in operands.items():
         hidden |= broadcast_to(name, np.ma.getmaskarray(x), shape) if np.ndim(x) else np.ma.getmaskarray(x)
-    plain = {name: np.ma.getdata(x) for name, x in operands.items()}
-    for name, harmless in (("input", 0), ("target", 1)):
-        plain[name] = np.where(hidden, np.asarray(plain[name]).dtype.type(harmless), plain[name])
+    plain = {name: np.asarray(np.ma.getdata(x)) for name, x in operands.items()}
+    for name, x in plain.items():
+        if np.ma.isMA(operands[name]) or name in ("input", "target"):
+            plain[name] = np.where(hidden, x.dtype.type(name != "input"), x)
     plain["weight"] = np.where(hidden, 0, plain.get("weight", np.ones((), np.float16)))
     counted = ~hidden & (plain["target"] != ignored)
     divisor = {"mean": np.count_nonzero(counted), "batchmean": shape[0] if shape else 1}.get(reduction, 1)
