@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact.functions.pointwise import LOSSES
+from fastact.functions.pointwise import LOSSES as POINTWISE
 from tests.calls import CALLS, RECORDS
 
 SHAPES = [(), (1,), (1, 1), (0,), (3, 0), (0, 3), (0, 0), (2, 0, 4)]
@@ -181,5 +181,5 @@ def test_every_function_is_in_a_table():
     """Those of halves, of groups and of losses are called above by name, losses of single elements in a file of their own."""
     named = {"glu", "glu_backward", "maxout", "maxout_with_index", "maxout_backward"}
     losses = {"cross_entropy", "cross_entropy_with_grad", "linear_cross_entropy", "linear_cross_entropy_with_grad"}
-    pointwise = {name for loss in LOSSES for name in (loss, f"{loss}_with_grad")}
+    pointwise = {name for loss in POINTWISE for name in (loss, f"{loss}_with_grad")}
     assert named | losses | pointwise == {name for name, record in RECORDS.items() if not record.op} - {*ROWWISE}
