@@ -76,6 +76,10 @@ def _binary_cross_entropy_with_logits_derivative(
     return rest * p - y * T(pos_weight) * q
 
 
+def _smoothed(target: Any, label_smoothing: float) -> Any:
+    return target * (1 - label_smoothing) + label_smoothing / 2
+
+
 def _softplus(x: Any) -> Any:
     return np.logaddexp(0, x)
 
@@ -89,12 +93,12 @@ def _weighed(weight: Any, loss: Any) -> Any:
 
 
 def _bce_reference(x: Any, target: Any, label_smoothing: float, pos_weight: Any) -> Any:
-    y = target * (1 - label_smoothing) + label_smoothing / 2
+    y = _smoothed(target, label_smoothing)
     return _weighed(y * pos_weight, _softplus(-x)) + _weighed(1 - y, _softplus(x))
 
 
 def _bce_terms(x: Any, target: Any, label_smoothing: float, pos_weight: Any) -> tuple[Any, Any]:
-    y = target * (1 - label_smoothing) + label_smoothing / 2
+    y = _smoothed(target, label_smoothing)
     return (1 - y) * _sigmoid(x), -y * pos_weight * _sigmoid(-x)
 
 
@@ -140,12 +144,12 @@ def _binary_cross_entropy_derivative(x: Scalar, target: Scalar, label_smoothing:
 
 
 def _probability_reference(x: Any, target: Any, label_smoothing: float) -> Any:
-    y = target * (1 - label_smoothing) + label_smoothing / 2
+    y = _smoothed(target, label_smoothing)
     return -(y * np.maximum(np.log(x), LOG_FLOOR) + (1 - y) * np.maximum(np.log1p(-x), LOG_FLOOR))
 
 
 def _probability_terms(x: Any, target: Any, label_smoothing: float) -> tuple[Any, Any]:
-    y = target * (1 - label_smoothing) + label_smoothing / 2
+    y = _smoothed(target, label_smoothing)
     variance = np.maximum(x * (1 - x), LEAST_VARIANCE)
     return x / variance, -y / variance
 

@@ -1,6 +1,7 @@
 """What a call of cross-entropy asks for: its arguments, checked, in the form that the kernels take."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -84,13 +85,7 @@ def checked(
     ignore_index = checked_index(ignore_index)
     label_smoothing, z_loss, softcap = checked_options(label_smoothing, z_loss, softcap)
     check_reduction(reduction)
-    logits = np.asarray(logits)
-    if logits.dtype.char not in NATIVE:
-        if logits.dtype.kind not in "iub":
-            raise TypeError(f"logits must be {LISTED}, got {logits.dtype}")
-        logits = logits.astype(np.result_type(logits.dtype, np.float16))
-    elif not logits.dtype.isnative:
-        logits = logits.astype(NATIVE[logits.dtype.char])  # as NumPy would at each call of a kernel
+    logits = as_floats("logits", logits)
     if not logits.shape:
         raise ValueError("logits must have an axis of classes, got a scalar")
     if type(axis) is not int or axis != -1:
@@ -121,10 +116,20 @@ def as_target(target: Any, rows: int) -> Any:
     return array.astype(np.intp) if is_empty_list else array
 
 
-def check_reduction(reduction: Any) -> None:
+def check_reduction(reduction: Any, allowed: Sequence[str] = REDUCTIONS) -> None:
     """``ValueError`` for what is no reduction."""
-    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
-        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
+    if not isinstance(reduction, str) or reduction not in allowed:
+        raise ValueError(f"reduction must be one of {', '.join(map(repr, allowed))}, got {reduction!r}")
+
+
+def as_floats(name: str, x: Any) -> Any:
+    """An operand as an array of floats in the machine's byte order, as NumPy would convert it at each call of a kernel."""
+    x = np.asarray(x)
+    if x.dtype.char in NATIVE:
+        return x if x.dtype.isnative else x.astype(NATIVE[x.dtype.char])
+    if x.dtype.kind not in "iub":
+        raise TypeError(f"{name} must be {LISTED}, got {x.dtype}")
+    return x.astype(np.result_type(x.dtype, np.float16))
 
 
 def checked_index(ignore_index: Any) -> int:

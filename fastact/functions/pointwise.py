@@ -16,19 +16,16 @@ import numpy as np
 from fastact.calls.checking import broadcast_to, checked_out, integer, number, refuse_unknown, sole
 from fastact.calls.containers import is_container
 from fastact.calls.elements import over_elements
-from fastact.functions.cross_entropy_requests import loss_dtype, rounded
+from fastact.functions.cross_entropy_requests import REDUCTIONS, as_floats, check_reduction, loss_dtype, rounded
 from fastact.functions.pointwise_containers import of_containers
 from fastact.functions.pointwise_docs import docstring
 from fastact.functions.record import Function, Operand, Variant, X
 from fastact.functions.record import register as add
-from fastact.kernels.dtypes import LISTED, NATIVE
 from fastact.kinds.pointwise import PointwiseKernel
 from fastact.kinds.rows import Formula
 from fastact.maths.scalar import Product, scalar
 from fastact.maths.simd import Scalar, select
 from fastact.runtime.ufunc import make_ufunc
-
-REDUCTIONS = ("mean", "sum", "none")
 
 
 @scalar
@@ -252,14 +249,12 @@ def _called(loss: PointwiseLoss, function: Any, gradient: bool, x: Any, target: 
     arrays = {name: given.pop(name) for name in names if given[name] is not None}
     for name in names:
         given.pop(name, None)
-    reductions = (*REDUCTIONS, *loss.reductions)
     reduction = given["reduction"]
-    if not isinstance(reduction, str) or reduction not in reductions:
-        raise ValueError(f"reduction must be one of {', '.join(map(repr, reductions))}, got {reduction!r}")
+    check_reduction(reduction, (*REDUCTIONS, *loss.reductions))
     if any(map(is_container, (x, target, *arrays.values(), given.get("out")))):
         return of_containers(function, {"input": x, "target": target, **arrays}, given, gradient)
     numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
-    x = _floats(x)
+    x = as_floats("input", x)
     target = _reals("target", target)
     if target.shape != x.shape:
         target = broadcast_to("target", target, x.shape)
@@ -335,16 +330,6 @@ def _gradient_array(x: Any, out: Any, others: Sequence[Any]) -> Any:
         if np.may_share_memory(out, operand) and (here[0][0], here[1]) != (place[0][0], place[1]):
             return np.empty_like(x)
     return out
-
-
-def _floats(x: Any) -> Any:
-    """An input as an array of floats in the machine's byte order."""
-    x = np.asarray(x)
-    if x.dtype.char in NATIVE:
-        return x if x.dtype.isnative else x.astype(NATIVE[x.dtype.char])
-    if x.dtype.kind not in "iub":
-        raise TypeError(f"input must be {LISTED}, got {x.dtype}")
-    return x.astype(np.result_type(x.dtype, np.float16))
 
 
 def _reals(name: str, x: Any) -> Any:
