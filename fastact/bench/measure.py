@@ -17,6 +17,8 @@ from .case import Case, Contender, allocates
 from .peers import PEERS
 
 PAUSE = 0.002
+TURN = 0.003
+"""Seconds of a turn."""
 LONG = 0.02
 """Seconds for a repetition after which spinning threads no longer matter: it needs no untimed one before it."""
 
@@ -28,7 +30,7 @@ fresh array where the others write to ``out``; ``bytes``, all arrays that fastac
 largest error of the results of fastact and its peers, see ``accuracy``."""
 
 
-def measure(case: Case, contenders: Mapping[str, Contender], rounds: int, turn: float = 0.003) -> Cell:
+def measure(case: Case, contenders: Mapping[str, Contender], rounds: int, turn: float = TURN) -> Cell:
     """Time the contenders of a case; those that fail, or return double for float32, are left out.
 
     Parameters
@@ -86,9 +88,9 @@ def _read(contender: Contender) -> list[Any]:
     return [contender.names[name] for name in named if isinstance(contender.names.get(name), np.ndarray)]
 
 
-def take_turns(contenders: Mapping[str, Contender], rounds: int, turn: float = 0.003) -> dict[str, list[float]]:
+def take_turns(contenders: Mapping[str, Contender], rounds: int, turn: float = TURN) -> dict[str, list[float]]:
     """Seconds per repetition of every contender, round by round."""
-    clocks = {name: _Clock(contender, turn) for name, contender in contenders.items()}
+    clocks = {name: Clock(contender, turn) for name, contender in contenders.items()}
     times: dict[str, list[float]] = {name: [] for name in clocks}
     for name in rotated(list(clocks), rounds):
         times[name].append(clocks[name].turn())
@@ -115,7 +117,7 @@ def quartiles(values: Any) -> list[float]:
     return quantiles
 
 
-class _Clock:
+class Clock:
     """A contender's timer, and how many repetitions fill a turn."""
 
     def __init__(self, contender: Contender, turn: float) -> None:
