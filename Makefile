@@ -32,6 +32,7 @@ demo: $(VENV)/ready
 # Each script that CI does not run in full, in its short form.
 smoke: $(VENV)/ready
 	$(BIN)/python examples/digits.py --quick
+	$(BIN)/python examples/boosting.py --quick
 	$(BIN)/python examples/choosing.py --quick
 	$(BIN)/python tools/sweep.py gelu --quick
 	$(BIN)/python tools/check_properties.py --quick

@@ -17,8 +17,13 @@ MODULES = (
     "linear",
     "maxout",
     "binary_losses",
+    "multiclass_losses",
+    "accuracies",
+    "hard_examples",
+    "distillation",
     "regression_losses",
     "divergences",
+    "entropies",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from fastact.functions.pointwise import PROBABILITIES, SIGNS, Option, PointwiseLoss, register
+from fastact.functions.common import part
+from fastact.functions.options import Option
+from fastact.functions.pointwise import PROBABILITIES, SIGNS, PointwiseLoss, register
 from fastact.functions.record import SHARES
 from fastact.maths.exp import exp, exp_nonpositive
 from fastact.maths.log import log, log1p, log1p_unit
@@ -39,13 +41,6 @@ def both_sigmoids(x: Scalar) -> tuple[Scalar, Scalar]:
 
 
 @scalar
-def part(weight: Scalar, loss: Scalar) -> Scalar:
-    """A part of a loss; nothing of an infinite one is 0."""
-    T = type(weight)
-    return select((weight == T(0)) & (loss == loss), T(0), weight * loss)
-
-
-@scalar
 def smoothed(target: Scalar, label_smoothing: Scalar) -> tuple[Scalar, Scalar]:
     """The probabilities of both classes, moved towards one half; each has all its digits."""
     T = type(target)
@@ -76,6 +71,15 @@ def _binary_cross_entropy_with_logits_derivative(
     return rest * p - y * T(pos_weight) * q
 
 
+def _binary_cross_entropy_with_logits_second(
+    x: Scalar, target: Scalar, label_smoothing: Scalar, pos_weight: Scalar
+) -> Scalar:
+    T = type(x)
+    y, rest = smoothed(target, label_smoothing)
+    p, q = both_sigmoids(x)
+    return (rest + y * T(pos_weight)) * (p * q)
+
+
 def _smoothed(target: Any, label_smoothing: float) -> Any:
     return target * (1 - label_smoothing) + label_smoothing / 2
 
@@ -102,12 +106,20 @@ def _bce_terms(x: Any, target: Any, label_smoothing: float, pos_weight: Any) -> 
     return (1 - y) * _sigmoid(x), -y * pos_weight * _sigmoid(-x)
 
 
+def _bce_second(x: Any, target: Any, label_smoothing: float, pos_weight: Any) -> tuple[Any, Any]:
+    y, both = _smoothed(target, label_smoothing), _sigmoid(x) * _sigmoid(-x)
+    return (1 - y) * both, y * pos_weight * both
+
+
 register(
     PointwiseLoss(
         value=_binary_cross_entropy_with_logits,
         derivative=_binary_cross_entropy_with_logits_derivative,
+        second_derivative=_binary_cross_entropy_with_logits_second,
         reference=_bce_reference,
         reference_derivative=_bce_terms,
+        reference_second=_bce_second,
+        second_formula=r"(1 - t + w_+\,t)\,\sigma(x)\,\sigma(-x)",
         summary="Cross-entropy of two classes, or of many that exclude each other in nothing, from logits.",
         formula=r"-w_+\,t \ln \sigma(x) - (1 - t) \ln \sigma(-x)",
         derivative_formula=r"(1 - t)\,\sigma(x) - w_+\,t\,\sigma(-x)",
@@ -186,6 +198,11 @@ def _logistic_derivative(x: Scalar, target: Scalar) -> Scalar:
     return -sign * rest
 
 
+def _logistic_second(x: Scalar, target: Scalar) -> Scalar:
+    p, q = both_sigmoids(sign_of(target) * x)
+    return p * q
+
+
 def _signs(target: Any) -> Any:
     return np.where(target > 0, 1.0, -1.0)
 
@@ -194,6 +211,9 @@ register(
     PointwiseLoss(
         value=_logistic_loss,
         derivative=_logistic_derivative,
+        second_derivative=_logistic_second,
+        reference_second=lambda x, target: (_sigmoid(x) * _sigmoid(-x) + 0.0 * target,),
+        second_formula=r"\sigma(x)\,\sigma(-x)",
         reference=lambda x, target: _softplus(-_signs(target) * x),
         reference_derivative=lambda x, target: (-_signs(target) * _sigmoid(-_signs(target) * x),),
         summary="Logistic loss of labels.",
@@ -307,6 +327,27 @@ def _sigmoid_focal_derivative(x: Scalar, target: Scalar, alpha: Scalar, gamma: S
     return (T(1) - target) * T(other) * negative - target * T(one) * positive
 
 
+@scalar
+def _focal_bend(p: Scalar, q: Scalar, loss: Scalar, gamma: Scalar) -> Scalar:
+    """The second derivative over ``p * q * q**gamma``, of the loss of a label of probability ``p``."""
+    T = type(p)
+    ratio = select(q == T(0), T(1), loss / q)
+    # Where p is 0 the loss may be infinite, and its product with p is none.
+    return T(1) + T(gamma) * (T(2) - loss + T(gamma) * part(p, ratio))
+
+
+def _sigmoid_focal_second(x: Scalar, target: Scalar, alpha: Scalar, gamma: Scalar) -> Scalar:
+    T = type(x)
+    rest = log1p_unit(exp_nonpositive(-absolute(x)))
+    up, down = maximum(x, T(0)), maximum(-x, T(0))
+    hard, easy = modulation(up, rest, gamma), modulation(down, rest, gamma)
+    one, other = select(alpha < 0.0, 1.0, alpha), select(alpha < 0.0, 1.0, 1.0 - alpha)
+    p, q = both_sigmoids(x)
+    positive = part(target * T(one) * hard * (p * q), _focal_bend(p, q, down + rest, gamma))
+    negative = part((T(1) - target) * T(other) * easy * (p * q), _focal_bend(q, p, up + rest, gamma))
+    return positive + negative
+
+
 def _focal_parts(x: Any, target: Any, alpha: float, gamma: float) -> tuple[Any, Any, Any, Any]:
     one, other = (1.0, 1.0) if alpha < 0 else (alpha, 1 - alpha)
     hard, easy = (np.exp(-gamma * np.minimum(_softplus(z), 1e300)) for z in (x, -x))
@@ -325,10 +366,28 @@ def _focal_terms(x: Any, target: Any, alpha: float, gamma: float) -> tuple[Any, 
     return other * easy * (_weighed(gamma * q, _softplus(x)) + p), -one * positive
 
 
+def _focal_second(x: Any, target: Any, alpha: float, gamma: float) -> tuple[Any, ...]:
+    one, other, hard, easy = _focal_parts(x, target, alpha, gamma)
+    p, q = _sigmoid(x), _sigmoid(-x)
+    terms = []
+    for weight, power, sure, left, loss in (
+        (one, hard, p, q, _softplus(-x)),
+        (other, easy, q, p, _softplus(x)),
+    ):
+        factor = weight * power * p * q
+        ratio = np.where(left == 0, 1.0, loss / np.where(left == 0, 1.0, left))
+        terms += [factor * (1 + 2 * gamma), -gamma * _weighed(factor, loss), factor * gamma**2 * _weighed(sure, ratio)]
+    return tuple(terms)
+
+
 register(
     PointwiseLoss(
         value=_sigmoid_focal_loss,
         derivative=_sigmoid_focal_derivative,
+        second_derivative=_sigmoid_focal_second,
+        reference_second=_focal_second,
+        second_formula=r"t = 1:\ \alpha\,\sigma(x)\,\sigma(-x)^{\gamma + 1} \left(1 + \gamma \left(2 + \ln \sigma(x)"
+        r" - \gamma\,\frac{\sigma(x) \ln \sigma(x)}{\sigma(-x)}\right)\right)",
         reference=_focal_reference,
         reference_derivative=_focal_terms,
         summary="Focal loss of two classes, from logits: cross-entropy that counts the less the better an element is classified.",

@@ -31,3 +31,10 @@ def require(condition: Any, message: str, *given: Any) -> None:
     """Raise ``ValueError`` unless the condition holds for every element of a parameter."""
     if not (condition if isinstance(condition, bool) else np.all(condition)):
         raise ValueError(f"{message}, got {', '.join(map(str, given))}")
+
+
+@scalar
+def part(weight: Scalar, loss: Scalar) -> Scalar:
+    """A part of a loss; nothing of an infinite one is 0."""
+    T = type(weight)
+    return select((weight == T(0)) & (loss == loss), T(0), weight * loss)

@@ -8,10 +8,8 @@ import numpy as np
 
 from fastact.calls import long_rows
 from fastact.calls.axes import LAST
-from fastact.calls.checking import checked_out, number, sole, switch
+from fastact.calls.checking import number, sole, switch
 from fastact.calls.containers import masked
-from fastact.calls.order import arranged_like, empty_like_all, made_like
-from fastact.calls.quiet import quietly
 from fastact.functions import cross_entropy_reference
 from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers
 from fastact.functions.cross_entropy_kernels import compute, gufunc
@@ -21,13 +19,13 @@ from fastact.functions.cross_entropy_requests import (
     check_reduction,
     checked,
     loss_dtype,
-    rounded,
     with_scale,
 )
+from fastact.functions.cross_entropy_results import among_all, as_rows, check_out, gradient_array, of_rows, reduced
 from fastact.functions.docs import documented
 from fastact.functions.record import LABELS, OF_EACH_CLASS, SHARES, Function, Variant, X, register, variants
 from fastact.kernels.dtypes import NATIVE
-from fastact.kernels.limits import ARGMAX, LOSS, LSE, RESULTS, WEIGHT
+from fastact.kernels.limits import ARGMAX, LSE
 
 FEW, MANY = 256, 2048
 """With so many rows it pays to leave out the ignored ones, if they are known to be many; and to look whether they are."""
@@ -54,51 +52,6 @@ def _only(x: Any, rows: Any) -> Any:
     if x.ndim == 2 and x.flags.f_contiguous:
         return x.T.take(rows, axis=1).T
     return x[np.unravel_index(rows, x.shape[:-1])]
-
-
-def among_all(values: Any, rows: Any, shape: tuple[int, ...]) -> Any:
-    """Something of each row: as it is, or, if ``rows`` leaves out some, with zeros for these."""
-    if rows is None:
-        return values
-    every = np.zeros((math.prod(shape), *values.shape[1:]), values.dtype)
-    every[rows] = values
-    return every.reshape(*shape, *values.shape[1:])
-
-
-def of_rows(results: Any, which: int, dtype: Any) -> Any:
-    """One of the rows' results, as an array of its own."""
-    with np.errstate(all="ignore"):
-        return results[..., which].astype(dtype)[()]
-
-
-def _as_rows(values: Any, request: Request) -> Any:
-    """Something of each row, all of them, as it would lie in memory if it were summed over the classes."""
-    if np.ndim(values) < 2:
-        return values
-    of_logits = request.logits[..., 0] if request.classes else values
-    return arranged_like([of_logits, request.target] if request.label else [of_logits], values)
-
-
-def reduced(reduction: str, results: Any, dtype: Any, empty: float, weighted: bool = False) -> Any:
-    """The loss of the rows' losses, whose labels' weights are 1 or, if ignored, 0 unless they are ``weighted``."""
-    if reduction == "none":
-        return of_rows(results, LOSS, dtype)
-    if results.size == RESULTS:
-        total, weight = results.item(LOSS), results.item(WEIGHT)
-    else:
-        rows = results.reshape(-1, RESULTS)
-        losses, weights = rows[:, LOSS], rows[:, WEIGHT]
-        # The order of additions, and so the last bit, must not depend on who left out the rows that add nothing.
-        if weighted:
-            counted = (losses != 0) | (weights != 0)
-            losses, weight = losses[counted], float(quietly(np.add.reduce, weights[counted]))
-        else:
-            weight = float(np.add.reduce(weights))
-            losses = losses if weight == len(rows) else losses[weights != 0]
-        total = float(quietly(np.add.reduce, losses))
-    if reduction == "mean":
-        total = empty if weight == total == 0 else total / weight if weight else total * math.inf
-    return rounded(total, dtype)
 
 
 @documented
@@ -192,7 +145,7 @@ def cross_entropy(
         return loss
     request = checked(*arguments)
     check_labels(request)
-    return loss if reduction != "none" else _as_rows(among_all(loss, rows, request.logits.shape[:-1]), request)
+    return loss if reduction != "none" else as_rows(among_all(loss, rows, request.logits.shape[:-1]), request)
 
 
 def _plain(logits: Any, target: Any) -> bool:
@@ -302,7 +255,7 @@ def cross_entropy_with_grad(
         return_lse, return_argmax = switch("return_lse", return_lse), switch("return_argmax", return_argmax)
     request = checked(logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
     dtype = loss_dtype(dtype, request.logits.dtype)
-    _check_out(request, out)
+    check_out(request, out)
     written = out
     if isinstance(out, np.ma.MaskedArray):
         out = np.ma.getdata(out)
@@ -310,7 +263,7 @@ def cross_entropy_with_grad(
     request, scale = with_scale(request, ignored)
     shape = request.logits.shape[:-1]
     counted, rows = _counted(request, ignored)
-    grad, zeroed = _gradient_array(request, out, 2 * ignored > request.target.size)
+    grad, zeroed = gradient_array(request, out, 2 * ignored > request.target.size)
     if rows is None:
         results = compute(request, scale, return_argmax, grad, zeroed)
     else:
@@ -320,12 +273,12 @@ def cross_entropy_with_grad(
         _put(grad, rows, counted.logits)
     loss = reduced(reduction, results, dtype, empty, request.weighted)
     if reduction == "none":
-        loss = _as_rows(among_all(loss, rows, shape), request)
+        loss = as_rows(among_all(loss, rows, shape), request)
     extras = []
     if return_lse:
-        extras.append(_as_rows(among_all(of_rows(results, LSE, dtype), rows, shape), request))
+        extras.append(as_rows(among_all(of_rows(results, LSE, dtype), rows, shape), request))
     if return_argmax:
-        extras.append(_as_rows(among_all(of_rows(results, ARGMAX, np.intp), rows, shape), request))
+        extras.append(as_rows(among_all(of_rows(results, ARGMAX, np.intp), rows, shape), request))
     whole = (
         masked(out, False, written)
         if out is not None
@@ -334,34 +287,6 @@ def cross_entropy_with_grad(
         else np.moveaxis(grad, -1, request.axis)
     )
     return loss, whole, *extras
-
-
-def _check_out(request: Request, out: Any) -> None:
-    """``ValueError`` and ``TypeError`` for an ``out`` that the gradient does not fit."""
-    if out is None:
-        return
-    shape = np.moveaxis(request.logits, -1, request.axis).shape
-    if not isinstance(out, np.ndarray) or out.dtype.char != request.logits.dtype.char:
-        given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
-        raise TypeError(f"out must be an array of {request.logits.dtype}, got {given}")
-    checked_out(out, shape)
-
-
-def _gradient_array(request: Request, out: Any, mostly_zero: bool) -> tuple[Any, bool]:
-    """Where the gradient goes, the classes last, and whether that is zero already."""
-    logits = request.logits
-    if out is not None:
-        return np.moveaxis(out, request.axis, -1), False
-    if (
-        0 in logits.strides
-    ):  # axes that are repeated follow each other in the caller's order, which they do not show here
-        whole = empty_like_all([np.moveaxis(logits, -1, request.axis)], logits.dtype)
-        return np.moveaxis(whole, request.axis, -1), False
-    if not mostly_zero:
-        # In memory as the caller's logits are, so that their axis of classes stays where it was.
-        return np.empty_like(logits), False
-    # The same of zeros: the system has large ones at hand, and what nobody writes to costs nothing.
-    return made_like(logits, logits.shape, logits.dtype, np.zeros), True
 
 
 def _put(grad: Any, rows: Any, values: Any) -> None:

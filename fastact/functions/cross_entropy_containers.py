@@ -3,6 +3,7 @@
 Both compute the loss of each row by the function itself, and the mean, or the sum, of the rows that count here.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -36,16 +37,22 @@ def are_contained(*operands: Any) -> bool:
 
 
 @np.errstate(all="ignore")
-def loss_of_containers(function: Callable[..., Any], given: Options) -> Any:
-    """Call `cross_entropy` or `cross_entropy_with_grad` with the arguments in ``given``, some of which are containers."""
-    operands, options = _split(function, given, ("logits", "target", "weight"))
-    operands["target"] = _target(operands["target"], np.ndim(operands["logits"]) - 1)
-    labels = np.ndim(operands["target"]) < np.ndim(operands["logits"])
+def loss_of_containers(
+    function: Callable[..., Any], given: Options, name: str = "logits", weighted: bool = True
+) -> Any:
+    """Call a loss of rows with the arguments in ``given``, some of which are containers.
+
+    ``name`` is that of the operand that holds the rows; ``weighted`` says whether a mean divides by the weights of labels.
+    """
+    operands, options = _split(function, given, (name, "target", "weight"))
+    operands["target"] = _target(operands["target"], np.ndim(operands[name]) - 1)
+    labels = np.ndim(operands["target"]) < np.ndim(operands[name])
     row = "" if options["reduction"] in SUMMARIES else "..."
     extras = [options.get(name) for name in ("return_lse", "return_argmax")]
-    results = (row, *(["...n"] if _has_gradient(function) else []), *("..." for asked in extras if asked))
-    layout = Layout({"logits": "...n", "target": "..." if labels else "...n", "weight": "n"}, results)
-    return within(function, layout, operands, options, partial(_unmasked_loss, function), _lazy_loss)
+    results = (row, *["...n"] * _derivatives(function), *("..." for asked in extras if asked))
+    layout = Layout({name: "...n", "target": "..." if labels else "...n", "weight": "n"}, results)
+    unmasked, lazy = partial(_unmasked_loss, function, name, weighted), partial(_lazy_loss, name, weighted)
+    return within(function, layout, operands, options, unmasked, lazy)
 
 
 @np.errstate(all="ignore")
@@ -62,23 +69,27 @@ def linear_loss_of_containers(function: Callable[..., Any], given: Options) -> A
 
 def _learnt(function: Callable[..., Any], operands: Options) -> list[str]:
     """The operands that a function of a linear layer returns gradients for."""
-    if not _has_gradient(function):
+    if not _derivatives(function):
         return []
     return ["hidden", "weight", *(["bias"] if operands.get("bias") is not None else [])]
 
 
-def _has_gradient(function: Callable[..., Any]) -> bool:
-    return function.__name__.endswith("_with_grad")
+def _derivatives(function: Callable[..., Any]) -> int:
+    """How many derivatives a function returns."""
+    name = function.__name__
+    return 2 if name.endswith("_with_grad_hess") else int(name.endswith("_with_grad"))
 
 
 def _split(function: Any, given: Options, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A call's operands, and its other arguments, of which those that are read here are sound."""
-    code = function.__code__
-    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    options = {name: given[name] for name in arguments if name not in names}
-    checked_options(options["label_smoothing"], options["z_loss"], options["softcap"])
+    options = {
+        name: given[name] for name in inspect.signature(function).parameters if name not in names and name in given
+    }
+    if "softcap" in options:
+        checked_options(options["label_smoothing"], options["z_loss"], options["softcap"])
+        options |= {"empty": number("empty", options["empty"])}
     check_reduction(options["reduction"])
-    options |= {"ignore_index": checked_index(options["ignore_index"]), "empty": number("empty", options["empty"])}
+    options |= {"ignore_index": checked_index(options["ignore_index"])}
     options |= {name: switch(name, options[name]) for name in ("return_lse", "return_argmax") if name in options}
     options |= {"axis": integer("axis", options["axis"])} if "axis" in options else {}
     return {name: given[name] for name in names}, options
@@ -96,8 +107,8 @@ def _target(target: Any, rows: int) -> Any:
 
 def _dtype_of_loss(operands: Options, options: Options) -> Any:
     """What a loss is rounded to; ``TypeError`` for a dtype that is none of floats."""
-    names = ("logits",) if "logits" in operands else ("hidden", "weight")
-    given = [operands[name] for name in names]
+    names = [name for name in ("logits", "input", "hidden") if name in operands]
+    given = [operands[name] for name in (*names, *(["weight"] if names == ["hidden"] else []))]
     kinds = [x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype for x in given]
     return loss_dtype(options["dtype"], np.result_type(*kinds, np.float16))
 
@@ -122,17 +133,25 @@ def _mean(total: Any, weight: Any, empty: float) -> Any:
 
 
 def _unmasked_loss(
-    function: Callable[..., Any], logits: Any, target: Any, weight: Any = None, out: Any = None, **options: Any
+    function: Callable[..., Any],
+    name: str,
+    weighted: bool,
+    target: Any,
+    weight: Any = None,
+    out: Any = None,
+    **options: Any,
 ) -> Any:
     """The loss as if masked classes were not there, nor rows whose label is masked, or where all classes are."""
-    like, keeps_mask = logits, isinstance(logits, np.ma.MaskedArray) or out is not None
-    logits, target = np.ma.asarray(logits), np.ma.asarray(target)
+    like = options.pop(name)
+    keeps_mask = isinstance(like, np.ma.MaskedArray) or out is not None
+    logits, target = np.ma.asarray(like), np.ma.asarray(target)
     options["weight"] = np.ma.filled(weight, 0) if isinstance(weight, np.ma.MaskedArray) else weight
-    plain = {} if out is None else {"out": np.ma.getdata(out)}
+    outs = list(out) if isinstance(out, tuple) else [out] * _derivatives(function)
+    plain = {} if out is None else {"out": _data_of(out)}
     if not _is_sound(logits, target, options):
         return function(logits.data, target.data, **plain, **options)  # which says what is wrong
-    axis, reduction, empty = options["axis"], options["reduction"], options["empty"]
-    dtype = _dtype_of_loss({"logits": logits}, options)
+    axis, reduction, empty = options["axis"], options["reduction"], options.get("empty", math.nan)
+    dtype = _dtype_of_loss({name: logits}, options)
     hidden, unknown = np.ma.getmaskarray(logits), np.ma.getmaskarray(target)
     if target.ndim == logits.ndim:
         off = (hidden | unknown).all(axis)
@@ -142,21 +161,22 @@ def _unmasked_loss(
         labels = wanted = _labels_that_count(target, off, options["ignore_index"])
     x = without_masked(logits, hidden, 0.0)
     alone = hidden.all(axis, keepdims=True)
-    x = np.where(hidden & ~alone, x.dtype.type(-np.inf if options["softcap"] is None else NO_CLASS), x)
+    x = np.where(hidden & ~alone, x.dtype.type(-np.inf if options.get("softcap") is None else NO_CLASS), x)
     options |= {"reduction": "none", "dtype": np.float64}  # rows are summed before they are rounded
-    if _has_gradient(function):
+    if _derivatives(function):
         options |= plain
     loss, *rest = _smoothed_rows(function, x, wanted, hidden, options)
     loss = np.ma.array(np.where(off, loss.dtype.type(0), loss), mask=off)
-    weights = _row_weights(loss, labels, options["weight"], options["ignore_index"])
+    weights = _row_weights(loss, labels, options["weight"] if weighted else None, options["ignore_index"])
     total, weight = np.sum(loss.data, dtype=np.float64), np.sum(weights)
     scale = _reciprocal(weight) if reduction == "mean" else 1.0
-    if rest:
-        rest[0] = _scaled(rest[0], np.where(np.expand_dims(off, axis), 0.0, scale), out)
-        rest[0] = masked(rest[0], hidden, out, like) if keeps_mask else rest[0]
-        if options["return_lse"]:
-            rest[1] = narrowed(rest[1], dtype)
-        rest[1:] = [masked(values, off, None) for values in rest[1:]]
+    derivatives = _derivatives(function)
+    for i, own in enumerate(outs[:derivatives]):
+        rest[i] = _scaled(rest[i], np.where(np.expand_dims(off, axis), 0.0, scale), own)
+        rest[i] = masked(rest[i], hidden, own, like) if keeps_mask else rest[i]
+    if options.get("return_lse"):
+        rest[1] = narrowed(rest[1], dtype)
+    rest[derivatives:] = [masked(values, off, None) for values in rest[derivatives:]]
     if reduction == "none":
         loss = masked(narrowed(loss.data, dtype)[()], off, None)
     else:
@@ -196,7 +216,7 @@ def _labels_that_count(target: Any, off: Any, ignore_index: int) -> Any:
 
 def _smoothed_rows(function: Callable[..., Any], x: Any, wanted: Any, hidden: Any, options: Options) -> list[Any]:
     """Losses and gradients of the rows, what is smoothed being spread over the classes that are not masked."""
-    smoothing, axis = options["label_smoothing"], options["axis"]
+    smoothing, axis = options.get("label_smoothing", 0.0), options["axis"]
     if not smoothing:
         return _listed(function(x, wanted, **options))
     even = ~hidden / np.maximum(1, np.sum(~hidden, axis, keepdims=True))
@@ -218,6 +238,11 @@ def _smoothed_rows(function: Callable[..., Any], x: Any, wanted: Any, hidden: An
 
 def _listed(results: Any) -> list[Any]:
     return list(results) if isinstance(results, tuple) else [results]
+
+
+def _data_of(out: Any) -> Any:
+    """The memory under an ``out``, or under each of a tuple."""
+    return tuple(map(_data_of, out)) if isinstance(out, tuple) else None if out is None else np.ma.getdata(out)
 
 
 def _scaled(grad: Any, scale: Any, out: Any) -> Any:
@@ -251,10 +276,12 @@ def _unmasked_linear_loss(function: Callable[..., Any], hidden: Any, weight: Any
     return tuple(results) if len(results) > 1 else results[0]
 
 
-def _lazy_loss(function: Callable[..., Any], layout: Layout, operands: Options, options: Options) -> Any:
+def _lazy_loss(
+    name: str, weighted: bool, function: Callable[..., Any], layout: Layout, operands: Options, options: Options
+) -> Any:
     """The loss of dask arrays: that of each row by blocks, and its mean or sum as dask reduces."""
     reduction = options["reduction"]
-    _check_shapes(function, "logits", layout, operands, options)
+    _check_shapes(function, name, layout, operands, options)
     if reduction not in SUMMARIES:
         return lazily(function, layout, operands, options)
     dtype = _dtype_of_loss(operands, options)
@@ -262,9 +289,9 @@ def _lazy_loss(function: Callable[..., Any], layout: Layout, operands: Options, 
     rows = {**options, "reduction": "none", "dtype": np.float64}  # which are summed before they are rounded
     loss, *rest = _listed(lazily(function, layout, operands, rows))
     labels = operands["target"] if layout.operands["target"] == "..." else None
-    total, scale = _lazily_summed(loss, labels, operands.get("weight"), options, dtype)
-    if rest:
-        rest[0] = _scaled_lazily(rest[0], scale)
+    total, scale = _lazily_summed(loss, labels, operands.get("weight") if weighted else None, options, dtype)
+    for i in range(_derivatives(function)):
+        rest[i] = _scaled_lazily(rest[i], scale)
     if options.get("return_lse"):
         rest[1] = rest[1].map_blocks(narrowed, dtype, dtype=dtype)
     return (total, *rest) if rest else total
@@ -291,7 +318,7 @@ def _lazily_summed(loss: Any, labels: Any, class_weight: Any, options: Options, 
     layout = Layout({"loss": "...", "target": "...", "weight": "c"}, ("...",))
     index = {"ignore_index": options["ignore_index"]}
     weight = summed(lazily(_row_weights, layout, operands, index))
-    mean = total.map_blocks(_mean, weight, options["empty"], dtype=np.float64)
+    mean = total.map_blocks(_mean, weight, options.get("empty", math.nan), dtype=np.float64)
     scale = weight.map_blocks(_reciprocal, dtype=np.float64)
     return mean.map_blocks(narrowed, dtype, dtype=dtype), scale
 

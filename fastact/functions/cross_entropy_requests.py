@@ -48,7 +48,10 @@ class Request(NamedTuple):
 
     def operands(self, scale: float, argmax: bool, zeroed: bool = False) -> tuple[Any, ...]:
         """What the kernel is given; ``scale`` multiplies the gradient, whose memory is zero already if ``zeroed``."""
-        options = (*self.options(scale), argmax, zeroed)
+        return self.beside((*self.options(scale), argmax, zeroed))
+
+    def beside(self, options: tuple[float, ...]) -> tuple[Any, ...]:
+        """What a kernel is given that takes these numbers."""
         dense = _constant_row(0.0, self.classes, self.logits.dtype) if self.dense is None else self.dense
         labels = self.target if self.label else _NO_LABEL
         ignored = _array(self.ignore_index, np.int64)
@@ -80,14 +83,15 @@ def checked(
     reduction: str,
     axis: int,
     weight_name: str = "weight",
+    name: str = "logits",
 ) -> Request:
     """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
     ignore_index = checked_index(ignore_index)
     label_smoothing, z_loss, softcap = checked_options(label_smoothing, z_loss, softcap)
     check_reduction(reduction)
-    logits = as_floats("logits", logits)
+    logits = as_floats(name, logits)
     if not logits.shape:
-        raise ValueError("logits must have an axis of classes, got a scalar")
+        raise ValueError(f"{name} must have an axis of classes, got a scalar")
     if type(axis) is not int or axis != -1:
         axis = only_axis(axis, logits.ndim)
         logits = np.moveaxis(logits, axis, -1)
@@ -99,12 +103,33 @@ def checked(
         request = _with_probabilities(request)
     elif target.shape != shape[:-1]:
         raise ValueError(
-            f"target of class indices must have shape {shape[:-1]} for these logits, got {target.shape}"
+            f"target of class indices must have shape {shape[:-1]} for {_THESE[name]}, got {target.shape}"
             + meant(target, shape[:-1], np.moveaxis(logits, -1, axis).shape, axis)
         )
     if label_smoothing or z_loss or softcap:
         request = _with_options(request, label_smoothing, z_loss, softcap)
     return request
+
+
+_THESE = {"logits": "these logits", "input": "this input"}
+
+
+def labelled(
+    x: Any, target: Any, weight: Any, ignore_index: int, reduction: str, axis: int, allowed: Sequence[str] = REDUCTIONS
+) -> Request:
+    """The request of a loss whose target can only be labels; checks its arguments as ``checked`` does."""
+    check_reduction(reduction, allowed)
+    target = as_target(target, np.ndim(x) - 1)
+    if target.dtype.kind not in "iu":
+        whole = np.shape(x)
+        one = only_axis(axis, len(whole)) if whole else 0
+        raise TypeError(
+            f"target must hold integers (class indices), got {target.dtype}"
+            + meant(target, whole[:one] + whole[one + 1 :], whole, axis, floats=False)
+        )
+    return checked(x, target, weight, ignore_index, 0.0, 0.0, None, "none", axis, name="input")._replace(
+        reduction=reduction
+    )
 
 
 def as_target(target: Any, rows: int) -> Any:

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from fastact.functions.pointwise import Option, PointwiseLoss, Target, register
+from fastact.functions.options import Option
+from fastact.functions.pointwise import PointwiseLoss, Target, register
 from fastact.functions.record import LOGARITHMS, Operand
 from fastact.maths.exp import exp
 from fastact.maths.log import log, log1p

@@ -1,6 +1,6 @@
 """What the docstrings of several functions have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -50,6 +50,81 @@ z_loss : float, default 0.0
     This many times the square of the row's logsumexp is added to its loss.
 softcap : float, optional
     Logits are replaced by ``softcap * tanh(logits / softcap)``.""",
+    "scores to axis": """\
+input : array_like
+    Scores of classes, such as logits; float16, float32 or float64. Or predicted classes, integers with the shape of `target`.
+target : array_like of int
+    Class indices of any integer dtype, with the shape of `input` without `axis`.
+weight : array_like, optional
+    A weight for each class: that of its label is what a row counts. A mean divides by their sum.
+ignore_index : int, default -100
+    The label of rows that count nothing; it may lie among the classes.
+reduction : {"mean", "sum", "none"}, default "mean"
+    Of the rows; the mean of none is NaN.
+axis : int, default -1
+    The axis of the classes.""",
+    "ohem to axis": """\
+input : array_like
+    Logits; float16, float32 or float64.
+target : array_like of int
+    Class indices of any integer dtype, with the shape of `input` without `axis`.
+threshold : float, default 0.7
+    Rows are kept whose label has less than this probability: whose loss, weighted as it is, exceeds ``-log(threshold)``.
+fraction : float, optional
+    In place of `threshold`: this share of the rows that are not ignored is kept, rounded up, those with the largest losses.
+min_kept : int, default 0
+    At least so many rows are kept, if there are as many, those with the largest losses.
+weight : array_like, optional
+    A weight for each class, which multiplies the losses of its rows. The mean divides by the number of rows kept.
+ignore_index : int, default -100
+    The label of rows that are never kept; it may lie among the classes.
+axis : int, default -1
+    The axis of the classes (PyTorch's is 1).""",
+    "ohem notes": """\
+Notes
+-----
+.. math:: \\frac{1}{|K|} \\sum_{i \\in K} -w_{y_i} \\ln p_{i, y_i}
+
+The losses of all rows take one pass over `input`, the choice a partial select, and the gradient a pass over the rows kept. Which
+rows are kept is not differentiated. Of equal losses the first rows are kept; NaN always is. Definitions in use:
+OpenMMLab's and HRNet's are ``threshold=0.7, min_kept=100_000``; BiSeNet's is that with ``min_kept`` a sixteenth of the
+pixels; bootstrapped cross-entropy is ``fraction=0.25``.
+
+References
+----------
+A. Shrivastava et al., Training Region-based Object Detectors with Online Hard Example Mining, 2016.
+Z. Wu et al., Bridging Category-level and Instance-level Semantic Image Segmentation, 2016.""",
+    "distillation to axis": """\
+input : array_like
+    The student's logits; float16, float32 or float64.
+target : array_like
+    The teacher's logits, with the shape of `input`.
+temperature : float, default 1.0
+    Positive: both logits are divided by it.
+reduction : {"mean", "sum", "none"}, default "mean"
+    Of the rows' losses.
+axis : int, default -1
+    The axis of the classes.""",
+    "distillation errors": """\
+Raises
+------
+ValueError
+    If an argument has a shape or value that is not allowed. Nothing has been written then.
+TypeError
+    If an argument has a type or dtype that is not allowed, such as a masked array.""",
+    "distillation notes": """\
+Notes
+-----
+.. math:: -T^2 \\sum_j q_j \\ln p_j, \\quad p = \\mathrm{softmax}(x / T),\\ q = \\mathrm{softmax}(t / T)
+
+The gradient is :math:`T (p - q)`: the square of the temperature keeps its size. The Kullback-Leibler divergence is the loss less
+the teacher's entropy, and has the same gradient. Error: at most 8 ULP of the loss and of the gradient's larger term, and as many as
+the largest logit over the temperature, which that quotient's rounding costs. Rows are computed a block at a time: nothing as large
+as `input` is allocated but the gradient.
+
+References
+----------
+G. Hinton, O. Vinyals, J. Dean, Distilling the Knowledge in a Neural Network, arXiv:1503.02531.""",
     "hidden to class_weight": """\
 hidden : array_like, shape (..., features)
     Input of the linear layer; float16, float32 or float64.
@@ -76,6 +151,33 @@ References
 E. Wijmans et al., Cut Your Losses in Large-Vocabulary Language Models, 2024.""",
 }
 """By the name that a docstring gives in angle brackets, on a line of its own."""
+
+
+ENDINGS = ("", "_with_grad", "_with_grad_hess")
+"""What is appended to a loss's name: of the loss alone, with its gradient, and with the diagonal of its Hessian as well."""
+
+WHAT = {
+    "_with_grad": "`{}` and its gradient with respect to `input`, in one pass.",
+    "_with_grad_hess": "`{}`, its gradient, and the diagonal of its Hessian with respect to `input`, in one pass.",
+}
+"""The first line of the docstring of a function that returns derivatives of a loss."""
+
+RAISES = (
+    "ValueError",
+    "    If an argument has a shape or value that is not allowed. Nothing has been written then.",
+    "TypeError",
+    "    If an argument has a type or dtype that is not allowed.",
+)
+"""Of all losses that are built from records."""
+
+
+def numpydoc(summary: str, sections: Mapping[str, Iterable[str]]) -> str:
+    """A docstring of a summary and of sections, the lines of each by its title; those without lines are left out."""
+    lines = [summary, ""]
+    for title, section in sections.items():
+        shown = list(section)
+        lines += [title, "-" * len(title), *shown, ""] if shown else []
+    return "\n".join(lines)
 
 
 def documented(function: Function) -> Function:

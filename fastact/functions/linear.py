@@ -11,7 +11,6 @@ from fastact.calls.checking import number
 from fastact.calls.order import arranged_like
 from fastact.calls.quiet import quietly
 from fastact.functions import cross_entropy_reference
-from fastact.functions.cross_entropy import among_all, reduced
 from fastact.functions.cross_entropy_containers import are_contained, linear_loss_of_containers
 from fastact.functions.cross_entropy_kernels import gufunc
 from fastact.functions.cross_entropy_requests import (
@@ -24,6 +23,7 @@ from fastact.functions.cross_entropy_requests import (
     narrowed,
     with_scale,
 )
+from fastact.functions.cross_entropy_results import among_all, reduced
 from fastact.functions.docs import documented
 from fastact.functions.record import Function, Operand, X, register, variants
 from fastact.kernels.dtypes import LISTED, NATIVE

@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import broadcast_to, checked_out, integer, number, refuse_unknown, sole
+from fastact.calls.checking import broadcast_to, integer, refuse_unknown
 from fastact.calls.containers import is_container
 from fastact.calls.elements import over_elements
 from fastact.functions.cross_entropy_requests import REDUCTIONS, as_floats, check_reduction, loss_dtype, rounded
+from fastact.functions.cross_entropy_results import check_gradient_out, places
+from fastact.functions.docs import ENDINGS
+from fastact.functions.options import Option
 from fastact.functions.pointwise_containers import of_containers
 from fastact.functions.pointwise_docs import docstring
 from fastact.functions.record import Function, Operand, Variant, X
@@ -85,27 +88,6 @@ SIGNS = Target(
 )
 
 
-class Option(NamedTuple):
-    """A number that a loss takes."""
-
-    default: Any
-    meaning: str
-    allowed: str = "a finite number"
-    within: Callable[[float], bool] = math.isfinite
-    """Whether a number is allowed."""
-
-    def checked(self, name: str, value: Any) -> float:
-        """The number; ``TypeError`` and ``ValueError`` say what is allowed."""
-        found = (
-            float(value)
-            if isinstance(self.default, bool) and isinstance(value, bool)
-            else number(name, value, self.allowed)
-        )
-        if not self.within(found):
-            raise ValueError(f"{name} must be {self.allowed}, got {value!r}")
-        return found
-
-
 @dataclass(frozen=True, eq=False)
 class PointwiseLoss:
     """The record of a loss of single elements."""
@@ -124,6 +106,12 @@ class PointwiseLoss:
     formula: str
     """LaTeX."""
     derivative_formula: str
+    """LaTeX."""
+    second_derivative: Formula | None = None
+    """The second derivative by ``x``; if given, there is a function that returns both."""
+    reference_second: Callable[..., Any] | None = None
+    """The second derivative in plain NumPy, as a tuple of terms."""
+    second_formula: str = ""
     """LaTeX."""
     target: Target = REALS
     takes: Operand = X
@@ -168,16 +156,20 @@ LOSSES: dict[str, PointwiseLoss] = {}
 
 
 @cache
-def _ufunc(loss: PointwiseLoss, reduced: bool, gradient: bool, arrays: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+def _ufunc(
+    loss: PointwiseLoss, reduced: bool, derivatives: int, arrays: tuple[str, ...]
+) -> tuple[Any, tuple[str, ...]]:
     """The ufunc for operands beside input and target, and the names of its options."""
-    value, slope = Product(loss.value, "weight"), Product(loss.derivative, "weight upstream scale")
+    value = Product(loss.value, "weight")
+    each = [one for one in (loss.derivative, loss.second_derivative) if one]
+    slopes = [Product(one, "weight upstream scale") for one in each[:derivatives]]
     numbers = (*loss.options, *(name for name in ("weight", "upstream", *loss.operands) if name not in arrays), "scale")
-    kind = ".".join([*(["sum"] if reduced else []), *(["gradient"] if gradient else []), *arrays])
+    kind = ".".join([*(["sum"] if reduced else []), *([], ["gradient"], ["curvature"])[derivatives], *arrays])
     kernel = PointwiseKernel(
         ".".join(filter(None, (loss.name, kind))),
         " ".join(("x", "target", *arrays)),
         " ".join(numbers),
-        writes=[*([] if reduced else [value]), *([slope] if gradient else [])],
+        writes=[*([] if reduced else [value]), *slopes],
         terms=[*([value] if reduced else []), *([loss.target.formula] if loss.target.formula else [])],
         sums=" ".join([*(["loss"] if reduced else []), *loss.target.sums.split()]),
         cost=loss.cost,
@@ -200,59 +192,57 @@ def _checking_ufunc(target: Target) -> Any:
 
 
 def register(loss: PointwiseLoss) -> PointwiseLoss:
-    """Add the records of a loss, and of the loss with its gradient, to the table; their names become public."""
+    """Add the records of a loss, and of the loss with its derivatives, to the table; their names become public."""
     LOSSES[loss.name] = loss
     home = loss.value.__module__
-    for gradient in (False, True):
-        name = f"{loss.name}_with_grad" if gradient else loss.name
+    for derivatives in range(3 if loss.second_derivative else 2):
         ways: list[dict[str, Any]] = [{}, {"reduction": "sum"}, {"reduction": "none"}, {"weight": Operand("shares")}]
         ways += [{"weight": Operand("shares"), "reduction": "none"}]
         ways += [{operand: Operand("shares")} for operand in loss.operands]
-        ways += [{"upstream": X, "reduction": "none"}, {"upstream": 2.5}] if gradient else []
+        ways += [{"upstream": X, "reduction": "none"}, {"upstream": 2.5}] if derivatives else []
         add(
             Function(
-                name,
-                partial(_public, loss, gradient),
+                f"{loss.name}{ENDINGS[derivatives]}",
+                partial(_public, loss, derivatives),
                 operands=[loss.takes, loss.target.operand],
-                reference=partial(_reference, loss, gradient),
+                reference=partial(_reference, loss, derivatives),
                 ulp=loss.ulp,
                 double_ulp=loss.double_ulp,
                 home=home,
                 family=home.rpartition(".")[2].replace("_", "-"),
                 variants=[*map(Variant, (*ways, *loss.samples))],
-                written=(1,) if gradient else (),
+                written=tuple(range(1, 1 + derivatives)),
             )
         )
     return loss
 
 
-def _public(loss: PointwiseLoss, gradient: bool) -> Any:
-    """The loss, or the loss with its gradient, as a function."""
-    defaults = loss.arguments | ({"upstream": None, "out": None} if gradient else {})
+def _public(loss: PointwiseLoss, derivatives: int) -> Any:
+    """The loss, or the loss with so many derivatives, as a function."""
+    defaults = loss.arguments | ({"upstream": None, "out": None} if derivatives else {})
 
     def function(input: Any, target: Any, **arguments: Any) -> Any:  # noqa: A002 - PyTorch's name
         refuse_unknown(function.__name__, arguments, ("input", "target", *defaults))
-        return _called(loss, function, gradient, input, target, {**defaults, **arguments})
+        return _called(loss, function, derivatives, input, target, {**defaults, **arguments})
 
-    name = f"{loss.name}_with_grad" if gradient else loss.name
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = docstring(loss, gradient=gradient)
+    function.__name__ = function.__qualname__ = f"{loss.name}{ENDINGS[derivatives]}"
+    function.__doc__ = docstring(loss, derivatives)
     both = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("input", "target")]
     named = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=value) for n, value in defaults.items()]
     function.__signature__ = inspect.Signature([*both, *named])  # type: ignore[attr-defined]
     return function
 
 
-def _called(loss: PointwiseLoss, function: Any, gradient: bool, x: Any, target: Any, given: dict[str, Any]) -> Any:
+def _called(loss: PointwiseLoss, function: Any, derivatives: int, x: Any, target: Any, given: dict[str, Any]) -> Any:
     """Compute a loss, after its arguments have been checked."""
-    names = ("weight", *loss.operands, *(["upstream"] if gradient else []))
+    names = ("weight", *loss.operands, *(["upstream"] if derivatives else []))
     arrays = {name: given.pop(name) for name in names if given[name] is not None}
     for name in names:
         given.pop(name, None)
     reduction = given["reduction"]
     check_reduction(reduction, (*REDUCTIONS, *loss.reductions))
     if any(map(is_container, (x, target, *arrays.values(), given.get("out")))):
-        return of_containers(function, {"input": x, "target": target, **arrays}, given, gradient)
+        return of_containers(function, {"input": x, "target": target, **arrays}, given, derivatives)
     numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
     x = as_floats("input", x)
     target = _reals("target", target)
@@ -270,7 +260,8 @@ def _called(loss: PointwiseLoss, function: Any, gradient: bool, x: Any, target: 
     divisor = {"mean": count, "batchmean": x.shape[0] if x.ndim else 1}.get(reduction, 1)
     arrays = {name: broadcast_to(name, a, x.shape) for name, a in arrays.items()}
     numbers |= {"scale": scale / divisor if divisor else 0.0}
-    return _over_elements(loss, x, target, arrays, numbers, reduction, divisor, dtype, gradient, sole(given.get("out")))
+    outs = places(given.get("out"), derivatives)
+    return _over_elements(loss, x, target, arrays, numbers, reduction, divisor, dtype, outs)
 
 
 def _over_elements(
@@ -282,10 +273,9 @@ def _over_elements(
     reduction: str,
     divisor: float,
     dtype: Any,
-    gradient: bool,
-    out: Any,
+    outs: list[Any],
 ) -> Any:
-    """The loss of sound operands, and its gradient."""
+    """The loss of sound operands, and as many derivatives as there are places for."""
     reduced = reduction != "none"
     halves = x.dtype == np.float16 and any(
         a.dtype.kind == "f" and a.dtype.itemsize > 2 for a in (target, *arrays.values())
@@ -293,37 +283,29 @@ def _over_elements(
     rows = np.dtype(np.float32) if halves else x.dtype
     rows = rows if reduced else np.result_type(rows, dtype)
 
-    def called(reduced: bool, gradient: bool, results: Sequence[Any]) -> Any:
-        used = {name: a for name, a in arrays.items() if gradient or name != "upstream"}
-        ufunc, options = _ufunc(loss, reduced, gradient, tuple(used))
-        given = [numbers.get(name, 1.0) for name in options]
-        sums = over_elements(ufunc, [x, target, *used.values()], x.shape, rows, given, results).tolist()
-        loss.target.check(sums[reduced:], target)
-        return sums
-
-    grad: Any = _gradient_array(x, out, (target, *arrays.values())) if gradient else None
-    if out is not None and loss.target.sums:  # which must not be written to if the target is bad
+    grads = [_gradient_array(x, out, (target, *arrays.values())) for out in outs]
+    if any(out is not None for out in outs) and loss.target.sums:  # which must not be written to if the target is bad
         loss.target.check(
             over_elements(_checking_ufunc(loss.target), [target], x.shape, rows, [0.0], []).tolist(), target
         )
     losses = [] if reduced else [np.empty_like(x, dtype)]
-    sums = called(reduced, gradient, [*losses, *([grad] if gradient else [])])
+    ufunc, options = _ufunc(loss, reduced, len(outs), tuple(arrays))
+    given = [numbers.get(name, 1.0) for name in options]
+    sums = over_elements(ufunc, [x, target, *arrays.values()], x.shape, rows, given, [*losses, *grads]).tolist()
+    loss.target.check(sums[reduced:], target)
     total = losses[0][()] if losses else rounded(sums[0] / divisor if divisor else math.nan, dtype)
-    if not gradient:
-        return total
-    if out is not None and grad is not out:
-        np.copyto(out, grad)
-    return total, out if out is not None else grad[()]
+    for out, grad in zip(outs, grads, strict=True):
+        if out is not None and grad is not out:
+            np.copyto(out, grad)
+    placed = [grad[()] if out is None else out for out, grad in zip(outs, grads, strict=True)]
+    return (total, *placed) if placed else total
 
 
 def _gradient_array(x: Any, out: Any, others: Sequence[Any]) -> Any:
     """Where the gradient is written first: in ``out`` unless that would overwrite what is read later."""
     if out is None:
         return np.empty_like(x)
-    if not isinstance(out, np.ndarray) or out.dtype != x.dtype:
-        given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
-        raise TypeError(f"out must be an array of {x.dtype}, got {given}")
-    checked_out(out, x.shape)
+    check_gradient_out(out, x.shape, x.dtype)
     place = out.__array_interface__["data"], out.strides
     for operand in (x, *others):
         here = operand.__array_interface__["data"], operand.strides
@@ -351,8 +333,8 @@ def _without_ignored(x: Any, target: Any, arrays: dict[str, Any], ignored: int) 
     return np.where(counted, x, x.dtype.type(0)), np.where(counted, target, target.dtype.type(0)), arrays, count
 
 
-def _reference(loss: PointwiseLoss, gradient: bool, x: Any, target: Any, **given: Any) -> Any:
-    """The loss in plain NumPy, and its gradient."""
+def _reference(loss: PointwiseLoss, derivatives: int, x: Any, target: Any, **given: Any) -> Any:
+    """The loss in plain NumPy, and so many derivatives."""
     given = {**loss.arguments, "upstream": None, **given}
     numbers = {name: given[name] for name in loss.options}
     numbers |= {name: 1.0 if given[name] is None else given[name] for name in loss.operands}
@@ -362,7 +344,8 @@ def _reference(loss: PointwiseLoss, gradient: bool, x: Any, target: Any, **given
     losses = weight * loss.reference(x, target, **numbers)
     divisor = {"mean": counted.sum(), "batchmean": x.shape[0] if x.ndim else 1}.get(given["reduction"], 1)
     total = losses if given["reduction"] == "none" else np.sum(losses) / divisor
-    if not gradient:
+    if not derivatives:
         return total
     upstream = 1.0 if given["upstream"] is None else given["upstream"]
-    return total, upstream * weight * sum(loss.reference_derivative(x, target, **numbers)) / divisor
+    each = [one for one in (loss.reference_derivative, loss.reference_second) if one]
+    return total, *(upstream * weight * sum(one(x, target, **numbers)) / divisor for one in each[:derivatives])

@@ -1,5 +1,6 @@
 """Losses of single elements of containers: what masks hide is left out of them, and those of dask arrays stay lazy."""
 
+import inspect
 import math
 from functools import partial
 from typing import Any
@@ -16,11 +17,11 @@ OPERANDS = ("input", "target", "weight", "pos_weight", "upstream")
 """Names of what may be an array."""
 
 
-def of_containers(function: Any, operands: dict[str, Any], options: dict[str, Any], gradient: bool) -> Any:
+def of_containers(function: Any, operands: dict[str, Any], options: dict[str, Any], derivatives: int) -> Any:
     """The loss of operands some of which are containers."""
     row = "..." if options["reduction"] == "none" else ""
     axes = dict.fromkeys(operands, "...") | ({"upstream": row} if "upstream" in operands else {})
-    layout = Layout(axes, (row, *["..."] * gradient))
+    layout = Layout(axes, (row, *["..."] * derivatives))
     return within(function, layout, operands, options, partial(_of_masked, function), _lazily)
 
 
@@ -43,17 +44,23 @@ def _of_masked(function: Any, **arguments: Any) -> Any:
     if reduction != "none":
         dtype = loss_dtype(arguments["dtype"], np.result_type(plain["input"].dtype, np.float16))
         arguments |= {"reduction": "sum", "dtype": np.float64}
-        if function.__name__.endswith("_with_grad"):
+        if "upstream" in inspect.signature(function).parameters:
             plain["upstream"] = np.divide(plain.get("upstream", 1.0), divisor or 1)
-    if "out" in arguments:
-        arguments["out"] = None if out is None else np.ma.getdata(out)
+    outs = list(out) if isinstance(out, tuple) else [out, out]
+    if out is not None:
+        arguments["out"] = tuple(map(_data_of, out)) if isinstance(out, tuple) else _data_of(out)
     found = function(**plain, **arguments)
     loss, *grads = found if isinstance(found, tuple) else (found,)
     if reduction == "none":
         loss = masked(loss, hidden, None, like)
     else:
         loss = rounded(float(loss) / divisor if divisor else math.nan, dtype)
-    return (loss, masked(grads[0], hidden, out, like)) if grads else loss
+    return (loss, *(masked(g, hidden, o, like) for g, o in zip(grads, outs, strict=False))) if grads else loss
+
+
+def _data_of(out: Any) -> Any:
+    """The memory under an ``out``, if there is one."""
+    return None if out is None else np.ma.getdata(out)
 
 
 def _lazily(function: Any, layout: Layout, operands: dict[str, Any], options: dict[str, Any]) -> Any:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from fastact.functions.docs import ENDINGS, RAISES, WHAT, numpydoc
+
 SHOWN = {
     "values": ([-1.5, 0.5, 2.0], [-1.0, 0.0, 4.0]),
     "shares": ([0.125, 0.5, 0.75], [0.0, 0.25, 1.0]),
@@ -15,32 +17,21 @@ SHOWN = {
 """What examples are of, by the kind of an operand: as input, and as target."""
 
 
-def docstring(loss: Any, *, gradient: bool) -> str:
-    """The numpydoc docstring of a loss, or of the loss with its gradient."""
-    with_gradient = f"`{loss.name}` and its gradient with respect to `input`, in one pass."
-    lines = [with_gradient if gradient else loss.summary, ""]
-    for title, section in (
-        ("Parameters", _parameters(loss, gradient)),
-        ("Returns", _returns(gradient)),
-        ("Raises", RAISES),
-        ("Notes", _notes(loss, gradient)),
-        ("References", [loss.paper] if loss.paper else []),
-        ("Examples", _example(loss, gradient)),
-    ):
-        shown = list(section)
-        lines += [title, "-" * len(title), *shown, ""] if shown else []
-    return "\n".join(lines)
+def docstring(loss: Any, derivatives: int) -> str:
+    """The numpydoc docstring of a loss, or of the loss with so many derivatives."""
+    sections = {
+        "Parameters": _parameters(loss, derivatives),
+        "Returns": _returns(derivatives),
+        "Raises": RAISES,
+        "Notes": _notes(loss, derivatives),
+        "References": [loss.paper] if loss.paper else [],
+        "Examples": _example(loss, derivatives),
+    }
+    summary = WHAT[ENDINGS[derivatives]].format(loss.name) if derivatives else loss.summary
+    return numpydoc(summary, sections)
 
 
-RAISES = (
-    "ValueError",
-    "    If an argument has a shape or value that is not allowed. Nothing has been written then.",
-    "TypeError",
-    "    If an argument has a type or dtype that is not allowed.",
-)
-
-
-def _parameters(loss: Any, gradient: bool) -> Iterator[str]:
+def _parameters(loss: Any, derivatives: int) -> Iterator[str]:
     yield "input : array_like"
     yield f"    {loss.input_meaning} float16, float32 or float64; integers convert as in NumPy."
     yield "target : array_like"
@@ -61,36 +52,42 @@ def _parameters(loss: Any, gradient: bool) -> Iterator[str]:
     yield f"    Of the elements' losses.{BATCHMEAN * bool(loss.reductions)}"
     yield "dtype : dtype, optional"
     yield "    Of the loss: float16, float32 or float64; that of `input` by default."
-    if gradient:
+    if derivatives:
         yield "upstream : float or array_like, optional"
         yield "    The gradient with respect to the loss, of its shape; 1 by default."
-        yield "out : ndarray, optional"
-        yield "    For the gradient, with the shape and dtype of `input`; may be any operand of these."
+        of_both = " and of the second derivative, a tuple of two" * (derivatives > 1)
+        yield f"out : {'tuple of ndarray or None' if of_both else 'ndarray'}, optional"
+        yield f"    For the gradient{of_both}, with the shape and dtype of `input`; may be any operand of these."
 
 
 BATCHMEAN = ' "batchmean" divides the sum by the length of the first axis.'
 
 
-def _returns(gradient: bool) -> Iterator[str]:
+def _returns(derivatives: int) -> Iterator[str]:
     yield "loss : scalar or ndarray"
     yield '    Of `dtype`; with ``reduction="none"`` of the shape of `input`.'
-    if gradient:
+    if derivatives:
         yield "grad : ndarray"
         yield "    Of the shape and dtype of `input`."
+    if derivatives > 1:
+        yield "hess : ndarray"
+        yield "    Likewise: the second derivatives, as boosting libraries ask for them."
 
 
-def _notes(loss: Any, gradient: bool) -> Iterator[str]:
+def _notes(loss: Any, derivatives: int) -> Iterator[str]:
     yield from (f".. math:: {loss.formula}", "")
-    if gradient:
+    if derivatives:
         yield from ("The derivative:", "", f".. math:: {loss.derivative_formula}", "")
         yield from [loss.kinks, ""] if loss.kinks else []
-    yield f"Error: at most {loss.ulp:g} ULP of the loss{' and of the largest term of the gradient' * gradient}"
+    if derivatives > 1:
+        yield from ("The second derivative:", "", f".. math:: {loss.second_formula}", "")
+    yield f"Error: at most {loss.ulp:g} ULP of the loss{' and of the largest term of each derivative' * bool(derivatives)}"
     yield f"({loss.double_ulp:g} in float64). Up to 1024 losses are added in the precision of `input`, or in float32 if that is"
     yield "float16, their sums in float64, in an order that neither layout nor threads change."
     yield from ["", *loss.notes.splitlines()] if loss.notes else []
 
 
-def _example(loss: Any, gradient: bool) -> Iterator[str]:
+def _example(loss: Any, derivatives: int) -> Iterator[str]:
     """A call, and what it prints: the reference's values, to four digits after the point."""
     x, target = SHOWN[loss.takes.kind][0], SHOWN[loss.target.operand.kind][1]
     given = {name: option.default for name, option in loss.options.items()} | dict.fromkeys(loss.operands, 1.0)
@@ -99,12 +96,16 @@ def _example(loss: Any, gradient: bool) -> Iterator[str]:
         value = float(np.mean(loss.reference(*arrays, **given)).round(4))
         grad = sum(loss.reference_derivative(*arrays, **given)) / len(x)
     yield ">>> import fastact as fa"
-    if not gradient:
+    if not derivatives:
         yield f">>> round(float(fa.{loss.name}({x}, {target})), 4)"
         yield repr(value + 0.0)
         return
-    yield f">>> loss, grad = fa.{loss.name}_with_grad({x}, {target})"
+    results = ", ".join(("loss", "grad", "hess")[: derivatives + 1])
+    yield f">>> {results} = fa.{loss.name}{ENDINGS[derivatives]}({x}, {target})"
     yield ">>> round(float(loss), 4)"
     yield repr(value + 0.0)
     yield ">>> grad.round(4)"
     yield repr(grad.round(4) + 0.0)
+    if derivatives > 1:
+        yield ">>> hess.round(4)"
+        yield repr((sum(loss.reference_second(*arrays, **given)) / len(x)).round(4) + 0.0)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from fastact.functions.common import unless_nan
-from fastact.functions.pointwise import Option, PointwiseLoss, register
+from fastact.functions.options import Option
+from fastact.functions.pointwise import PointwiseLoss, register
 from fastact.maths.exp import exp_nonpositive, expm1_nonpositive
 from fastact.maths.log import log1p, log1p_unit
 from fastact.maths.scalar import scalar

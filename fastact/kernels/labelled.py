@@ -37,7 +37,7 @@ from fastact.kernels.limits import ARGMAX, LOSS, LSE, WEIGHT
 from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, zero_bytes
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import are_short_rows, as_rows
-from fastact.kernels.tuples import Named, integers_at, numbers_in, operands_at, picked
+from fastact.kernels.tuples import Each, Named, integers_at, numbers_in, operands_at, picked
 from fastact.maths.simd import select, widen
 
 X, LABELS, WEIGHTS, DENSE, IGNORED, OPTIONS, OUTCOMES, GRAD = range(8)
@@ -45,7 +45,7 @@ X, LABELS, WEIGHTS, DENSE, IGNORED, OPTIONS, OUTCOMES, GRAD = range(8)
 INT64 = 3
 
 # What instances fill in; the values here serve the reader and the type checker.
-HAS_LABEL, HAS_DENSE, HAS_GRAD = True, False, False
+HAS_LABEL, HAS_DENSE, HAS_GRAD, HAS_STATE, SPARSE = True, False, False, True, False
 SIZE, COMPUTED_SIZE, CORE, COMPACT, COMPACT_RESULTS = 4, 4, 7, (4,), (4,)
 WANT_ARGMAX, ZEROED = 6, 7
 T: Any = np.float32
@@ -106,10 +106,26 @@ def no_gradient(y: Any, step: Any, c: Any) -> None:
             store_x(advance(y, k * step), ZERO)
 
 
+def put_at(y: Any, step: Any, label: Any, number: Any) -> None:
+    """Write what is at a row's label."""
+    store_x(advance(y, label * step), number)
+
+
+def put_row_at(y: Any, step: Any, label: Any, row: Any, j: Any) -> None:
+    """Write what is at the label of column ``j`` of a block, from the block's row of such."""
+    store_x(advance(y, label * step), load_value(advance(row, j * COMPUTED_SIZE)))
+
+
+no_gradients, put_each, put_rows, as_rows_each = Each(no_gradient), Each(put_at), Each(put_row_at), Each(as_rows)
+
+
 def labelled_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """A row's loss, and its gradient."""
     n, c = dims[0], dims[1]
-    if computed_elsewhere(args, dims, steps, record):
+    if SPARSE:  # whose rows nobody reads
+        if n > 1 and taken_by_team(n * c, args, dims, steps, record):
+            return
+    elif computed_elsewhere(args, dims, steps, record):
         return
     x_core, w_core, d_core = steps[CORE], steps[CORE + 1], steps[CORE + 2]
     kind, ignored = field(record, LABEL), load_label(args[IGNORED], INT64)
@@ -125,28 +141,29 @@ def labelled_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
                 nothing = widen(ZERO) if label == ignored else widen(NAN)
                 put_row(result, result_step, nothing, nothing, nothing)
                 store_wide(advance(result, ARGMAX * result_step), nothing)
-                if HAS_GRAD and label == ignored and switch(args, steps, ZEROED) == 0:
-                    no_gradient(advance(args[GRAD], i * steps[GRAD]), steps[CORE + 5], c)
+                if HAS_GRAD and not SPARSE and label == ignored and switch(args, steps, ZEROED) == 0:
+                    no_gradients((ys, y_within, c))
                 continue
             x_label = load_x(advance(x, label * x_core))
             weight = load_wide(advance(args[WEIGHTS], i * steps[WEIGHTS] + label * w_core))
             if HAS_DENSE:
                 d_label = load_x(advance(args[DENSE], i * steps[DENSE] + label * d_core))
         y, y_step = result, 0
-        if HAS_GRAD:
+        if HAS_GRAD and not SPARSE:
             y, y_step = ys[0], y_within[0]
         fixed = (x_label, weight, d_label, *options)
         constants = known(places, within, c, fixed, y, y_step) + fixed
         loss, lse = given(constants)
         put_row(result, result_step, loss, weight, lse)
-        if switch(args, steps, WANT_ARGMAX) != 0:
+        if HAS_STATE and switch(args, steps, WANT_ARGMAX) != 0:
             m, rest = state_of(constants)
             index = first_match(x, x_core, c, NAN if rest != rest else m, fixed)
             store_wide(advance(result, ARGMAX * result_step), index * 1.0)
         if HAS_GRAD:
-            write_row(places, within, ys, y_within, c, constants)
+            if not SPARSE:
+                write_row(places, within, ys, y_within, c, constants)
             if HAS_LABEL:
-                store_x(advance(y, label * y_step), at_label_of(constants)[0])
+                put_each((ys, y_within, label, at_label_of(constants)))
     clear_fp_flags()
 
 
@@ -198,7 +215,7 @@ def labelled_block(
         as_columns_each((tiles, places, outer, cores, width, block, c))
         places, outer, cores, wide = tiles, COMPACT, instead_each((COMPACT, block * SIZE)), block
     known(places, outer, cores, wide, block, c, tile, constants, options)
-    if switch(args, steps, WANT_ARGMAX) != 0:
+    if HAS_STATE and switch(args, steps, WANT_ARGMAX) != 0:
         zero_row(indices, block)
         m, rest = state_rows(constants, block)
         for k in range(c - 1, -1, -1):
@@ -215,7 +232,7 @@ def labelled_block(
             write_columns(
                 places, outer, cores, targets, COMPACT_RESULTS, y_within, wide, block, c, tile, constants, options
             )
-            as_rows(ys[0], y_outer[0], y_cores[0], tile, width, block, c)
+            as_rows_each((ys, y_outer, y_cores, targets, width, block, c))
         else:
             write_columns(places, outer, cores, ys, y_outer, y_cores, wide, block, c, tile, constants, options)
     put_block(args, steps, record, first, width, block, c, constants, indices)
@@ -239,16 +256,13 @@ def put_block(
                 loss = widen(ZERO) if label == ignored else widen(NAN)
                 weight, lse = loss, loss
             if HAS_GRAD:
-                y, y_core = advance(args[GRAD], (first + j) * steps[GRAD]), steps[CORE + 5]
+                ys, y_cores = targets_of(args, steps, first + j), target_cores_of(steps)
                 if label == ignored:
-                    no_gradient(y, y_core, c)  # also where it was zero: its neighbours' passes went over it
+                    no_gradients((ys, y_cores, c))  # also where it was zero: its neighbours' passes went over it
                 elif label >= 0 and label < c:
-                    store_x(
-                        advance(y, label * y_core),
-                        load_value(advance(at_label_row(constants, block)[0], j * COMPUTED_SIZE)),
-                    )
+                    put_rows((ys, y_cores, label, at_label_row(constants, block), j))
         put_row(advance(result, j * step), core_step, loss, weight, lse)
-    if switch(args, steps, WANT_ARGMAX) != 0:
+    if HAS_STATE and switch(args, steps, WANT_ARGMAX) != 0:
         for j in range(width):
             index = widen(load_value(advance(indices, j * COMPUTED_SIZE)))
             if HAS_LABEL and load_label(advance(labels, j * labels_step), kind) == ignored:
@@ -277,13 +291,14 @@ def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
     compute = FLOATS[dtype].computed_in
     number = np.dtype(compute).type
     operands = [X, DENSE][: len(kernel.reads)]
-    grads = [GRAD] * len(kernel.rows_written)
+    grads = [GRAD + j for j in kernel.rows_written]
     core = kernel.inputs + kernel.outputs
-    state = next(kernel.steps(dtype))
-    return {
+    filled = {
         "HAS_LABEL": kernel.label,
         "HAS_DENSE": len(operands) > 1,
         "HAS_GRAD": len(grads) > 0,
+        "HAS_STATE": kernel.has_state,
+        "SPARSE": kernel.sparse,
         "CORE": core,
         "WANT_ARGMAX": len(kernel.options),
         "ZEROED": len(kernel.options) + 1,
@@ -301,8 +316,11 @@ def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
         "places_of": operands_at(operands),
         "targets_of": operands_at(grads),
         "options_stored": numbers_in(["float64"] * len(kernel.options), "float64"),
-        "value": Named(state.formula, kernel.reads[:1], state.constants),
     }
+    if kernel.has_state:
+        state = next(kernel.steps(dtype))
+        filled["value"] = Named(state.formula, kernel.reads[:1], state.constants)
+    return filled
 
 
 def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
@@ -316,13 +334,14 @@ def specialise_rows(kernel: Any, dtype: str) -> Callable[..., Any]:
 
     filled |= {
         "steps_within": integers_at([core, core + 2][: len(kernel.reads)]),
-        "target_steps_within": integers_at([core + 5] * len(kernel.rows_written)),
-        "count_matches": ElementLoop(match_one, [dtype, compute], [compute], updates=1, constants=0),
+        "target_steps_within": integers_at([core + 5 + j for j in kernel.rows_written]),
         "given": places("loss", "lse"),
-        "state_of": places("m", "rest"),
     }
+    if kernel.has_state:
+        filled["count_matches"] = ElementLoop(match_one, [dtype, compute], [compute], updates=1, constants=0)
+        filled["state_of"] = places("m", "rest")
     if kernel.rows_written:
-        filled["at_label_of"] = places("at_label")
+        filled["at_label_of"] = places(*kernel.at_label.split())
     return instance(labelled_rows, filled)
 
 
@@ -331,20 +350,22 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
     compute = FLOATS[dtype].computed_in
     filled = columns.filled_in(kernel, dtype) | filled_in(kernel, dtype)
     layout: Layout = filled["layout"]
-    operands, grads, core = [X, DENSE][: len(kernel.reads)], [GRAD] * len(kernel.rows_written), filled["CORE"]
-    state = next(kernel.steps(dtype))
+    operands, core = [X, DENSE][: len(kernel.reads)], filled["CORE"]
+    grads = [GRAD + j for j in kernel.rows_written]
     filled |= {
         "steps_of": integers_at(operands),
         "cores_of": integers_at([core, core + 2][: len(operands)]),
         "target_steps_of": integers_at(grads),
-        "target_cores_of": integers_at([core + 5] * len(grads)),
+        "target_cores_of": integers_at([core + 5 + j for j in kernel.rows_written]),
         "pick_rows": layout.rows(["x_label", "w_label", "d_label"]),
-        "state_rows": layout.rows(["m", "rest"]),
         "result_rows": layout.rows(["loss", "lse", "w_label"]),
         "index_tile": filled["row_tile"],
-        "value": formula_of(state.formula, kernel.reads[:1], layout, state.constants),
-        "find_last": loop_of_groups(last_one, [dtype], [compute, "float64"], [compute]),
     }
+    if kernel.has_state:
+        state = next(kernel.steps(dtype))
+        filled["state_rows"] = layout.rows(["m", "rest"])
+        filled["value"] = formula_of(state.formula, kernel.reads[:1], layout, state.constants)
+        filled["find_last"] = loop_of_groups(last_one, [dtype], [compute, "float64"], [compute])
     if grads:
-        filled["at_label_row"] = layout.rows(["at_label"])
+        filled["at_label_row"] = layout.rows(kernel.at_label.split())
     return instance(labelled_columns, filled)

@@ -7,7 +7,7 @@ from typing import Any
 from fastact.kernels.dtypes import DTYPES, FLOATS
 from fastact.kernels.limits import LABEL_DTYPES, RESULTS
 from fastact.kinds.loop import Loop
-from fastact.kinds.rows import WIDE, RowKernel
+from fastact.kinds.rows import WIDE, Exponentials, RowKernel
 
 SWITCHES = ("want_argmax", "zeroed")
 """The last options, which only the schedules read: whether the index of the maximum is wanted; and whether the gradient's memory is
@@ -19,15 +19,22 @@ class LabelledKernel(RowKernel):
     """What an inner loop computes of each row of logits and its target.
 
     Its constants ``x_label``, ``d_label`` and ``w_label`` are the logit, the dense operand and the weight at the label; without a
-    label 0, 0 and 1. The program must yield ``loss`` and ``lse`` and, if a row is written, ``at_label``, the result at the label.
+    label 0, 0 and 1. The program must yield ``loss`` and ``lse``, two numbers of each row, and for each row that is written what
+    it holds at the label.
 
     Attributes
     ----------
     label : bool
         Whether there is a label.
+    at_label : str
+        Names of the constants that are the results at the label, one for each row that is written.
+    sparse : bool
+        Whether the rows that are written are zero but at the label: their memory is zero already.
     """
 
     label: bool = True
+    at_label: str = "at_label"
+    sparse: bool = False
 
     ndims = 4
 
@@ -40,6 +47,11 @@ class LabelledKernel(RowKernel):
     def outputs(self) -> int:
         """Number of output operands: the results, and a row."""
         return 1 + len(self.rows_written)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the first pass finds the largest logit, of which the index may be asked for."""
+        return bool(self.passes) and isinstance(self.passes[0], Exponentials)
 
     @property
     def signature(self) -> str:

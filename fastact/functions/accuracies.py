@@ -1,0 +1,268 @@
+"""How often predictions are right: the zero-one loss, accuracy, and accuracy among the best few."""
+
+import math
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from fastact.calls.checking import as_integer
+from fastact.calls.quiet import quietly
+from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers
+from fastact.functions.cross_entropy_requests import check_labels, check_reduction, labelled, loss_dtype, rounded
+from fastact.functions.cross_entropy_results import as_rows
+from fastact.functions.docs import documented
+from fastact.functions.record import LABELS, OF_EACH_CLASS, Function, X, register, variants
+from fastact.kernels.limits import LOSS, LSE
+from fastact.kinds.labelled import LabelledKernel
+from fastact.kinds.rows import Once, Sum
+from fastact.maths.scalar import scalar
+from fastact.maths.simd import Scalar, select, widen
+from fastact.runtime.ufunc import make_ufunc
+
+
+@scalar
+def _rank_terms(x: Scalar, x_label: Scalar) -> tuple[Scalar, Scalar]:
+    """Whether an element is above the label's, as NaN is above all, and whether they are equal."""
+    T = type(x)
+    return select(x <= x_label, T(0), T(1)), select(x == x_label, T(1), T(0))
+
+
+@scalar
+def _rank(above: Scalar, equal: Scalar) -> tuple[Scalar, Scalar]:
+    return widen(above), widen(equal)
+
+
+@cache
+def _ufunc() -> Any:
+    passes: list[Any] = [Sum("above equal", _rank_terms), Once("loss lse", _rank, wide="loss lse")]
+    kernel = LabelledKernel("ranks", passes, cost=0.2)
+    return make_ufunc(kernel, kernel.name, "How many scores are above the label's, and how many equal it.", __name__)
+
+
+@documented
+def zero_one_loss(
+    input: Any,  # noqa: A002 - the name that all losses give it
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    axis: int = -1,
+    dtype: Any = None,
+) -> Any:
+    r"""Share of rows that are classified wrongly.
+
+    Parameters
+    ----------
+    <scores to axis>
+    dtype : dtype, optional
+        Of the result: float16, float32 or float64, which it is by default.
+
+    Returns
+    -------
+    scalar or ndarray
+        Of `dtype`; with ``reduction="none"`` 1 or 0 for each row, which is 0 where the row is ignored.
+
+    <label errors>
+
+    See Also
+    --------
+    accuracy : the share that is classified rightly.
+
+    Notes
+    -----
+    .. math:: [\arg\max_j x_j \ne y]
+
+    Of classes that share the largest score the first is predicted, as ``argmax`` does; NaN is larger than all. The count is exact.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.zero_one_loss([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [0.5, 1.5]], [0, 1, 1, 1])
+    np.float64(0.25)
+    """
+    return _score(zero_one_loss, locals(), 1, wrong=True)
+
+
+@documented
+def accuracy(
+    input: Any,  # noqa: A002
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    axis: int = -1,
+    dtype: Any = None,
+) -> Any:
+    r"""Share of rows that are classified rightly.
+
+    Parameters
+    ----------
+    <scores to axis>
+    dtype : dtype, optional
+        Of the result: float16, float32 or float64, which it is by default.
+
+    Returns
+    -------
+    scalar or ndarray
+        Of `dtype`; with ``reduction="none"`` 1 or 0 for each row, which is 0 where the row is ignored.
+
+    <label errors>
+
+    See Also
+    --------
+    top_k_accuracy : the share whose label is among the best few.
+
+    Notes
+    -----
+    .. math:: [\arg\max_j x_j = y]
+
+    Of classes that share the largest score the first is predicted, as ``argmax`` does; NaN is larger than all. The count is exact.
+    With `weight` set to the reciprocals of the classes' frequencies it is the balanced accuracy.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.accuracy([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [0.5, 1.5]], [0, 1, 1, 1])
+    np.float64(0.75)
+    """
+    return _score(accuracy, locals(), 1, wrong=False)
+
+
+@documented
+def top_k_accuracy(
+    input: Any,  # noqa: A002
+    target: Any,
+    *,
+    k: int = 5,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    axis: int = -1,
+    dtype: Any = None,
+) -> Any:
+    r"""Share of rows whose label is among the classes with the `k` largest scores.
+
+    Parameters
+    ----------
+    <scores to axis>
+    k : int, default 5
+        At least 1. With as many as there are classes every row is right.
+    dtype : dtype, optional
+        Of the result: float16, float32 or float64, which it is by default.
+
+    Returns
+    -------
+    scalar or ndarray
+        Of `dtype`; with ``reduction="none"`` 1 or 0 for each row, which is 0 where the row is ignored.
+
+    <label errors>
+
+    Notes
+    -----
+    .. math:: [\#\{j : x_j > x_y\} + \#\{j < y : x_j = x_y\} < k]
+
+    Nothing is sorted: one pass counts what is above the label's score. Of equal scores the first count as larger; NaN is larger
+    than all. The count is exact.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.top_k_accuracy([[0.5, 0.25, 0.125], [0.125, 0.5, 0.25]], [1, 0], k=2)
+    np.float64(0.5)
+    """
+    count = as_integer(k)
+    if count is None or count < 1:
+        raise (TypeError if count is None else ValueError)(f"k must be an integer of at least 1, got {k!r}")
+    return _score(top_k_accuracy, locals(), count, wrong=False)
+
+
+def _score(function: Any, given: dict[str, Any], k: int, *, wrong: bool) -> Any:
+    """Which rows have their label among the best `k`, or have not, and the mean or sum of that."""
+    x, target, ignored, reduction = (given[name] for name in ("input", "target", "ignore_index", "reduction"))
+    dtype = loss_dtype(given["dtype"], np.dtype(np.float64))
+    predictions = k == 1 and np.ndim(x) == np.ndim(target) and np.asanyarray(x).dtype.kind in "iu"
+    if predictions:
+        check_reduction(reduction)
+        right, counted, weight = _of_predictions(x, target, given["weight"], ignored)
+        labels = np.asarray(target)
+    elif are_contained(x, target, given["weight"]):
+        return loss_of_containers(function, {**given, "dtype": dtype}, "input")
+    else:
+        request = labelled(x, target, given["weight"], ignored, reduction, given["axis"])
+        check_labels(request)
+        right = _among_best(request, k)
+        labels, weight = request.target, request.weight if request.weighted else None
+        counted = labels != request.ignore_index
+    hits = (right != wrong) & counted
+    each = counted if weight is None else np.where(counted, weight[np.where(counted, labels, 0)], 0.0)
+    losses = hits if weight is None else hits * each
+    if reduction == "none":
+        losses = losses.astype(dtype)[()]
+        return losses if predictions else as_rows(losses, request)
+    total = float(quietly(np.add.reduce, losses, axis=None, dtype=np.float64))
+    divisor = float(quietly(np.add.reduce, each, axis=None, dtype=np.float64)) if reduction == "mean" else 1.0
+    return rounded(total / divisor if divisor else total * math.inf, dtype)
+
+
+def _of_predictions(x: Any, target: Any, weight: Any, ignored: int) -> tuple[Any, Any, Any]:
+    """Which of predicted classes are right, which count, and the weights of classes; what is masked does not count."""
+    shape = np.shape(x)
+    if np.shape(target) != shape:
+        raise ValueError(f"target must have the shape {shape} of the predictions, got {np.shape(target)}")
+    if np.asanyarray(target).dtype.kind not in "iu":
+        raise TypeError(f"target must hold integers (class indices), got {np.asanyarray(target).dtype}")
+    counted = (np.ma.getdata(target) != ignored) & ~(np.ma.getmaskarray(x) | np.ma.getmaskarray(target))
+    if weight is not None:
+        weight = np.asarray(weight, np.float64)
+        labels = np.ma.getdata(target)[counted]
+        if weight.ndim != 1 or (labels.size and not 0 <= labels.min() <= labels.max() < len(weight)):
+            raise ValueError(f"weight must have one element for each class of the target, got shape {weight.shape}")
+    return np.asarray(np.ma.getdata(x)) == np.asarray(np.ma.getdata(target)), counted, weight
+
+
+def _among_best(request: Any, k: int) -> Any:
+    """Whether each label is among the best `k` of its row; among equals the first are better."""
+    results = _ufunc()(*request.beside((False, False)))
+    above, equal = results[..., LOSS], results[..., LSE]
+    tied = (equal > 1) & (above < k)
+    if np.any(tied):
+        rows, labels = request.logits[tied], request.target[tied][:, None]
+        same = rows == np.take_along_axis(rows, labels, -1)
+        above[tied] += np.count_nonzero(same & (np.arange(rows.shape[-1]) < labels), -1)
+    return above < k
+
+
+def _reference(k: int, wrong: bool, x: Any, target: Any, **given: Any) -> Any:
+    k, axis = given.get("k", k), given.get("axis", -1)
+    order = np.argsort(-np.moveaxis(np.asarray(x, np.float64), axis, -1), axis=-1, kind="stable")[..., :k]
+    counted = target != given.get("ignore_index", -100)
+    right = np.any(order == np.asarray(target)[..., None], axis=-1)
+    weight = given.get("weight")
+    each = counted * (1.0 if weight is None else np.asarray(weight, np.float64)[np.where(counted, target, 0)])
+    losses = (right != wrong) * each
+    if given.get("reduction") == "none":
+        return losses
+    return losses.sum() / (1.0 if given.get("reduction") == "sum" else each.sum())
+
+
+_WAYS = variants({"reduction": "none"}, {"weight": OF_EACH_CLASS}, {"reduction": "sum", "ignore_index": 1})
+_record = partial(
+    Function, operands=[X, LABELS], ulp=1.0, double_ulp=2.0, home=__name__, family="accuracies", axis="one", written=()
+)
+register(
+    _record("zero_one_loss", lambda: zero_one_loss, reference=partial(_reference, 1, True), variants=_WAYS),
+)
+register(
+    _record("accuracy", lambda: accuracy, reference=partial(_reference, 1, False), variants=_WAYS),
+)
+register(
+    _record(
+        "top_k_accuracy",
+        lambda: top_k_accuracy,
+        reference=partial(_reference, 5, False),
+        variants=[*_WAYS, *variants({"k": 2})[1:]],
+    ),
+)

@@ -1,0 +1,251 @@
+"""Cross-entropy of the hardest rows alone: online hard example mining, or bootstrapping."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastact.calls.checking import integer, number, only_axis
+from fastact.calls.containers import is_container
+from fastact.functions.cross_entropy import cross_entropy, cross_entropy_with_grad
+from fastact.functions.cross_entropy_reference import cross_entropy as reference_loss
+from fastact.functions.cross_entropy_reference import cross_entropy_with_grad as reference_gradient
+from fastact.functions.cross_entropy_requests import Request, check_labels, labelled, loss_dtype, rounded
+from fastact.functions.cross_entropy_results import check_out
+from fastact.functions.docs import documented
+from fastact.functions.record import LABELS, OF_EACH_CLASS, Function, X, register, variants
+
+
+@documented
+def ohem_cross_entropy(
+    input: Any,  # noqa: A002 - the name that all losses give it
+    target: Any,
+    *,
+    threshold: float | None = 0.7,
+    fraction: float | None = None,
+    min_kept: int = 0,
+    weight: Any = None,
+    ignore_index: int = -100,
+    axis: int = -1,
+    dtype: Any = None,
+) -> Any:
+    r"""Mean cross-entropy of the rows that are hardest to classify.
+
+    Parameters
+    ----------
+    <ohem to axis>
+    dtype : dtype, optional
+        Of the loss: float16, float32 or float64; that of `input` by default.
+
+    Returns
+    -------
+    scalar
+        Of `dtype`; NaN if no row is kept.
+
+    <label errors>
+
+    <ohem notes>
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> logits = [[4.0, 0.0], [0.0, 1.0], [0.5, 0.0], [0.0, 0.0]]
+    >>> round(float(fa.ohem_cross_entropy(logits, [0, 0, 0, 0], threshold=0.7)), 4)
+    0.8268
+    >>> round(float(fa.ohem_cross_entropy(logits, [0, 0, 0, 0], fraction=0.25)), 4)
+    1.3133
+    """
+    _refuse_containers("ohem_cross_entropy", input, target, weight)
+    request, most, least = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
+    dtype = loss_dtype(dtype, request.logits.dtype)
+    losses, counted = _losses(request)
+    return _mean(losses, _kept(losses, counted, most, least), dtype)
+
+
+@documented
+def ohem_cross_entropy_with_grad(
+    input: Any,  # noqa: A002
+    target: Any,
+    *,
+    threshold: float | None = 0.7,
+    fraction: float | None = None,
+    min_kept: int = 0,
+    weight: Any = None,
+    ignore_index: int = -100,
+    axis: int = -1,
+    dtype: Any = None,
+    out: Any = None,
+) -> tuple[Any, Any]:
+    r"""`ohem_cross_entropy` and its gradient with respect to `input`.
+
+    Parameters
+    ----------
+    <ohem to axis>
+    dtype : dtype, optional
+        Of the loss: float16, float32 or float64; that of `input` by default.
+    out : ndarray, optional
+        For the gradient, with the shape and dtype of `input`; may be `input` itself.
+
+    Returns
+    -------
+    loss : scalar
+        Of `dtype`; NaN if no row is kept.
+    grad : ndarray
+        Of the shape and dtype of `input`; 0 in rows that are not kept.
+
+    <label errors>
+
+    <ohem notes>
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> logits = [[4.0, 0.0], [0.0, 1.0], [0.5, 0.0], [0.0, 0.0]]
+    >>> loss, grad = fa.ohem_cross_entropy_with_grad(logits, [0, 0, 0, 0], fraction=0.25)
+    >>> grad.round(4)
+    array([[ 0.    ,  0.    ],
+           [-0.7311,  0.7311],
+           [ 0.    ,  0.    ],
+           [ 0.    ,  0.    ]])
+    """
+    _refuse_containers("ohem_cross_entropy_with_grad", input, target, weight, out)
+    request, most, least = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
+    dtype = loss_dtype(dtype, request.logits.dtype)
+    check_out(request, out)
+    losses, counted = _losses(request)
+    kept = _kept(losses, counted, most, least)
+    labels = np.where(kept, request.target, request.ignore_index).astype(np.int64)
+    whole = np.moveaxis(request.logits, -1, request.axis)
+    class_weight = request.weight / max(1, np.count_nonzero(kept))
+    _, grad = cross_entropy_with_grad(
+        whole,
+        labels,
+        weight=class_weight,
+        ignore_index=request.ignore_index,
+        reduction="sum",
+        axis=request.axis,
+        out=out,
+    )
+    return _mean(losses, kept, dtype), grad
+
+
+def _refuse_containers(function: str, *operands: Any) -> None:
+    for x in operands:
+        if is_container(x):
+            raise TypeError(f"{function} takes arrays alone, got {type(x).__name__}: it chooses among all rows at once")
+
+
+def _checked(
+    x: Any,
+    target: Any,
+    threshold: float | None,
+    fraction: float | None,
+    min_kept: int,
+    weight: Any,
+    ignore_index: int,
+    axis: int,
+) -> tuple[Request, Any, int]:
+    """The request, a function from losses to the one that a kept row must exceed, and the least number of rows to keep."""
+    least = integer("min_kept", min_kept)
+    if least < 0:
+        raise ValueError(f"min_kept must be at least 0, got {min_kept!r}")
+    if fraction is not None:
+        share = number("fraction", fraction, "None or a number above 0 and at most 1")
+        if not 0.0 < share <= 1.0:
+            raise ValueError(f"fraction must be None or a number above 0 and at most 1, got {fraction!r}")
+        most: Any = ("fraction", share)
+    elif threshold is None:
+        raise ValueError("threshold and fraction must not both be None")
+    else:
+        bound = number("threshold", threshold, "None or a number above 0 and at most 1")
+        if not 0.0 < bound <= 1.0:
+            raise ValueError(f"threshold must be None or a number above 0 and at most 1, got {threshold!r}")
+        most = ("threshold", -math.log(bound))
+    request = labelled(x, target, weight, ignore_index, "none", axis)
+    check_labels(request)
+    return request, most, least
+
+
+def _losses(request: Request) -> tuple[Any, Any]:
+    """The rows' losses, in float64, and which rows count."""
+    whole = np.moveaxis(request.logits, -1, request.axis)
+    losses = cross_entropy(
+        whole,
+        request.target,
+        weight=request.weight if request.weighted else None,
+        ignore_index=request.ignore_index,
+        reduction="none",
+        axis=request.axis,
+        dtype=np.float64,
+    )
+    return np.asarray(losses), np.asarray(request.target != request.ignore_index)
+
+
+def _kept(losses: Any, counted: Any, most: tuple[str, float], least: int) -> Any:
+    """Which rows are kept: those above a loss, or the largest, found without sorting; of equal ones the first."""
+    among = losses[counted]
+    way, bound = most
+    needed = max(least, math.ceil(bound * among.size)) if way == "fraction" else least
+    needed = min(needed, among.size)
+    chosen = among > bound if way == "threshold" else np.zeros(among.shape, bool)
+    if np.count_nonzero(chosen | np.isnan(among)) < needed:
+        key = np.where(np.isnan(among), math.inf, among)
+        border = np.partition(key, among.size - needed)[among.size - needed]
+        chosen = key > border
+        ties = np.flatnonzero(key == border)[: needed - np.count_nonzero(chosen)]
+        chosen[ties] = True
+    chosen = chosen | np.isnan(among)  # what is unknown must show
+    kept = np.zeros(losses.shape, bool)
+    kept[counted] = chosen
+    return kept
+
+
+def _mean(losses: Any, kept: Any, dtype: Any) -> Any:
+    number_kept = np.count_nonzero(kept)
+    total = float(np.add.reduce(losses[kept])) if number_kept else math.nan
+    return rounded(total / number_kept if number_kept else total, dtype)
+
+
+def _reference(gradient: bool, x: Any, target: Any, **given: Any) -> Any:
+    axis, ignored = only_axis(given.get("axis", -1), np.ndim(x)), given.get("ignore_index", -100)
+    arguments = {"weight": given.get("weight"), "ignore_index": ignored, "axis": axis}
+    losses = np.asarray(reference_loss(x, target, reduction="none", **arguments))
+    order = np.argsort(-np.where(target == ignored, -np.inf, losses), axis=None, kind="stable")
+    rows = np.count_nonzero(target != ignored)
+    if given.get("fraction") is not None:
+        many = math.ceil(given["fraction"] * rows)
+    else:
+        many = np.count_nonzero((losses > -math.log(given.get("threshold", 0.7))) & (target != ignored))
+    many = min(rows, max(many, given.get("min_kept", 0)))
+    kept = np.zeros(losses.shape, bool)
+    kept.reshape(-1)[order[:many]] = True
+    loss = losses[kept].sum() / many if many else math.nan
+    if not gradient:
+        return loss
+    _, grad = reference_gradient(x, np.where(kept, target, ignored), reduction="sum", **arguments)
+    return loss, grad / max(1, many)
+
+
+_WAYS = variants(
+    {"threshold": 0.25},
+    {"fraction": 0.25},
+    {"threshold": 0.125, "min_kept": 5, "ignore_index": 1},
+    {"fraction": 0.5, "weight": OF_EACH_CLASS},
+)
+for _function, _gradient in ((ohem_cross_entropy, False), (ohem_cross_entropy_with_grad, True)):
+    register(
+        Function(
+            _function.__name__,
+            lambda function=_function: function,  # type: ignore[misc]
+            operands=[X, LABELS],
+            reference=lambda *a, gradient=_gradient, **k: _reference(gradient, *a, **k),
+            ulp=8.0,
+            double_ulp=8.0,
+            home=__name__,
+            family="hard-examples",
+            variants=_WAYS,
+            axis="one",
+            masked=False,
+            written=(1,) if _gradient else (),
+        )
+    )
