@@ -12,6 +12,8 @@ from fastact.functions.record import Function, Operand, Variant, along_axis, dra
 RECORDS = table.functions()
 LABEL_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 ROWS, CLASSES = 6, 10
+REDUCING = [name for name, record in RECORDS.items() if "keepdims" in inspect.signature(record.function).parameters]
+"""Functions over rows that give one number for each."""
 
 
 def as_tuple(results):

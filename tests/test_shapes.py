@@ -5,12 +5,19 @@ import pytest
 
 import fastact as fa
 from fastact.functions.pointwise import LOSSES as POINTWISE
-from tests.calls import CALLS, RECORDS
+from tests.calls import CALLS, RECORDS, REDUCING
 
 SHAPES = [(), (1,), (1, 1), (0,), (3, 0), (0, 3), (0, 0), (2, 0, 4)]
 AXES = [-1, 0, 1, None, (), (0,), (0, 1), (-1, 0)]
 ROWWISE = [name for name, record in RECORDS.items() if record.axis == "several"]
-ALONE = {"softmax": 1, "softmin": 1, "log_softmax": 0, "softmax_backward": 0, "logsumexp": 0.5}
+ALONE = {"softmax": 1, "softmin": 1, "log_softmax": 0, "softmax_backward": 0}
+OF_HALVES = {
+    "logsumexp": lambda many: 0.5 + np.log(many),
+    "entropy": lambda many: 0.5 * many * np.log(2),
+    "entropy_with_logits": np.log,
+}
+EMPTY = {"logsumexp": -np.inf, "entropy": 0, "entropy_with_logits": 0}
+"""What so many elements of 0.5 give where a row gives one number, and what none give."""
 """What an only element, 0.5, becomes; with gradients of 0.5, for an output of 1 or 0."""
 
 
@@ -55,13 +62,13 @@ def test_rows(name, shape, axis):
     got = function(*operands, axis=axis)
     assert got.dtype == np.float32
     assert isinstance(got, np.ndarray) == bool(np.ndim(got))
-    assert got.shape == (left if name == "logsumexp" else shape)
-    if name == "logsumexp":
+    assert got.shape == (left if name in REDUCING else shape)
+    if name in REDUCING:
         kept = function(x, axis=axis, keepdims=True)
         assert kept.shape == np.sum(x, axis=axis, keepdims=True).shape
         np.testing.assert_array_equal(kept.reshape(got.shape), got)
         many = x.size // got.size if got.size else 0
-        assert np.allclose(got, 0.5 + np.log(many) if many else -np.inf)
+        assert np.allclose(got, OF_HALVES[name](many) if many else EMPTY[name], equal_nan=True)
     elif x.size == 1:
         assert (got == ALONE.get(name, 0)).all()
     for out in [np.full(np.shape(got), 7, np.float32)] * (np.ndim(got) > 0):

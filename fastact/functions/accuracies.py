@@ -57,7 +57,7 @@ def zero_one_loss(
     ----------
     <scores to axis>
     dtype : dtype, optional
-        Of the result: float16, float32 or float64, which it is by default.
+        Of the result: float16, float32 or float64; that of `input` by default, float64 for predicted classes.
 
     Returns
     -------
@@ -79,8 +79,8 @@ def zero_one_loss(
     Examples
     --------
     >>> import fastact as fa
-    >>> fa.zero_one_loss([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [0.5, 1.5]], [0, 1, 1, 1])
-    np.float64(0.25)
+    >>> float(fa.zero_one_loss([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [0.5, 1.5]], [0, 1, 1, 1]))
+    0.25
     """
     return _score(zero_one_loss, locals(), 1, wrong=True)
 
@@ -102,7 +102,7 @@ def accuracy(
     ----------
     <scores to axis>
     dtype : dtype, optional
-        Of the result: float16, float32 or float64, which it is by default.
+        Of the result: float16, float32 or float64; that of `input` by default, float64 for predicted classes.
 
     Returns
     -------
@@ -125,8 +125,8 @@ def accuracy(
     Examples
     --------
     >>> import fastact as fa
-    >>> fa.accuracy([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [0.5, 1.5]], [0, 1, 1, 1])
-    np.float64(0.75)
+    >>> float(fa.accuracy([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [0.5, 1.5]], [0, 1, 1, 1]))
+    0.75
     """
     return _score(accuracy, locals(), 1, wrong=False)
 
@@ -151,7 +151,7 @@ def top_k_accuracy(
     k : int, default 5
         At least 1. With as many as there are classes every row is right.
     dtype : dtype, optional
-        Of the result: float16, float32 or float64, which it is by default.
+        Of the result: float16, float32 or float64; that of `input` by default, float64 for predicted classes.
 
     Returns
     -------
@@ -170,8 +170,8 @@ def top_k_accuracy(
     Examples
     --------
     >>> import fastact as fa
-    >>> fa.top_k_accuracy([[0.5, 0.25, 0.125], [0.125, 0.5, 0.25]], [1, 0], k=2)
-    np.float64(0.5)
+    >>> float(fa.top_k_accuracy([[0.5, 0.25, 0.125], [0.125, 0.5, 0.25]], [1, 0], k=2))
+    0.5
     """
     count = as_integer(k)
     if count is None or count < 1:
@@ -182,16 +182,16 @@ def top_k_accuracy(
 def _score(function: Any, given: dict[str, Any], k: int, *, wrong: bool) -> Any:
     """Which rows have their label among the best `k`, or have not, and the mean or sum of that."""
     x, target, ignored, reduction = (given[name] for name in ("input", "target", "ignore_index", "reduction"))
-    dtype = loss_dtype(given["dtype"], np.dtype(np.float64))
     predictions = k == 1 and np.ndim(x) == np.ndim(target) and np.asanyarray(x).dtype.kind in "iu"
     if predictions:
         check_reduction(reduction)
         right, counted, weight = _of_predictions(x, target, given["weight"], ignored)
-        labels = np.asarray(target)
+        labels, dtype = np.asarray(target), loss_dtype(given["dtype"], np.dtype(np.float64))
     elif are_contained(x, target, given["weight"]):
-        return loss_of_containers(function, {**given, "dtype": dtype}, "input")
+        return loss_of_containers(function, given, "input")
     else:
         request = labelled(x, target, given["weight"], ignored, reduction, given["axis"])
+        dtype = loss_dtype(given["dtype"], request.logits.dtype)
         check_labels(request)
         right = _among_best(request, k)
         labels, weight = request.target, request.weight if request.weighted else None

@@ -51,7 +51,7 @@ def distillation_loss(
     --------
     >>> import fastact as fa
     >>> round(float(fa.distillation_loss([[2.0, 0.0, 0.0]], [[3.0, 1.0, 0.0]], temperature=2.0)), 4)
-    3.5982
+    3.6917
     """
     return _computed("distillation_loss", input, target, temperature, reduction, axis, dtype, None, False)
 
@@ -93,7 +93,7 @@ def distillation_loss_with_grad(
     >>> import fastact as fa
     >>> loss, grad = fa.distillation_loss_with_grad([[2.0, 0.0, 0.0]], [[3.0, 1.0, 0.0]], temperature=2.0)
     >>> grad.round(4)
-    array([[-0.0205, -0.0502,  0.0707]])
+    array([[-0.1048, -0.0386,  0.1434]])
     """
     return _computed("distillation_loss_with_grad", input, target, temperature, reduction, axis, dtype, out, True)
 

@@ -1,6 +1,7 @@
 """Entropy of distributions, given as probabilities or as logits."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from fastact.calls.checking import switch
 from fastact.calls.row_ufuncs import row_ufunc
 from fastact.calls.rows import over_rows
 from fastact.functions.docs import documented
-from fastact.functions.record import SHARES, Function, Operand, X, register, variants
+from fastact.functions.record import SHARES, Function, X, register, variants
 from fastact.kinds.rows import Exponentials, Once, RowKernel, Sum
 from fastact.maths.log import log
 from fastact.maths.logsumexp import exp_at, level, log_excess, reach, total
@@ -158,67 +159,6 @@ _entropy_of_logits = row_ufunc(
 )
 
 
-@scalar
-def _entropy_slope(
-    x: Scalar,
-    grad: Scalar,
-    m: Scalar,
-    excess: Scalar,
-    base: Scalar,
-    shift: Scalar,
-    floor: Scalar,
-    share: Scalar,
-    whole: Scalar,
-) -> Scalar:
-    T = type(x)
-    p = exp_at(x, base, shift, floor) * share
-    return grad * select(p == T(0), T(0), p * (((m - x) + excess) - whole))
-
-
-@documented
-def entropy_with_logits_backward(grad: Any, x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
-    r"""Gradient of `entropy_with_logits` with respect to its input.
-
-    Parameters
-    ----------
-    grad : array_like
-        Gradient with respect to the entropies, with the axes that these lack: as ``keepdims=True`` gives them.
-    x : array_like
-        The logits. Both broadcast.
-    <grad and output>
-    <ufunc_arguments>
-
-    <rows like both>
-
-    <axis and dtype errors>
-
-    Notes
-    -----
-    .. math:: -g\,p_j \left(\ln p_j + H\right)
-
-    Error: at most 8 ULP of the larger term (8 in float64).
-
-    Examples
-    --------
-    >>> import fastact as fa
-    >>> fa.entropy_with_logits_backward([1.0], [0.0, 1.0]).round(4)
-    array([ 0.1966, -0.1966])
-    """
-    return over_rows(_entropy_gradient, (x, grad), axis, out, ufunc_arguments)
-
-
-_entropy_gradient = row_ufunc(
-    RowKernel(
-        "entropy_with_logits_backward",
-        [Exponentials(), DISTRIBUTION, Sum("terms", _uncertainty), Once("whole", _as_it_is)],
-        _entropy_slope,
-        operands="x grad",
-        cost=1.0,
-    ),
-    entropy_with_logits_backward,
-)
-
-
 def _reference_entropy(x: Any, axis: Any = -1, keepdims: Any = False) -> Any:
     return np.sum(np.where(x == 0, 0.0, -x * np.log(np.where(x == 0, 1.0, x))), axis=axis, keepdims=keepdims)
 
@@ -234,34 +174,16 @@ def _reference_of_logits(x: Any, axis: Any = -1, keepdims: Any = False) -> Any:
     return np.sum(np.where(log_p == -math.inf, 0.0, -np.exp(log_p) * log_p), axis=axis, keepdims=keepdims)
 
 
-def _reference_gradient(grad: Any, x: Any, axis: Any = -1) -> Any:
-    log_p = _log_probabilities(x, axis)
-    whole = _reference_of_logits(x, axis, True)
-    return -grad * np.where(log_p == -math.inf, 0.0, np.exp(log_p) * (log_p + whole))
-
-
-def _with_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    return (*shape[:axis], 1, *shape[axis + 1 :])
-
-
 _KEPT = variants({"keepdims": True})
-for _function, _operands, _reference, _written in (
-    (entropy, [SHARES], _reference_entropy, (0,)),
-    (entropy_with_logits, [X], _reference_of_logits, (0,)),
-    (entropy_with_logits_backward, [Operand("values", _with_axis), X], _reference_gradient, (0,)),
-):
-    register(
-        Function(
-            _function.__name__,
-            lambda function=_function: function,  # type: ignore[misc]
-            operands=_operands,
-            reference=_reference,
-            ulp=6.0 if _function is entropy else 8.0,
-            double_ulp=6.0 if _function is entropy else 8.0,
-            home=__name__,
-            family="entropies",
-            variants=_KEPT if len(_operands) == 1 else variants(),
-            axis="several",
-            in_parts=True,
-        )
+_rows = partial(Function, home=__name__, family="entropies", variants=_KEPT, axis="several", in_parts=True)
+register(_rows("entropy", lambda: entropy, operands=[SHARES], reference=_reference_entropy, ulp=6.0, double_ulp=6.0))
+register(
+    _rows(
+        "entropy_with_logits",
+        lambda: entropy_with_logits,
+        operands=[X],
+        reference=_reference_of_logits,
+        ulp=8.0,
+        double_ulp=8.0,
     )
+)
