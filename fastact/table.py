@@ -19,6 +19,7 @@ MODULES = (
     "binary_losses",
     "regression_losses",
     "divergences",
+    "gan_losses",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
