@@ -28,6 +28,10 @@ from fastact.functions.linear import linear_cross_entropy_with_grad as linear_cr
 from fastact.functions.maxout import maxout as maxout
 from fastact.functions.maxout import maxout_with_index as maxout_with_index
 from fastact.functions.maxout import maxout_backward as maxout_backward
+from fastact.functions.gan_losses import gan_discriminator_loss as gan_discriminator_loss
+from fastact.functions.gan_losses import gan_discriminator_loss_with_grad as gan_discriminator_loss_with_grad
+from fastact.functions.gan_losses import gan_generator_loss as gan_generator_loss
+from fastact.functions.gan_losses import gan_generator_loss_with_grad as gan_generator_loss_with_grad
 
 __version__: str
 __all__: list[str]

@@ -45,8 +45,8 @@ class Side(NamedTuple):
     """An array, or ``None``."""
     sign: float
     """Of the loss."""
-    count: int
-    """How many elements a mean is of."""
+    elements: int
+    """How many a mean is of."""
 
 
 def adversarial_loss(function: Any, operands: Mapping[str, Any], options: dict[str, Any]) -> Any:
@@ -171,7 +171,7 @@ def _summed(
     operands = [x for side in sides for x in (side.x, side.weight) if x is not None]
     total, grads = 0.0, []
     for side, out in zip(sides, outs, strict=True):
-        divisor = side.count if mean else 1
+        divisor = side.elements if mean else 1
         weights = {} if side.weight is None else {"weight": side.weight}
         scale = side.sign * upstream / divisor if divisor else 0.0
         numbers = {"target": side.target, "sign": side.sign, "scale": scale}

@@ -1,4 +1,4 @@
-"""Losses of generative adversarial networks, from a discriminator's outputs: what it is to make small, and the generator."""
+"""Losses of generative adversarial networks: what the discriminator, and the generator, are to make small."""
 
 from collections.abc import Callable
 from functools import partial
@@ -41,7 +41,7 @@ def gan_discriminator_loss(
 
     Notes
     -----
-    The sum of the reductions of the losses of both, which are, by `kind`,
+    Reductions of the losses of outputs ``r``, for real samples, and of ``f``, for generated ones, are added. They are, by `kind`,
 
     .. math:: -\ln \sigma(r),\ -\ln \sigma(-f)
 
@@ -57,8 +57,9 @@ def gan_discriminator_loss(
 
     .. math:: -r,\ f
 
-    With `label_smoothing` a real sample counts so much as generated: :math:`-(1 - s) \ln \sigma(r) - s \ln \sigma(-r)`, or
-    :math:`\tfrac{1}{2} (r - 1 + s)^2`.
+    With `label_smoothing` those of real samples are
+
+    .. math:: -(1 - s) \ln \sigma(r) - s \ln \sigma(-r),\quad \tfrac{1}{2} (r - 1 + s)^2
 
     Error: at most 4 ULP of each element's loss. Up to 1024 losses are added in the precision of their operand, or in float32 if
     that is float16, and the sums in float64, in an order that neither layout nor threads change.
@@ -119,7 +120,7 @@ def gan_discriminator_loss_with_grad(
 
     Notes
     -----
-    The derivatives of the losses of `gan_discriminator_loss` by the outputs are
+    The derivatives of the losses of `gan_discriminator_loss` by outputs ``r``, for real samples, and ``f``, for generated ones, are
 
     .. math:: -\sigma(-r),\ \sigma(f)
 
@@ -132,8 +133,9 @@ def gan_discriminator_loss_with_grad(
     .. math:: r - 1,\ f
 
     of "least_squares", and -1 and 1 of "wasserstein". At the kinks of "hinge", ``r = 1`` and ``f = -1``, they are 0. A mean divides
-    them by the number of elements of their operand. With `label_smoothing` those by `r` are :math:`\sigma(r) - 1 + s` and
-    :math:`r - 1 + s`.
+    them by the number of elements of their operand. With `label_smoothing` those by ``r`` are
+
+    .. math:: s\,\sigma(r) - (1 - s)\,\sigma(-r),\quad r - 1 + s
 
     Error: at most 4 ULP of each element's loss, and of the largest term of each gradient.
 
@@ -184,8 +186,8 @@ def gan_generator_loss(
 
     Notes
     -----
-    By `kind`, the first of which is what networks are usually trained by, as the second, of which the minimax game speaks, changes
-    little where the discriminator is right:
+    By `kind` the loss of an output ``f`` is, of which the first is what networks are usually trained by, as the second, that of the
+    minimax game, changes little where the discriminator is right,
 
     .. math:: -\ln \sigma(f)
 
