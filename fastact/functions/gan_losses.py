@@ -10,7 +10,7 @@ from fastact.calls.checking import knowing_names
 from fastact.functions.docs import documented
 from fastact.functions.gan_criteria import KINDS
 from fastact.functions.gan_elements import adversarial_loss
-from fastact.functions.record import Function, Operand, Variant, X, register
+from fastact.functions.record import SHARES, Function, Variant, X, register
 
 
 @knowing_names
@@ -326,9 +326,6 @@ def _reference_generator(
     found = KINDS[kind]
     both = _part(found.generator, fake, found.target, weight, upstream, reduction, found.sign)
     return both if gradient else both[0]
-
-
-SHARES = Operand("shares")
 
 
 def _register(function: Any, reference: Callable[..., Any], weights: list[str], operands: int, smooths: bool) -> None:
