@@ -218,6 +218,8 @@ class Moment:
     """Of the same noise at each moment."""
     kinds: int
     """How many of the ten digits are drawn, by the real one that is nearest."""
+    distance: float
+    """From what is drawn to the nearest real digit, the mean over many."""
 
 
 def moments(steps: int, count: int) -> list[int]:
@@ -239,10 +241,11 @@ def train(game: Game, steps: int, noise: Array, count: int) -> Iterator[Moment]:
                 last = np.mean(losses[-some:], axis=0)
                 progress.update(bar, advance=some, losses=" ".join(f"{loss:.3f}" for loss in last))
             done = moment
-            nearest = labels[_distances(game.draw(more) * 2 - 1, game.digits).argmin(axis=1)]
-            shares = np.bincount(nearest, minlength=10) / len(nearest)
+            distances = _distances(game.draw(more) * 2 - 1, game.digits)
+            shares = np.bincount(labels[distances.argmin(axis=1)], minlength=10) / len(more)
+            distance = float(np.sqrt(np.maximum(distances.min(axis=1), 0)).mean())
             first, second = np.mean(losses, axis=0) if losses else (math.nan, math.nan)
-            yield Moment(done, (first, second), game.draw(noise), int(np.count_nonzero(shares >= LEAST)))
+            yield Moment(done, (first, second), game.draw(noise), int(np.count_nonzero(shares >= LEAST)), distance)
 
 
 def _distances(a: Array, b: Array) -> Array:
@@ -253,8 +256,8 @@ def _distances(a: Array, b: Array) -> Array:
 
 def table(found: Sequence[Moment]) -> str:
     """The losses, a line for each moment."""
-    lines = [f"{'step':>8}{'discriminator':>16}{'generator':>12}{'digits drawn':>15}"]
-    lines += [f"{m.steps:>8}{m.losses[0]:>16.4f}{m.losses[1]:>12.4f}{m.kinds:>12}/10" for m in found]
+    lines = [f"{'step':>8}{'discriminator':>16}{'generator':>12}{'digits drawn':>15}{'distance':>11}"]
+    lines += [f"{m.steps:>8}{m.losses[0]:>16.4f}{m.losses[1]:>12.4f}{m.kinds:>12}/10{m.distance:>11.2f}" for m in found]
     return "\n".join(lines)
 
 

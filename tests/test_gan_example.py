@@ -97,7 +97,7 @@ def test_what_it_prints_and_draws(gan, tmp_path, capsys):
     path = tmp_path / "drawn.png"
     assert gan.main(["--quick", "--steps", "30", "--rows", "4", "--columns", "5", "--picture", str(path)]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["step", "discriminator", "generator", "digits", "drawn"]
+    assert head.split() == ["step", "discriminator", "generator", "digits", "drawn", "distance"]
     assert [int(line.split()[0]) for line in lines[:4]] == gan.moments(30, 4)
     assert all(np.isfinite([float(x) for x in line.split()[1:3]]).all() for line in lines[1:4])
     assert lines[4].startswith("30 steps in ")
