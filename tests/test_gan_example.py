@@ -20,7 +20,9 @@ pytestmark = pytest.mark.skipif(
 def gan():
     for needed in ("rich", "sklearn"):
         pytest.importorskip(needed)
-    with pytest.MonkeyPatch.context() as patch:
+    alone = pytest.importorskip("threadpoolctl").threadpool_limits
+    # Products so small gain nothing from threads, and beside other tests they would wait for each other.
+    with pytest.MonkeyPatch.context() as patch, alone(1), fa.threads(1):
         patch.syspath_prepend(ROOT / "examples")
         yield importlib.import_module("gan")
     del sys.modules["gan"]
