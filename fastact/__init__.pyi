@@ -37,7 +37,10 @@ from fastact.functions.distillation import distillation_loss as distillation_los
 from fastact.functions.distillation import distillation_loss_with_grad as distillation_loss_with_grad
 from fastact.functions.entropies import entropy as entropy
 from fastact.functions.entropies import entropy_with_logits as entropy_with_logits
-from fastact.functions.entropies import entropy_with_logits_backward as entropy_with_logits_backward
+from fastact.functions.gan_losses import gan_discriminator_loss as gan_discriminator_loss
+from fastact.functions.gan_losses import gan_discriminator_loss_with_grad as gan_discriminator_loss_with_grad
+from fastact.functions.gan_losses import gan_generator_loss as gan_generator_loss
+from fastact.functions.gan_losses import gan_generator_loss_with_grad as gan_generator_loss_with_grad
 
 __version__: str
 __all__: list[str]

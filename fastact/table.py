@@ -24,6 +24,7 @@ MODULES = (
     "regression_losses",
     "divergences",
     "entropies",
+    "gan_losses",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 

@@ -145,6 +145,54 @@ ValueError
     If an argument has a shape or value that is not allowed.
 TypeError
     If an argument has a type or dtype that is not allowed, such as a boolean in place of a number.""",
+    "real to reduction of a discriminator": """\
+real : array_like
+    The discriminator's outputs for real samples, logits if `kind` is of cross-entropies; float16, float32 or float64,
+    integers convert as in NumPy.
+fake : array_like
+    Its outputs for generated samples, of any shape; with ``reduction="none"`` of the shape of `real`.
+kind : {"non_saturating", "saturating", "hinge", "least_squares", "wasserstein"}, default "non_saturating"
+    Which loss it is; see below.
+label_smoothing : float, default 0.0
+    At least 0 and below 1: the target of real samples is less than 1 by so much. Only where `kind` has targets: not for
+    "hinge" and "wasserstein".
+real_weight : array_like, optional
+    A factor of each real sample's loss; a mean divides by the number of elements.
+fake_weight : array_like, optional
+    A factor of each generated sample's loss.
+reduction : {"mean", "sum", "none"}, default "mean"
+    Of the losses of real samples, and of those of generated ones, whose reductions are added. With "none" there is a loss for
+    each pair of them.
+dtype : dtype, optional
+    Of the loss: float16, float32 or float64; that of both operands by default.""",
+    "fake to dtype of a generator": """\
+fake : array_like
+    The discriminator's outputs for generated samples, logits if `kind` is of cross-entropies; float16, float32 or float64,
+    integers convert as in NumPy.
+kind : {"non_saturating", "saturating", "hinge", "least_squares", "wasserstein"}, default "non_saturating"
+    Which loss it is; see below.
+weight : array_like, optional
+    A factor of each sample's loss; a mean divides by the number of elements.
+reduction : {"mean", "sum", "none"}, default "mean"
+    Of the elements' losses.
+dtype : dtype, optional
+    Of the loss: float16, float32 or float64; that of `fake` by default.""",
+    "gan errors": """\
+Raises
+------
+ValueError
+    If an argument has a shape or value that is not allowed. Nothing has been written then.
+TypeError
+    If an argument has a type or dtype that is not allowed.""",
+    "gan papers": """\
+References
+----------
+I. Goodfellow et al., Generative Adversarial Nets, arXiv:1406.2661.
+J. H. Lim and J. C. Ye, Geometric GAN, arXiv:1705.02894; T. Miyato et al., Spectral Normalization for Generative Adversarial
+Networks, arXiv:1802.05957 (hinge).
+X. Mao et al., Least Squares Generative Adversarial Networks, arXiv:1611.04076.
+M. Arjovsky et al., Wasserstein GAN, arXiv:1701.07875.
+T. Salimans et al., Improved Techniques for Training GANs, arXiv:1606.03498 (smoothing).""",
     "losses paper": """\
 References
 ----------

@@ -245,10 +245,10 @@ def _called(loss: PointwiseLoss, function: Any, derivatives: int, x: Any, target
         return of_containers(function, {"input": x, "target": target, **arrays}, given, derivatives)
     numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
     x = as_floats("input", x)
-    target = _reals("target", target)
+    target = reals("target", target)
     if target.shape != x.shape:
         target = broadcast_to("target", target, x.shape)
-    arrays = {name: _reals(name, a) for name, a in arrays.items()}
+    arrays = {name: reals(name, a) for name, a in arrays.items()}
     dtype, count = loss_dtype(given["dtype"], x.dtype), x.size
     if given.get("ignore_index") is not None:
         x, target, arrays, count = _without_ignored(x, target, arrays, integer("ignore_index", given["ignore_index"]))
@@ -314,7 +314,7 @@ def _gradient_array(x: Any, out: Any, others: Sequence[Any]) -> Any:
     return out
 
 
-def _reals(name: str, x: Any) -> Any:
+def reals(name: str, x: Any) -> Any:
     """An operand as an array of real numbers."""
     x = np.asarray(x)
     if x.dtype.kind not in "iubf":
