@@ -1,5 +1,7 @@
 """The benchmark's statements for losses of single elements: each computes what fastact does, in the same dtype."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -80,3 +82,13 @@ def test_numpy_gradients_match_differences():
         loss, grad = with_grad(x, target)
         np.testing.assert_allclose(loss, value(x, target), rtol=1e-13)
         np.testing.assert_allclose(np.sum(grad * direction), slope, rtol=1e-5, err_msg=name)
+
+
+def test_jax_expressions_hold_in_numpy():
+    """Where JAX is not installed, too: its functions are NumPy's, but for two."""
+    nn = SimpleNamespace(softplus=lambda x: np.logaddexp(x, 0), sigmoid=lambda x: 1 / (1 + np.exp(-x)))
+    for name in LOSSES:
+        arrays = rows.arrays_of(case_of(name, "float64", "fresh"))
+        got = eval(lossidioms.LOSSES[name].jax, {"jnp": np, "nn": nn, **arrays})
+        expected = getattr(lossidioms, name)(arrays["x"], arrays["target"])
+        np.testing.assert_allclose(got, expected, rtol=1e-12, err_msg=name)
