@@ -126,7 +126,7 @@ def _compute_long(request: Request, scale: Any, argmax: bool, grad: Any) -> Any:
             if grad is not None:
                 grad[row] = 0
             continue
-        own = scale[row] if isinstance(scale, np.ndarray) else scale
+        own = float(scale[row]) if isinstance(scale, np.ndarray) else scale
         known = long_rows.constants(kernel, [x], [x[label], weights[label], 0.0, own, *request.options()])
         loss, lse = known[names.index("loss")], known[names.index("lse")]
         results[row] = loss, weights[label], lse, np.argmax(x) if argmax else 0

@@ -121,7 +121,7 @@ def _lazily_shifted(function: Callable[..., Any], layout: Layout, operands: Opti
     refuse_unknown_lengths("target", target, range(len(shape)))
     kept, left = dict(operands), max(0, shape[last] - shift)
     for name in ROWS[1:]:
-        if np.ndim(kept.get(name)):
+        if np.ndim(kept.get(name, 0)):
             kept[name] = at_shape(name, kept[name], shape)[..., shape[last] - left :]
     kept["hidden"] = kept["hidden"][..., :left, :]
     results = listed(_lazy_linear_loss(function, layout, kept, {**options, "shift": 0}))
@@ -147,7 +147,7 @@ def _lazy_gradients(function: Callable[..., Any], operands: Options, options: Op
     if hidden.ndim != 2 or len({is_lazy(operands[name]) for name in ("hidden", "target")}) > 1:
         refuse_unknown_lengths("hidden", hidden, range(hidden.ndim))
         refuse_unknown_lengths("target", target, range(target.ndim))
-    own = {name: as_lazy(operands[name]) for name in ROWS[2:] if np.ndim(operands.get(name))}
+    own = {name: as_lazy(operands[name]) for name in ROWS[2:] if np.ndim(operands.get(name, 0))}
     if own:
         refuse_unknown_lengths("target", target, range(target.ndim))
     shared = {name: x for name, x in operands.items() if name not in ("hidden", "target", *own)}
