@@ -191,9 +191,10 @@ def _logistic_loss(x: Scalar, target: Scalar) -> Scalar:
 
 
 def _logistic_derivative(x: Scalar, target: Scalar) -> Scalar:
-    sign = sign_of(target)
-    _, rest = both_sigmoids(sign * x)
-    return -sign * rest
+    T, sign = type(x), sign_of(target)
+    margin = sign * x
+    e = exp_nonpositive(-absolute(margin))
+    return -sign * (select(margin < T(0), T(1), e) / (T(1) + e))
 
 
 def _signs(target: Any) -> Any:
