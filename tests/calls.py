@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from fastact import table
-from fastact.functions.record import Function, Operand, Variant, along_axis, drawn
+from fastact.functions.record import OF_EACH_ROW, Function, Operand, Variant, along_axis, drawn
 
 RECORDS = table.functions()
 LABEL_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
@@ -54,10 +54,12 @@ class RowCall(Call):
             options["reduction"] = "none"
         return operands, options
 
-    def of_rows(self, operands, rows):
-        """Some rows of the operands, those whole that all rows share."""
+    def of_rows(self, operands, options, rows):
+        """Some rows of operands and options, those whole that all rows share."""
         kinds = self.record.operands if self.variant.operands is None else self.variant.operands
-        return [o if k.shape is along_axis else o[rows] for o, k in zip(operands, kinds, strict=True)]
+        few = [o if k.shape is along_axis else o[rows] for o, k in zip(operands, kinds, strict=True)]
+        own = {name for name, x in self.variant.options.items() if x is OF_EACH_ROW}
+        return few, {name: x[rows] if name in own else x for name, x in options.items()}
 
     def __call__(self, operands, axis, options, outs=()):
         """All results, some of which are written to ``outs`` if there are any."""

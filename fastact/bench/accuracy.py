@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import rows
+from . import lossidioms, rows
 from .case import Case
 from .elementwise import parameters_of
 
@@ -91,7 +91,7 @@ def _elementwise(case: Case, names: Mapping[str, Any], wide: Any) -> Exact:
 
 
 def _of_rows(case: Case, names: Mapping[str, Any], wide: Any) -> Exact | None:
-    losses = "cross_entropy" in case.op
+    losses = "cross_entropy" in case.op or case.name in lossidioms.LOSSES
     if losses and (case.size > LARGEST_LOSS or math.prod(case.shape) > LARGEST_PRODUCT.get(case.dtype, 1e9)):
         return None
     if case.name not in rows.ROWS:

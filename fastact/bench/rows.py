@@ -1,21 +1,21 @@
 """The functions over rows, Maxout, glu and cross-entropy: their cases, their arguments, and what the peers write.
 
 A function that nobody has written statements for is called as its record in the table says, and compared with its reference.
-In a statement ``{axis}`` and ``{pieces}`` stand for the case's setting; the names are those of ``idioms``, and ``rows`` for
-the functions of ``rowidioms``. A case's ``size`` is that of an array with rows of at most 1000 elements; its ``shape`` says
-which, and for the linear layer it is rows, width and classes.
+In a statement ``{axis}`` and ``{pieces}`` stand for the case's setting; the names are those of ``idioms``, ``rows`` for the
+functions of ``rowidioms`` and ``losses`` for those of ``lossidioms``. A case's ``size`` is that of an array with rows of at most
+1000 elements; its ``shape`` says which, and for the linear layer it is rows, width and classes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from . import peers, rowidioms
+from . import lossidioms, peers, rowidioms
 from .case import Case, Contender
 from .idioms import fresh
+from .rowidiom import Arrays, RowIdiom
 
 ROW = 1000
 """Elements of a row, in an array that has so many."""
@@ -25,12 +25,6 @@ READING_FROM = 10_000_000
 """From so many logits on, PyTorch's sum of them runs along with cross-entropy: it does nothing but read them."""
 LINEAR_UP_TO = 1_000_000
 """A larger linear layer is a benchmark of the matrix product, and takes minutes."""
-
-Arrays = dict[str, Any]
-
-
-def _only_x(x: Any, pieces: int) -> Arrays:
-    return {}
 
 
 def _labels(x: Any, pieces: int) -> Arrays:
@@ -52,28 +46,6 @@ def _groups(x: Any, pieces: int) -> Arrays:
 
 def _half(x: Any, pieces: int) -> Arrays:
     return {"grad": x[..., : x.shape[-1] // 2].copy()}
-
-
-@dataclass(frozen=True)
-class RowIdiom:
-    """How a function is called, and the statements of the peers for the same."""
-
-    arguments: str
-    numpy: str
-    out: str = ""
-    """An array to write to; empty for a function that always returns a fresh one."""
-    arrays: Callable[[Any, int], Arrays] = _only_x
-    """The arguments beyond ``x``, from ``x`` and the pieces of a group."""
-    scipy: str = ""
-    torch: str = ""
-    jax: str = ""
-    onnx: str = ""
-    onnx_attributes: Mapping[str, Any] = field(default_factory=dict)
-
-    def statement(self, peer: str) -> str:
-        """What a peer runs; empty where it has no such function. NumExpr has none: it computes no maximum along rows."""
-        statements = {"numpy": self.numpy, "torch": self.torch, "jax": self.jax, "onnxruntime": self.onnx}
-        return statements.get(peer, "")
 
 
 LOSS = "(nn.logsumexp(x, -1) - jnp.take_along_axis(x, target[:, None], -1)[:, 0]).mean()"
@@ -197,8 +169,11 @@ ROWS = {
         torch="aten.glu_backward.grad_input(grad, x, -1, grad_input=out)",
         jax="jax.vjp(nn.glu, x)[1](grad)[0]",
     ),
+    **lossidioms.LOSSES,
 }
 """By public function."""
+
+NAMESPACES = {"rows": rowidioms, "losses": lossidioms}
 
 AS_RECORDED = RowIdiom("*operands, **options", "reference(*operands, **options)")
 """Of a function that has no statements of its own. The reference may compute in float64, which flatters fastact."""
@@ -267,7 +242,7 @@ def contenders(case: Case, names_of_peers: Sequence[str]) -> dict[str, Contender
 
 def numpy_contender(case: Case, names: Arrays) -> Contender:
     """NumPy's contender; without an ``out`` among the names it returns a fresh array."""
-    return _contender(case, _idiom(case).numpy, names | {"rows": rowidioms})
+    return _contender(case, _idiom(case).numpy, names | NAMESPACES)
 
 
 def _peer(peer: str, case: Case, names: Arrays) -> Contender | None:
@@ -295,7 +270,7 @@ def _torch(case: Case, names: Arrays) -> Contender | None:
         given = peers.torch_names(names)
     if case.op == "linear_cross_entropy_with_grad":
         given |= {"hidden": names["hidden"], "weight": names["weight"]}
-    return _contender(case, ROWS[case.name].torch, given | {"rows": rowidioms})
+    return _contender(case, ROWS[case.name].torch, given | NAMESPACES)
 
 
 def _contender(case: Case, statement: str, names: Arrays) -> Contender:

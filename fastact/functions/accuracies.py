@@ -225,7 +225,7 @@ def _of_predictions(x: Any, target: Any, weight: Any, ignored: int) -> tuple[Any
 
 def _among_best(request: Any, k: int) -> Any:
     """Whether each label is among the best `k` of its row; among equals the first are better."""
-    results = _ufunc()(*request.beside((False, False)))
+    results = _ufunc()(*request.beside(()))
     above, equal = results[..., LOSS], results[..., LSE]
     tied = (equal > 1) & (above < k)
     if np.any(tied):

@@ -55,20 +55,30 @@ def sign_of(target: Scalar) -> Scalar:
     return select(target > T(0), T(1), T(-1))
 
 
-def _binary_cross_entropy_with_logits(x: Scalar, target: Scalar, label_smoothing: Scalar, pos_weight: Scalar) -> Scalar:
+@scalar
+def shares(x: Scalar, target: Scalar, label_smoothing: Scalar, pos_weight: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """The weight of the class that the logit speaks against, which its size costs; of both; and of the other."""
     T = type(x)
     y, rest = smoothed(target, label_smoothing)
-    positive, negative = both_losses(x)
-    return part(y * T(pos_weight), positive) + part(rest, negative)
+    positive, negative = y * T(pos_weight), x < T(0)
+    return select(negative, positive, rest), positive + rest, select(negative, rest, positive)
+
+
+def _binary_cross_entropy_with_logits(x: Scalar, target: Scalar, label_smoothing: Scalar, pos_weight: Scalar) -> Scalar:
+    T, size = type(x), absolute(x)
+    against, whole, _ = shares(x, target, label_smoothing, pos_weight)
+    cost = select(against == T(0), T(0), against * size)  # nothing of an infinite logit; NaN is in the other part
+    return fma(whole, log1p_unit(exp_nonpositive(-size)), cost)
 
 
 def _binary_cross_entropy_with_logits_derivative(
     x: Scalar, target: Scalar, label_smoothing: Scalar, pos_weight: Scalar
 ) -> Scalar:
     T = type(x)
-    y, rest = smoothed(target, label_smoothing)
-    p, q = both_sigmoids(x)
-    return rest * p - y * T(pos_weight) * q
+    against, _, other = shares(x, target, label_smoothing, pos_weight)
+    e = exp_nonpositive(-absolute(x))
+    slope = fma(-other, e, against) / (T(1) + e)
+    return select(x < T(0), -slope, slope)
 
 
 def _binary_cross_entropy_with_logits_second(
@@ -193,9 +203,10 @@ def _logistic_loss(x: Scalar, target: Scalar) -> Scalar:
 
 
 def _logistic_derivative(x: Scalar, target: Scalar) -> Scalar:
-    sign = sign_of(target)
-    _, rest = both_sigmoids(sign * x)
-    return -sign * rest
+    T, sign = type(x), sign_of(target)
+    margin = sign * x
+    e = exp_nonpositive(-absolute(margin))
+    return -sign * (select(margin < T(0), T(1), e) / (T(1) + e))
 
 
 def _logistic_second(x: Scalar, target: Scalar) -> Scalar:

@@ -19,11 +19,22 @@ from fastact.functions.cross_entropy_requests import (
     check_reduction,
     checked,
     loss_dtype,
+    times_upstream,
     with_scale,
 )
 from fastact.functions.cross_entropy_results import among_all, as_rows, check_out, gradient_array, of_rows, reduced
 from fastact.functions.docs import documented
-from fastact.functions.record import LABELS, OF_EACH_CLASS, SHARES, Function, Variant, X, register, variants
+from fastact.functions.record import (
+    LABELS,
+    OF_EACH_CLASS,
+    OF_EACH_ROW,
+    SHARES,
+    Function,
+    Variant,
+    X,
+    register,
+    variants,
+)
 from fastact.kernels.dtypes import NATIVE
 from fastact.kernels.limits import ARGMAX, LSE
 
@@ -191,6 +202,7 @@ def cross_entropy_with_grad(
     axis: int = -1,
     empty: float = math.nan,
     dtype: Any = None,
+    upstream: Any = None,
     out: Any = None,
     return_lse: bool = False,
     return_argmax: bool = False,
@@ -208,6 +220,9 @@ def cross_entropy_with_grad(
         The mean if every row is ignored; the gradient is 0 then.
     dtype : dtype, optional
         Of the loss, and of what `return_lse` asks for; that of `logits` by default. The gradient has that of `logits` in any case.
+    upstream : float or array_like, optional
+        The gradient with respect to the loss, 1 by default: a number, or with ``reduction="none"`` one for each row, which
+        broadcasts to the shape of the loss. The gradient is multiplied by it before it is rounded.
     out : ndarray, optional
         For the gradient, with the shape and dtype of `logits`, in either byte order; may be `logits` itself, and then nothing as
         large is allocated if their order is the machine's.
@@ -246,7 +261,8 @@ def cross_entropy_with_grad(
     array([[-0.213 ,  0.1065,  0.1065]])
     """
     out = sole(out)
-    if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
+    plain = type(logits) is type(target) is np.ndarray and weight is None and upstream is None
+    if not plain and are_contained(logits, target, weight, upstream):
         outcome: tuple[Any, ...] = loss_of_containers(cross_entropy_with_grad, locals())
         return outcome
     if type(empty) is not float:
@@ -262,12 +278,14 @@ def cross_entropy_with_grad(
     ignored = check_labels(request)
     request, scale = with_scale(request, ignored)
     shape = request.logits.shape[:-1]
+    scale = times_upstream(scale, upstream, reduction, shape)
     counted, rows = _counted(request, ignored)
     grad, zeroed = gradient_array(request, out, 2 * ignored > request.target.size)
     if rows is None:
         results = compute(request, scale, return_argmax, grad, zeroed)
     else:
-        results = compute(counted, scale, return_argmax, counted.logits)
+        own = scale.reshape(-1)[rows] if isinstance(scale, np.ndarray) else scale
+        results = compute(counted, own, return_argmax, counted.logits)
         if not zeroed:
             grad[...] = 0
         _put(grad, rows, counted.logits)
@@ -330,7 +348,12 @@ register(
         reference=cross_entropy_reference.cross_entropy_with_grad,
         ulp=4.0,
         double_ulp=6.0,
-        variants=[*WAYS, Variant({"return_lse": True, "return_argmax": True})],
+        variants=[
+            *WAYS,
+            Variant({"return_lse": True, "return_argmax": True}),
+            Variant({"upstream": 2.5}),
+            Variant({"upstream": OF_EACH_ROW, "reduction": "none", "label_smoothing": 0.25}),
+        ],
         written=(1,),
     )
 )

@@ -66,8 +66,11 @@ def gufunc(request: Request, grad: bool) -> Any:
     return _gufunc(request.label, request.dense is not None, grad, request.softcap > 0)
 
 
-def compute(request: Request, scale: float, argmax: bool, grad: Any = None, zeroed: bool = False) -> Any:
-    """The rows' results; a gradient, multiplied by ``scale``, is written to ``grad``, which is zero already if ``zeroed``."""
+def compute(request: Request, scale: Any, argmax: bool, grad: Any = None, zeroed: bool = False) -> Any:
+    """The rows' results; a gradient, multiplied by ``scale``, is written to ``grad``, which is zero already if ``zeroed``.
+
+    ``scale`` is a number, or an array of one for each row.
+    """
     if request.dense is not None and request.dense.dtype != request.logits.dtype:
         return _compute_widened(request, scale, argmax, grad)
     if _is_long(request):
@@ -78,7 +81,7 @@ def compute(request: Request, scale: float, argmax: bool, grad: Any = None, zero
     return gufunc(request, True)(*operands, out=(None, grad))[0]
 
 
-def _compute_widened(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
+def _compute_widened(request: Request, scale: Any, argmax: bool, grad: Any) -> Any:
     """Compute halves beside a dense target of single floats, which they are widened to, a block of rows at a time."""
     logits, target, dense = request.logits, request.target, request.dense
     if logits.ndim == 1:
@@ -93,7 +96,8 @@ def _compute_widened(request: Request, scale: float, argmax: bool, grad: Any) ->
         block = request._replace(logits=logits[rows].astype(dense.dtype), target=target[rows])
         if not request.label:
             block = block._replace(dense=dense[rows])
-        results[rows] = compute(block, scale, argmax, None if grad is None else block.logits)
+        own = scale[rows] if isinstance(scale, np.ndarray) else scale
+        results[rows] = compute(block, own, argmax, None if grad is None else block.logits)
         if grad is not None:
             grad[rows] = narrowed(block.logits, grad.dtype)
     return results
@@ -107,7 +111,7 @@ def _is_long(request: Request) -> bool:
 
 
 @np.errstate(all="ignore")
-def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> Any:
+def _compute_long(request: Request, scale: Any, argmax: bool, grad: Any) -> Any:
     """Compute each row with its segments shared out over the threads, to the same bits."""
     logits, weights = request.logits, request.weight
     if grad is not None:
@@ -122,7 +126,8 @@ def _compute_long(request: Request, scale: float, argmax: bool, grad: Any) -> An
             if grad is not None:
                 grad[row] = 0
             continue
-        known = long_rows.constants(kernel, [x], [x[label], weights[label], 0.0, *request.options(scale)])
+        own = float(scale[row]) if isinstance(scale, np.ndarray) else scale
+        known = long_rows.constants(kernel, [x], [x[label], weights[label], 0.0, own, *request.options()])
         loss, lse = known[names.index("loss")], known[names.index("lse")]
         results[row] = loss, weights[label], lse, np.argmax(x) if argmax else 0
         if grad is not None:

@@ -55,10 +55,14 @@ def cross_entropy_with_grad(
     axis: int = -1,
     empty: float = math.nan,
     dtype: Any = None,
+    upstream: Any = None,
 ) -> tuple[Any, Any]:
-    """The loss and its gradient."""
+    """The loss and its gradient, times that with respect to the loss."""
     arguments = (weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis, empty)
     loss, grad, _ = _loss_and_gradient(logits, target, *arguments)
+    if upstream is not None:
+        behind = np.broadcast_to(np.asarray(upstream, np.float64), np.shape(loss))
+        grad = np.moveaxis(np.moveaxis(grad, axis, -1) * behind[..., None], -1, axis)
     return np.asarray(loss, dtype)[()], grad
 
 
@@ -128,12 +132,43 @@ def linear_cross_entropy(hidden: Any, weight: Any, target: Any, *, bias: Any = N
 
 
 def linear_cross_entropy_with_grad(
-    hidden: Any, weight: Any, target: Any, *, bias: Any = None, class_weight: Any = None, **arguments: Any
+    hidden: Any,
+    weight: Any,
+    target: Any,
+    *,
+    bias: Any = None,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    ignore_index: int = -100,
+    shift: int = 0,
+    reduction: str = "mean",
+    empty: float = math.nan,
+    dtype: Any = None,
+    upstream: Any = None,
+    **arguments: Any,
 ) -> tuple[Any, ...]:
-    """The loss and its gradients."""
+    """The loss and its gradients, row by row and then as it is reduced."""
     hidden, weight = np.asarray(hidden, np.float64), np.asarray(weight, np.float64)
+    target = np.asarray(target).astype(np.int64)
     logits = hidden @ weight.T + (0.0 if bias is None else np.asarray(bias, np.float64))
-    loss, grad = cross_entropy_with_grad(logits, target, weight=class_weight, **arguments)
+    of_rows = np.broadcast_to(1.0 if sample_weight is None else np.asarray(sample_weight, np.float64), target.shape)
+    if shift:
+        kept = max(0, target.shape[-1] - shift)
+        unused = np.zeros((*target.shape[:-1], target.shape[-1] - kept, weight.shape[0]))
+        logits = np.concatenate([unused, logits[..., :kept, :]], axis=-2)
+        target = np.where(np.arange(target.shape[-1]) < shift, ignore_index, target)
+    target = np.where(of_rows == 0, ignore_index, target)
+    arguments |= {"weight": class_weight, "ignore_index": ignore_index}
+    losses, grad = cross_entropy_with_grad(logits, target, **arguments, reduction="none")
+    losses, grad = losses * of_rows, grad * of_rows[..., None]
+    total = np.sum(distribution(target, weight.shape[0], class_weight, ignore_index)[2] * of_rows)
+    with np.errstate(all="ignore"):
+        mean = np.divide(np.sum(losses), total) if np.any(losses) or total else empty
+    loss = {"none": losses, "sum": np.sum(losses), "mean": mean}[reduction]
+    behind = np.broadcast_to(np.asarray(1.0 if upstream is None else upstream, np.float64), np.shape(loss))
+    grad = grad * behind[..., None] / (1.0 if reduction != "mean" else total or np.inf)
+    if shift:
+        grad = np.concatenate([grad[..., shift:, :], np.zeros_like(grad[..., : grad.shape[-2] - kept, :])], axis=-2)
     rows = grad.reshape(-1, grad.shape[-1])
     gradients = [grad @ weight, rows.T @ hidden.reshape(-1, hidden.shape[-1])]
-    return loss, *gradients, *([] if bias is None else [rows.sum(0)])
+    return np.asarray(loss, dtype)[()], *gradients, *([] if bias is None else [rows.sum(0)])

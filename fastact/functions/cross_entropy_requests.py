@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import integer, number, only_axis
+from fastact.calls.checking import broadcast_to, integer, number, only_axis
 from fastact.calls.quiet import quietly
 from fastact.kernels.dtypes import DTYPES, FLOATS, LISTED, NATIVE
+from fastact.kinds.labelled import LAST
 
 REDUCTIONS = ("mean", "sum", "none")
 
-OPTIONS = ("keep", "slope", "offset", "z_loss", "scale", "cap")
-"""Names of the kernels' options. The dense part of a row's target is ``slope * dense + offset``; the label's part is ``keep``."""
+OPTIONS = ("keep", "slope", "offset", "z_loss", "cap")
+"""Names of the kernels' options, before those of ``LAST``. The dense part of a row's target is ``slope * dense + offset``; the
+label's part is ``keep``."""
 
 _NO_LABEL = np.zeros((), np.int64)
 
@@ -42,20 +44,30 @@ class Request(NamedTuple):
     slope: float = 0.0
     offset: float = 0.0
 
-    def options(self, scale: float) -> tuple[float, ...]:
+    def options(self) -> tuple[float, ...]:
         """The numbers that ``OPTIONS`` names."""
-        return self.keep, self.slope, self.offset, self.z_loss, scale, self.softcap
+        return self.keep, self.slope, self.offset, self.z_loss, self.softcap
 
-    def operands(self, scale: float, argmax: bool, zeroed: bool = False) -> tuple[Any, ...]:
-        """What the kernel is given; ``scale`` multiplies the gradient, whose memory is zero already if ``zeroed``."""
-        return self.beside((*self.options(scale), argmax, zeroed))
+    def operands(self, scale: Any, argmax: bool, zeroed: bool = False) -> tuple[Any, ...]:
+        """What the kernel is given; ``scale`` multiplies the gradient, whose memory is zero already if ``zeroed``.
 
-    def beside(self, options: tuple[float, ...]) -> tuple[Any, ...]:
-        """What a kernel is given that takes these numbers."""
+        It is a number, or an array of one for each row.
+        """
+        return self.beside(self.options(), scale, argmax, zeroed)
+
+    def beside(
+        self, options: tuple[float, ...], scale: Any = 1.0, argmax: bool = False, zeroed: bool = False
+    ) -> tuple[Any, ...]:
+        """What a kernel of labelled rows is given that takes these options."""
+        numbers: Any
+        if isinstance(scale, np.ndarray):
+            numbers = np.empty((*scale.shape, len(options) + len(LAST)))
+            numbers[..., :-1], numbers[..., -1] = (*options, argmax, zeroed), scale
+        else:
+            numbers = _array((*options, argmax, zeroed, scale), np.float64)
         dense = _constant_row(0.0, self.classes, self.logits.dtype) if self.dense is None else self.dense
         labels = self.target if self.label else _NO_LABEL
-        ignored = _array(self.ignore_index, np.int64)
-        return self.logits, labels, self.weight, dense, ignored, _array(options, np.float64)
+        return self.logits, labels, self.weight, dense, _array(self.ignore_index, np.int64), numbers
 
 
 @lru_cache(maxsize=64)
@@ -157,12 +169,28 @@ def as_floats(name: str, x: Any) -> Any:
     return x.astype(np.result_type(x.dtype, np.float16))
 
 
+def as_reals(name: str, x: Any) -> Any:
+    """An operand as an array of real numbers."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "iubf":
+        raise TypeError(f"{name} must hold real numbers, got {x.dtype}")
+    return x
+
+
 def checked_index(ignore_index: Any) -> int:
     """The label to ignore."""
     index = ignore_index if type(ignore_index) is int else integer("ignore_index", ignore_index)
     if not -(2**63) <= index < 2**63:
         raise ValueError(f"ignore_index must fit into 64 bits, got {index}")
     return index
+
+
+def checked_shift(shift: Any) -> int:
+    """How many places further labels are than what predicts them."""
+    found = shift if type(shift) is int else integer("shift", shift)
+    if found < 0:
+        raise ValueError(f"shift must be at least 0, got {found}")
+    return found
 
 
 def checked_options(label_smoothing: Any, z_loss: Any, softcap: Any) -> tuple[float, float, float]:
@@ -279,8 +307,11 @@ def _unsigned(dtype: Any) -> Any:
     return np.dtype(dtype.str.replace("i", "u"))
 
 
-def check_labels(request: Request) -> int:
-    """Raise ``IndexError`` for the first label that is neither a class nor ignored; how many rows are ignored."""
+def check_labels(request: Request, shift: int = 0) -> int:
+    """Raise ``IndexError`` for the first label that is neither a class nor ignored; how many rows are ignored.
+
+    The target is the caller's without so many of the first along the last axis, in whose numbers the error speaks.
+    """
     target, classes, ignored = request.target, request.classes, request.ignore_index
     if not request.label:
         return 0
@@ -289,7 +320,8 @@ def check_labels(request: Request) -> int:
     count = int(np.count_nonzero(target == ignored)) if found or is_class else 0
     if found > (0 if is_class else count):
         position = tuple(int(i) for i in np.argwhere(beyond & (target != ignored))[0])
-        where = f" at position {position[0] if len(position) == 1 else position}" if position else ""
+        shown = (*position[:-1], position[-1] + shift) if shift else position
+        where = f" at position {shown[0] if len(shown) == 1 else shown}" if shown else ""
         known = f"allowed are 0 to {classes - 1} and" if classes else "allowed is"
         raise IndexError(
             f"label {target[position]}{where} is out of range for {classes} classes: {known} ignore_index={ignored}"
@@ -297,20 +329,39 @@ def check_labels(request: Request) -> int:
     return count
 
 
-def with_scale(request: Request, ignored: int) -> tuple[Request, float]:
-    """The request, and what a row's gradient is multiplied by, known from the labels alone, of which so many are ignored."""
+def with_scale(request: Request, ignored: int, sample_weight: Any = None) -> tuple[Request, float]:
+    """The request, and what a row's gradient is multiplied by, known from the labels alone, of which so many are ignored.
+
+    Of rows with a weight each, none of which is ignored, it is what their gradients are multiplied by besides that.
+    """
     if request.reduction != "mean":
         return request, 1.0
     if not request.label:
         total = float(math.prod(request.logits.shape[:-1]))
-    elif not request.weighted:
+    elif not request.weighted and sample_weight is None:
         total = float(request.target.size - ignored)
     else:
         labels = request.target[request.target != request.ignore_index] if ignored else request.target
-        total = float(quietly(np.add.reduce, request.weight[labels], axis=None))
+        weights = request.weight[labels]
+        if sample_weight is not None:
+            weights = quietly(np.multiply, weights, sample_weight)
+        total = float(quietly(np.add.reduce, weights, axis=None))
         if 0.0 < abs(total) < SMALLEST_INVERTIBLE:
             request, total = _magnified(request, total)
     return request, 1.0 / total if total else 0.0
+
+
+def times_upstream(scale: float, upstream: Any, reduction: str, shape: tuple[int, ...]) -> Any:
+    """What gradients are multiplied by, given that of the loss, whose rows have a shape: a number, or an array of such."""
+    if upstream is None:
+        return scale
+    upstream = as_reals("upstream", upstream)
+    if reduction != "none":
+        if upstream.ndim:
+            raise ValueError(f"upstream must be a number where the loss is one, got shape {upstream.shape}")
+        return scale * float(upstream)
+    whole = broadcast_to("upstream", upstream, shape)
+    return whole.astype(np.float64) if whole.ndim else float(whole)
 
 
 SMALLEST_INVERTIBLE = 2.0**-1023

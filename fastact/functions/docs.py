@@ -135,7 +135,14 @@ target : array_like of int, shape (...)
 bias : array_like, shape (classes,), optional
     Its bias.
 class_weight : array_like, shape (classes,), optional
-    What `cross_entropy` calls ``weight``.""",
+    What `cross_entropy` calls ``weight``.
+sample_weight : array_like, optional
+    What each row's loss is multiplied by, z-loss too; it broadcasts to the shape of `target`. A mean divides by these weights
+    times those of the labels' classes. A row of weight 0 counts nothing and is not computed.""",
+    "shift": """\
+shift : int, default 0
+    How many places further along the last axis of `target` the label is that a hidden state predicts: 1 for the next token. The
+    first labels, which none predicts, and the last hidden states count nothing. Losses and weights lie as the labels do.""",
     "label errors": """\
 Raises
 ------

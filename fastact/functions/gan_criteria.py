@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.functions.binary_losses import both_losses, both_sigmoids, part
-from fastact.functions.common import unless_nan
+from fastact.functions.binary_losses import both_losses, both_sigmoids
+from fastact.functions.common import part, unless_nan
 from fastact.kinds.rows import Formula
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, maximum, select, widen

@@ -18,7 +18,7 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import as_lazy, lazily, refuse_out, summed
 from fastact.functions.cross_entropy_requests import as_floats, check_reduction, loss_dtype, narrowed, rounded
 from fastact.functions.gan_criteria import KINDS, Criterion, Kind
-from fastact.functions.pointwise import Option, reals
+from fastact.functions.options import Option
 from fastact.kinds.pointwise import PointwiseKernel
 from fastact.kinds.rows import Formula
 from fastact.maths.scalar import Product, scalar
@@ -91,7 +91,7 @@ def _side(name: str, operands: Mapping[str, Any], options: Mapping[str, Any], co
     """One of the checked operands; a mean is of so many elements, which are all unless it is said."""
     x, called = as_floats(name, operands[name]), _weight_of(name, operands)
     weight = operands.get(called)
-    weight = None if weight is None else broadcast_to(called, reals(called, weight), x.shape)
+    weight = None if weight is None else broadcast_to(called, as_reals(called, weight), x.shape)
     count = x.size if count is None else count
     if "real" not in operands:
         kind = KINDS[options["kind"]]
@@ -108,7 +108,7 @@ def _computed(
     sides = [_side(name, operands, options, count) for name, count in zip(names, counts, strict=False)]
     criterion = kind.discriminator if len(sides) > 1 else kind.generator
     dtype = loss_dtype(options["dtype"], np.result_type(*(side.x.dtype for side in sides)))
-    upstream = None if operands.get("upstream") is None else reals("upstream", operands["upstream"])
+    upstream = None if operands.get("upstream") is None else as_reals("upstream", operands["upstream"])
     outs = _outs(options["out"], sides) if gradient else [None] * len(sides)
     if reduction == "none":
         upstream = None if upstream is None else broadcast_to("upstream", upstream, sides[0].x.shape)

@@ -13,10 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from fastact.calls.checking import number, refuse_unknown
+from fastact.calls.checking import refuse_unknown
 from fastact.calls.quiet import quietly
 from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers
-from fastact.functions.cross_entropy_requests import Request, check_labels, labelled, loss_dtype, rounded
+from fastact.functions.cross_entropy_requests import (
+    Request,
+    check_labels,
+    labelled,
+    loss_dtype,
+    rounded,
+    times_upstream,
+)
 from fastact.functions.cross_entropy_results import as_rows, check_out, gradient_array, of_rows, places
 from fastact.functions.docs import ENDINGS
 from fastact.functions.labelled_docs import docstring
@@ -38,7 +45,7 @@ class LabelledLoss:
     name: str
     passes: Sequence[Exponentials | Sum | Once]
     """Of the loss and its gradient: the program of ``LabelledKernel``. It yields ``loss``, which the label's weight ``w_label``
-    multiplies already, and ``lse``, any other number of a row; and ``at_label``. The option ``scale`` multiplies gradients."""
+    multiplies already, and ``lse``, any other number of a row; and ``at_label``. ``scale`` multiplies gradients."""
     gradient: Formula
     """The gradient at a class that is not the label's."""
     reference: Callable[..., Any]
@@ -105,7 +112,7 @@ def _ufunc(loss: LabelledLoss, ending: str) -> Any:
         f"{loss.name}{ending}",
         loss.curved if curved else loss.passes,
         writes,
-        option_names=" ".join((*loss.options, "scale")),
+        option_names=" ".join(loss.options),
         row_results=1 + curved,
         at_label="at_label hess_at_label" if curved else "at_label",
         sparse=loss.sparse,
@@ -158,27 +165,22 @@ def _public(loss: LabelledLoss, ending: str) -> Any:
 
 def _called(loss: LabelledLoss, function: Any, ending: str, x: Any, target: Any, given: dict[str, Any]) -> Any:
     """Compute a loss, after its arguments have been checked."""
-    if are_contained(x, target, given["weight"], given.get("out")):
-        upstream = given.pop("upstream", None)
-        found = loss_of_containers(function, {"input": x, "target": target, **given}, "input", loss.weighted_mean)
-        return found if upstream is None else (found[0], *_upstream_of(upstream, found[1:], given["axis"]))
+    if are_contained(x, target, given["weight"], given.get("upstream"), given.get("out")):
+        return loss_of_containers(function, {"input": x, "target": target, **given}, "input", loss.weighted_mean)
     numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
     request = labelled(x, target, given["weight"], given["ignore_index"], given["reduction"], given["axis"])
     dtype = loss_dtype(given["dtype"], request.logits.dtype)
-    upstream, out = _checked_upstream(request, given.get("upstream")), given.get("out")
-    outs = _checked_outs(request, out, ending)
+    outs = _checked_outs(request, given.get("out"), ending)
     divisor = _divisor(request, check_labels(request), loss.weighted_mean)
-    scale = (upstream if upstream is not None and np.ndim(upstream) == 0 else 1.0) / (divisor or math.inf)
+    shape = request.logits.shape[:-1]
+    scale = times_upstream(1.0 / divisor if divisor else 0.0, given.get("upstream"), request.reduction, shape)
     grads = [_gradient(request, array, loss.sparse) for array in outs]
-    options = (*numbers.values(), float(scale), False, loss.sparse)
-    found = _ufunc(loss, ending)(*request.beside(options), out=(None, *grads) if grads else None)
+    operands = request.beside(tuple(numbers.values()), scale, zeroed=loss.sparse)
+    found = _ufunc(loss, ending)(*operands, out=(None, *grads) if grads else None)
     results = found[0] if grads else found
     total = _loss_of(request, results, divisor, dtype)
     if not grads:
         return total
-    if upstream is not None and np.ndim(upstream):
-        for grad in grads:
-            quietly(np.multiply, grad, upstream[..., None], out=grad, casting="same_kind")
     return total, *(_placed(request, grad, array) for grad, array in zip(grads, outs, strict=True))
 
 
@@ -200,29 +202,6 @@ def _loss_of(request: Request, results: Any, divisor: float, dtype: Any) -> Any:
     if not divisor:
         return rounded(total * math.inf, dtype)  # NaN of nothing
     return rounded(total / divisor, dtype)
-
-
-def _checked_upstream(request: Request, upstream: Any) -> Any:
-    """The gradient with respect to the loss, of its shape."""
-    if upstream is None:
-        return None
-    if request.reduction != "none":
-        return number("upstream", upstream, "a number where the loss is one")
-    upstream, shape = np.asarray(upstream), request.logits.shape[:-1]
-    if upstream.dtype.kind not in "iubf":
-        raise TypeError(f"upstream must hold real numbers, got {upstream.dtype}")
-    if upstream.shape not in ((), shape):
-        raise ValueError(f"upstream must have the shape {shape} of the losses, got {upstream.shape}")
-    return upstream
-
-
-def _upstream_of(upstream: Any, grads: Sequence[Any], axis: int) -> list[Any]:
-    """Gradients of containers times the gradient with respect to the loss."""
-    factor = np.expand_dims(upstream, axis) if np.ndim(upstream) else upstream
-    for grad in grads:
-        if isinstance(grad, np.ndarray):
-            quietly(np.multiply, grad, factor, out=grad, casting="same_kind")  # it may be the caller's
-    return [grad if isinstance(grad, np.ndarray) else (grad * factor).astype(grad.dtype) for grad in grads]
 
 
 def _checked_outs(request: Request, out: Any, ending: str) -> list[Any]:

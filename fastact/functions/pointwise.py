@@ -16,7 +16,14 @@ import numpy as np
 from fastact.calls.checking import broadcast_to, integer, refuse_unknown
 from fastact.calls.containers import is_container
 from fastact.calls.elements import over_elements
-from fastact.functions.cross_entropy_requests import REDUCTIONS, as_floats, check_reduction, loss_dtype, rounded
+from fastact.functions.cross_entropy_requests import (
+    REDUCTIONS,
+    as_floats,
+    as_reals,
+    check_reduction,
+    loss_dtype,
+    rounded,
+)
 from fastact.functions.cross_entropy_results import check_gradient_out, places
 from fastact.functions.docs import ENDINGS
 from fastact.functions.options import Option
@@ -160,10 +167,11 @@ def _ufunc(
     loss: PointwiseLoss, reduced: bool, derivatives: int, arrays: tuple[str, ...]
 ) -> tuple[Any, tuple[str, ...]]:
     """The ufunc for operands beside input and target, and the names of its options."""
-    value = Product(loss.value, "weight")
+    factors = [name for name in ("weight", "upstream") if name in arrays]
+    value = Product(loss.value, "weight") if "weight" in arrays else loss.value
     each = [one for one in (loss.derivative, loss.second_derivative) if one]
-    slopes = [Product(one, "weight upstream scale") for one in each[:derivatives]]
-    numbers = (*loss.options, *(name for name in ("weight", "upstream", *loss.operands) if name not in arrays), "scale")
+    slopes = [Product(one, " ".join((*factors, "scale"))) for one in each[:derivatives]]
+    numbers = (*loss.options, *(name for name in loss.operands if name not in arrays), "scale")
     kind = ".".join([*(["sum"] if reduced else []), *([], ["gradient"], ["curvature"])[derivatives], *arrays])
     kernel = PointwiseKernel(
         ".".join(filter(None, (loss.name, kind))),
@@ -245,10 +253,10 @@ def _called(loss: PointwiseLoss, function: Any, derivatives: int, x: Any, target
         return of_containers(function, {"input": x, "target": target, **arrays}, given, derivatives)
     numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
     x = as_floats("input", x)
-    target = reals("target", target)
+    target = as_reals("target", target)
     if target.shape != x.shape:
         target = broadcast_to("target", target, x.shape)
-    arrays = {name: reals(name, a) for name, a in arrays.items()}
+    arrays = {name: as_reals(name, a) for name, a in arrays.items()}
     dtype, count = loss_dtype(given["dtype"], x.dtype), x.size
     if given.get("ignore_index") is not None:
         x, target, arrays, count = _without_ignored(x, target, arrays, integer("ignore_index", given["ignore_index"]))
@@ -312,14 +320,6 @@ def _gradient_array(x: Any, out: Any, others: Sequence[Any]) -> Any:
         if np.may_share_memory(out, operand) and (here[0][0], here[1]) != (place[0][0], place[1]):
             return np.empty_like(x)
     return out
-
-
-def reals(name: str, x: Any) -> Any:
-    """An operand as an array of real numbers."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "iubf":
-        raise TypeError(f"{name} must hold real numbers, got {x.dtype}")
-    return x
 
 
 def _without_ignored(x: Any, target: Any, arrays: dict[str, Any], ignored: int) -> tuple[Any, Any, dict[str, Any], int]:

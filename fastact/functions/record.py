@@ -62,6 +62,7 @@ SHARES = Operand("shares")
 LOGARITHMS = Operand("logarithms")
 LABELS = Operand("labels", without_axis)
 OF_EACH_CLASS = Operand("shares", along_axis)
+OF_EACH_ROW = Operand("shares", without_axis)
 ALONG_AXIS = Operand("values", along_axis)
 
 

@@ -1,7 +1,8 @@
 """The kernels of rows with a target, by rows and by columns, on the passes of ``along.py`` and ``across.py``.
 
 Operands: logits, label, weight of each class, a dense operand (probabilities, or the weights that smoothing needs), the label to
-ignore, options; then the results, and, for kernels with a gradient, the gradient, which may be the logits' own memory.
+ignore, options, of which the last, what the gradient is multiplied by, may be another for each row; then the results, and, for
+kernels with a gradient, the gradient, which may be the logits' own memory.
 
 A label out of range gives NaN and leaves the gradient alone: Python finds it and raises.
 """
@@ -47,7 +48,7 @@ INT64 = 3
 # What instances fill in; the values here serve the reader and the type checker.
 HAS_LABEL, HAS_DENSE, HAS_GRAD, HAS_STATE, SPARSE = True, False, False, True, False
 SIZE, COMPUTED_SIZE, CORE, COMPACT, COMPACT_RESULTS = 4, 4, 7, (4,), (4,)
-WANT_ARGMAX, ZEROED = 6, 7
+WANT_ARGMAX, ZEROED, SCALE = 5, 6, 7
 T: Any = np.float32
 NAN = np.float32(np.nan)
 ZERO = np.float32(0)
@@ -70,6 +71,11 @@ def match_one(elements: Any, found: Any, constants: Any) -> Any:
 def switch(args: Any, steps: Any, k: Any) -> Any:
     """Option ``k``, the same for all rows."""
     return load_wide(advance(args[OPTIONS], k * steps[CORE + 3]))
+
+
+def scale_of(args: Any, steps: Any, i: Any) -> Any:
+    """What the gradient of row ``i`` is multiplied by."""
+    return load_wide(advance(args[OPTIONS], i * steps[OPTIONS] + SCALE * steps[CORE + 3]))
 
 
 def put_row(place: Any, step: Any, loss: Any, weight: Any, lse: Any) -> None:
@@ -151,7 +157,7 @@ def labelled_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
         y, y_step = result, 0
         if HAS_GRAD and not SPARSE:
             y, y_step = ys[0], y_within[0]
-        fixed = (x_label, weight, d_label, *options)
+        fixed = (x_label, weight, d_label, scale_of(args, steps, i), *options)
         constants = known(places, within, c, fixed, y, y_step) + fixed
         loss, lse = given(constants)
         put_row(result, result_step, loss, weight, lse)
@@ -178,11 +184,15 @@ def last_one(elements: Any, index: Any, constants: Any) -> Any:
 def picks_of_block(
     args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, constants: Any
 ) -> None:
-    """What is at the labels of a block of columns; zeros where there is none."""
-    x_row, w_row, d_row = pick_rows(constants, block)
+    """What is at the labels of a block of columns, zeros where there is none; and what their gradients are multiplied by."""
+    x_row, w_row, d_row, scale_row = pick_rows(constants, block)
     zero_row(x_row, block)
     zero_wide_row(w_row, block)
     zero_row(d_row, block)
+    if HAS_GRAD:
+        zero_wide_row(scale_row, block)
+        for j in range(width):
+            store_wide(advance(scale_row, j * 8), scale_of(args, steps, first + j))
     if HAS_LABEL:
         x, dense = advance(args[X], first * steps[X]), advance(args[DENSE], first * steps[DENSE])
         labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
@@ -302,6 +312,7 @@ def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
         "CORE": core,
         "WANT_ARGMAX": len(kernel.options),
         "ZEROED": len(kernel.options) + 1,
+        "SCALE": len(kernel.options) + 2,
         "COMPUTED_SIZE": np.dtype(compute).itemsize,
         "T": number,
         "NAN": number(np.nan),
@@ -357,7 +368,7 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
         "cores_of": integers_at([core, core + 2][: len(operands)]),
         "target_steps_of": integers_at(grads),
         "target_cores_of": integers_at([core + 5 + j for j in kernel.rows_written]),
-        "pick_rows": layout.rows(["x_label", "w_label", "d_label"]),
+        "pick_rows": layout.rows(["x_label", "w_label", "d_label", "scale"]),
         "result_rows": layout.rows(["loss", "lse", "w_label"]),
         "index_tile": filled["row_tile"],
     }

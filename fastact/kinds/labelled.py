@@ -9,9 +9,9 @@ from fastact.kernels.limits import LABEL_DTYPES, RESULTS
 from fastact.kinds.loop import Loop
 from fastact.kinds.rows import WIDE, Exponentials, RowKernel
 
-SWITCHES = ("want_argmax", "zeroed")
-"""The last options, which only the schedules read: whether the index of the maximum is wanted; and whether the gradient's memory is
-zero already, so that ignored rows need not be touched."""
+LAST = ("want_argmax", "zeroed", "scale")
+"""The last options, which the schedules read: whether the index of the maximum is wanted; whether the gradient's memory is zero
+already, so that ignored rows need not be touched; and what the gradient is multiplied by, which may be another for each row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +19,8 @@ class LabelledKernel(RowKernel):
     """What an inner loop computes of each row of logits and its target.
 
     Its constants ``x_label``, ``d_label`` and ``w_label`` are the logit, the dense operand and the weight at the label; without a
-    label 0, 0 and 1. The program must yield ``loss`` and ``lse``, two numbers of each row, and for each row that is written what
-    it holds at the label.
+    label 0, 0 and 1. ``scale`` is what the row's gradient is multiplied by. The program must yield ``loss`` and ``lse``, two
+    numbers of each row, and for each row that is written what it holds at the label.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class LabelledKernel(RowKernel):
     @property
     def signature(self) -> str:
         """The signature of its core dimensions, in NumPy's notation."""
-        options = len(self.options) + len(SWITCHES)
+        options = len(self.options) + len(LAST)
         return f"(n),(),(n),(n),(),({options})->({RESULTS})" + ",(n)" * len(self.rows_written)
 
     @property
@@ -72,7 +72,7 @@ class LabelledKernel(RowKernel):
     def fixed(self, dtype: str) -> dict[str, str]:
         """The dtypes of the constants that are known before all passes."""
         compute = FLOATS[dtype].computed_in
-        return {"x_label": compute, "w_label": WIDE, "d_label": compute, **super().fixed(dtype)}
+        return {"x_label": compute, "w_label": WIDE, "d_label": compute, "scale": WIDE, **super().fixed(dtype)}
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
         """Builders of the loops, by cache name: that of rows, and that of columns."""

@@ -1,0 +1,34 @@
+"""What is known of how a function over rows, or a loss, is called, and of what other libraries write for the same."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Arrays = dict[str, Any]
+
+
+def only_x(x: Any, pieces: int) -> Arrays:
+    """No argument beyond ``x``."""
+    return {}
+
+
+@dataclass(frozen=True)
+class RowIdiom:
+    """How a function is called, and the statements of the peers for the same."""
+
+    arguments: str
+    numpy: str
+    out: str = ""
+    """An array to write to; empty for a function that always returns a fresh one."""
+    arrays: Callable[[Any, int], Arrays] = only_x
+    """The arguments beyond ``x``, from ``x`` and the pieces of a group; also ``x`` itself where it is to be another."""
+    scipy: str = ""
+    torch: str = ""
+    jax: str = ""
+    onnx: str = ""
+    onnx_attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def statement(self, peer: str) -> str:
+        """What a peer runs; empty where it has no such function. NumExpr has none: it computes no maximum along rows."""
+        statements = {"numpy": self.numpy, "torch": self.torch, "jax": self.jax, "onnxruntime": self.onnx}
+        return statements.get(peer, "")
