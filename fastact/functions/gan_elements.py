@@ -16,7 +16,7 @@ from fastact.calls.containers import is_container, masked, whole_owner, within
 from fastact.calls.elements import over_elements
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import as_lazy, lazily, refuse_out, summed
-from fastact.functions.cross_entropy_requests import as_floats, check_reduction, loss_dtype, narrowed, rounded
+from fastact.functions.cross_entropy_requests import as_floats, as_reals, check_reduction, loss_dtype, narrowed, rounded
 from fastact.functions.gan_criteria import KINDS, Criterion, Kind
 from fastact.functions.options import Option
 from fastact.kinds.pointwise import PointwiseKernel
