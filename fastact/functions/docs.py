@@ -17,6 +17,18 @@ out : ndarray, optional
     "ufunc_arguments": """\
 **ufunc_arguments
     ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.""",
+    "where to causal": """\
+where : array_like of bool, default True
+    Which elements take part; broadcasts to the shape of `x`. What the others hold does not matter.
+scale : float, default 1.0
+    What elements are multiplied by, such as one over a temperature; finite. At 0 those of -inf still count nothing.
+causal : bool, default False
+    The mask of attention: of the keys along `axis`, query ``i`` along axis -2 takes those up to ``i + keys - queries``.""",
+    "mask errors": """\
+    Also if `where` holds no booleans.
+ValueError
+    If `where` does not broadcast to the shape of `x`, `scale` is not finite in the precision of `x`, or `causal` has no axis of
+    queries beside `axis`.""",
     "rows like x": """\
 Returns
 -------
