@@ -95,12 +95,17 @@ def taken_in(args: Any, steps: Any, i: Any, c: Any, tiles: Any, sign: Any) -> An
         count = min(CHUNK, c - start)
         own = contiguous(advance(x, start * x_step), x_step, count, chunk)
         kept = contiguous_mask(advance(mask, start * mask_step), mask_step, count, keeps)
-        targets = advance_each((tiles, start * COMPUTED_SIZE))
+        weight = own
         if WEIGHTED:
             weight = contiguous(advance(b, start * b_step), b_step, count, weights)
-            take_in((own, weight, kept, best, *targets), count, (sign,))
-        else:
-            take_in((own, kept, best, *targets), count, (sign,))
+        for k in range(0, count, LANES):
+            here, targets = advance(own, k * SIZE), advance_each((tiles, (start + k) * COMPUTED_SIZE))
+            if WEIGHTED:
+                take_in(
+                    (here, advance(weight, k * SIZE), advance(kept, k), best, *targets), min(LANES, count - k), (sign,)
+                )
+            else:
+                take_in((here, advance(kept, k), best, *targets), min(LANES, count - k), (sign,))
     return largest_lane(best)
 
 

@@ -7,9 +7,13 @@ the first exponential is taken.
 
 from fastact.maths.exp import _EXP_FLOAT64, exp_nonpositive
 from fastact.maths.log import log, log1p
-from fastact.maths.logsumexp import INFINITY, LN2, LN2_REST, NAN, exp_at, level, reach, reciprocal, split
+from fastact.maths.logsumexp import INFINITY, LN2, LN2_REST, NAN, exp_at, finite, reach, reciprocal, split
 from fastact.maths.scalar import scalar
-from fastact.maths.simd import Scalar, absolute, fma, select, widen
+from fastact.maths.simd import Scalar, absolute, fma, rint, select, widen
+
+FAR = 4096.0
+"""From this maximum on the level is the maximum: the square of a product's rest is no longer small, but all differences that matter
+are exact."""
 
 
 @scalar
@@ -29,8 +33,9 @@ def scaled_level(m: Scalar, scale: Scalar, scale_rest: Scalar) -> tuple[Scalar, 
     T = type(m)
     p, rest = scaled(m, scale, scale_rest)
     rest = select(absolute(p) < T(INFINITY), rest, T(0.0))
-    base, n = level(p)
-    base_rest = select(base == T(0.0), T(0.0), rest)
+    far = absolute(p) >= T(FAR)
+    base, base_rest = select(far, finite(p), T(0.0)), select(far, rest, T(0.0))
+    n = select(far, T(0.0), rint(p * T(1.4426950408889634)))
     shift, floor = reach(n)
     distance = fma(widen(n), widen(-LN2), widen(p) - widen(base)) + (widen(rest) - widen(base_rest))
     top = _EXP_FLOAT64(fma(widen(n), widen(-LN2_REST), distance))  # reduced already, unless the maximum is infinite
