@@ -1,22 +1,26 @@
 """How functions over rows reach kernels of which some elements take no part: ``where``, ``causal`` and ``scale``."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, reduce
+from functools import cache, lru_cache, partial, reduce
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from fastact.calls.axes import Axis, checked_axis, over_axes, reduce_axes
-from fastact.calls.checking import broadcast_to, finite, refuse_unknown, representable, sole, switch
+from fastact.calls.checking import broadcast_to, checked_out, finite, refuse_unknown, representable, sole, switch
 from fastact.calls.containers import is_container, is_foreign, masked, whole_owner, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import at_shape, full_shape, lazily, refuse_unknown_lengths
-from fastact.calls.long_rows import WEAK, loop_dtypes
+from fastact.calls.long_rows import WEAK, loop_dtypes, order_of
+from fastact.calls.order import empty_like_all
 from fastact.calls.quiet import quietly
 from fastact.calls.rows import allowed, from_the_back, over_rows
 from fastact.kernels.dtypes import FLOATS
 from fastact.kinds.masked import MaskedKernel
+
+_TRUE = np.array(True)
 
 
 def over_masked_rows(
@@ -67,20 +71,23 @@ def over_masked_rows(
     keepdims = arguments.pop("keepdims", False)
     kinds = loop_dtypes(function.ufunc, [_alike(operands)], arguments)
     arrays = _at_one_shape(operands, kinds[0])
-    keep, dtype = _booleans(where, arrays[0].shape), kinds[-1]
+    shape, dtype, signs = arrays[0].shape, kinds[-1], list[Any]()
+    arrays.append(_booleans(where, shape))
     if causal:
-        axis = _keys(axis, arrays[0].ndim)
-    signature, signs = tuple(map(np.dtype, kernel.operands(dtype.name))), []
-    along = partial(_along, ufunc, signature, causal, _options(scale * sign, dtype), signs)
+        axis = _keys(axis, len(shape))
+    along = partial(_along, ufunc, _signature(kernel, dtype), causal, _options(scale * sign, dtype), signs)
     if kernel.writes:
-        return over_axes(along, [*arrays, keep], axis, out, dtype, arguments, likes=1)
-    result = reduce_axes(along, [*arrays, keep], axis, keepdims, out, dtype, arguments)
+        if type(axis) is int and shape:  # for short rows the questions of several axes would take as long
+            axis = normalize_axis_index(axis, len(shape))
+            result = empty_like_all(arrays[:1], dtype, order_of(arguments)) if out is None else checked_out(out, shape)
+            along(arrays, axis, result, arguments)
+            return result
+        return over_axes(along, arrays, axis, out, dtype, arguments, likes=1)
+    result = reduce_axes(along, arrays, axis, keepdims, out, dtype, arguments)
     if not signs:
         return result
-    signs = np.reshape(signs[0], np.shape(result))[()]
-    if return_sign:
-        return result, signs
-    return _without_negative(result, signs)
+    sign_of_sum = np.reshape(signs[0], np.shape(result))[()]
+    return (result, sign_of_sum) if return_sign else _without_negative(result, sign_of_sum)
 
 
 def _without_negative(result: Any, signs: Any) -> Any:
@@ -104,13 +111,15 @@ def _along(
     arguments: dict[str, Any],
 ) -> Any:
     """Call a masked kernel along one axis of arrays of one shape; a second result is left in ``signs``."""
-    moved = [np.moveaxis(x, axis, -1) for x in arrays]
-    place = out if out is None or out.ndim < moved[0].ndim else np.moveaxis(out, axis, -1)
-    counts = np.array(moved[0].shape[-1])
+    x = arrays[0]
+    last = x.ndim - 1
+    moved = arrays if axis in (-1, last) else [np.moveaxis(array, axis, -1) for array in arrays]
+    place = out if moved is arrays or out is None or out.ndim <= last else np.moveaxis(out, axis, -1)
+    counts = np.array(x.shape[axis])
     if causal:
-        queries, keys = arrays[0].shape[-2], arrays[0].shape[axis]
+        queries, keys = x.shape[-2], x.shape[axis]
         counts = np.arange(keys - queries + 1, keys + 1).reshape(-1, 1)
-        counts = np.moveaxis(counts.reshape(*[1] * (moved[0].ndim - 2), -1, 1), axis, -1)[..., 0]
+        counts = np.moveaxis(counts.reshape(*[1] * (last - 1), -1, 1), axis, -1)[..., 0]
     nothing = (None,) * (ufunc.nout - 1)
     casting = arguments.get("casting", "same_kind")
     found = ufunc(*moved, counts, options, out=(place, *nothing), signature=signature, casting=casting)
@@ -120,12 +129,19 @@ def _along(
     return found
 
 
+@cache
+def _signature(kernel: MaskedKernel, dtype: Any) -> tuple[Any, ...]:
+    return tuple(map(np.dtype, kernel.operands(dtype.name)))
+
+
+@lru_cache(256)
 def _options(factor: float, dtype: Any) -> Any:
     """A factor as ``fastact.kinds.masked.OPTIONS`` has it."""
     computed = FLOATS[dtype.name].computed
     size = abs(representable("scale", factor, computed))
     high = float(computed.type(size))
-    return np.array([-1.0 if factor < 0 else 1.0, high, size - high])
+    exact = not size or math.frexp(size)[0] == 0.5
+    return np.array([factor, 1.0, 0.0] if exact else [np.sign(factor), high, size - high])
 
 
 def _alike(operands: Mapping[str, Any]) -> Any:
@@ -136,10 +152,10 @@ def _alike(operands: Mapping[str, Any]) -> Any:
     return np.empty(0, np.result_type(*kinds))
 
 
-def _at_one_shape(operands: Mapping[str, Any], dtype: Any) -> Sequence[Any]:
+def _at_one_shape(operands: Mapping[str, Any], dtype: Any) -> list[Any]:
     arrays = {name: quietly(np.asarray, x, dtype) if type(x) in WEAK else np.asarray(x) for name, x in operands.items()}
     try:
-        return np.broadcast_arrays(*arrays.values()) if len(arrays) > 1 else list(arrays.values())
+        return list(np.broadcast_arrays(*arrays.values())) if len(arrays) > 1 else list(arrays.values())
     except ValueError:
         shapes = " and ".join(f"{name} of shape {x.shape}" for name, x in arrays.items())
         raise ValueError(f"{shapes} do not broadcast") from None
@@ -147,10 +163,10 @@ def _at_one_shape(operands: Mapping[str, Any], dtype: Any) -> Sequence[Any]:
 
 def _booleans(where: Any, shape: tuple[int, ...]) -> Any:
     """Which elements take part, at the shape of the rows."""
-    keep = np.asarray(where)
+    keep = _TRUE if where is True else np.asarray(where)
     if keep.dtype != bool:
         raise TypeError(f"where must hold booleans, got {keep.dtype}")
-    return broadcast_to("where", keep, shape)
+    return keep if keep.shape == shape else broadcast_to("where", keep, shape)
 
 
 def _keys(axis: Axis, ndim: int) -> int:

@@ -21,7 +21,7 @@ out : ndarray, optional
 where : array_like of bool, default True
     Which elements take part; broadcasts to the shape of `x`. What the others hold does not matter.
 scale : float, default 1.0
-    What elements are multiplied by, such as one over a temperature; finite. At 0 those of -inf still count nothing.
+    What elements are multiplied by, such as one over a temperature; finite.
 causal : bool, default False
     The mask of attention: of the keys along `axis`, query ``i`` along axis -2 takes those up to ``i + keys - queries``.""",
     "mask errors": """\

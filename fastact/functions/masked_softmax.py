@@ -19,7 +19,7 @@ UNSCALED = 1.0
 """The scale by default. An argument that *is* it need not be looked at."""
 
 _LEVEL = Once("p p_rest base base_rest shift floor top", scaled.scaled_level, wide="top")
-_SUMS = _LEVEL, scaled.scaled_exp, scaled.tied, "rest ties"
+_SUMS = _LEVEL, scaled.scaled_exp, scaled.unscaled_exp, scaled.tied, "rest ties"
 _SIGNED = "result sign_of_sum"
 KERNELS = {
     "softmax": MaskedKernel(
@@ -38,6 +38,7 @@ KERNELS = {
     "weighted": MaskedKernel(
         "logsumexp.weighted",
         Once("top at_top", scaled.weighted_level, wide="top at_top"),
+        scaled.weighted_exp,
         scaled.weighted_exp,
         scaled.weighted_term,
         "total",

@@ -41,7 +41,9 @@ LOWEST, ZERO, ONE = np.float32(-np.inf), np.float32(0), np.float32(1)
 NO_SUMS = (0.0,)
 chunk_tile = mask_tile = weight_tile = result_tile = small_tiles = lane_space = lane_spaces = nothing_place = FILLED_IN
 contiguous_mask = load_mask = fill_lowest = fill_weights = fill_zero = fill_nothing = copy_element = FILLED_IN
-spread_element = largest_lane = sum_of_lanes = take_in = exponential = terms = compute = result = FILLED_IN
+sums_of_scaled = sums_of_unscaled = spread_element = largest_lane = sum_of_lanes = take_in = exponential = terms = (
+    compute
+) = result = FILLED_IN
 write_elements = level = totals = given = tiles_at = numbers_of = options_stored = store_number = FILLED_IN
 
 plus_each, widen_each, zero_each, sum_each = Each(plus), Each(widen), Each("fill_zero"), Each("sum_of_lanes")
@@ -184,7 +186,12 @@ def masked_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
             present = ZERO
         first = (m, present, *options)
         levelled = first + level((), first)
-        summed = levelled + sums_of_row(tiles, count, levelled)
+        sums = NO_SUMS
+        if options[1] == 1 and options[2] == 0:
+            sums = sums_of_unscaled(tiles, count, levelled)
+        else:
+            sums = sums_of_scaled(tiles, count, levelled)
+        summed = levelled + sums
         constants = summed + totals((), summed)
         if MAPS:
             y = advance(args[RESULT], i * steps[RESULT])
@@ -245,7 +252,6 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
             updates=1,
             constants=0,
         ),
-        "exponential": Named(kernel.exponential, kernel.reads, levelled),
         "terms": Named(kernel.terms, (*kernel.reads, "e"), levelled, sums),
         "compute": ElementLoop(
             computed_one,
@@ -262,6 +268,9 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         "options_stored": numbers_in([dtypes[name] for name in OPTIONS], "float64"),
         "store_number": lanes.store(dtype),
     }
+    for name, formula in (("sums_of_scaled", kernel.exponential), ("sums_of_unscaled", kernel.unscaled)):
+        named = Named(formula, kernel.reads, levelled)
+        filled[name] = internal(instance(sums_of_row, filled | {"exponential": named}))
     if kernel.writes is not None:
         filled |= {
             "result": Named(kernel.writes, written, every),

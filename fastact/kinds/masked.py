@@ -9,9 +9,9 @@ from fastact.kinds.loop import Loop
 from fastact.kinds.rows import WIDE, Formula, Once
 from fastact.maths.scalar import parameters
 
-OPTIONS = ("sign", "scale", "scale_rest")
-"""Numbers of float64, the same for all rows: what elements are multiplied by as they are read, 1 or -1, and after that, which is at
-least 0, as a number of the precision of elements and a rest."""
+OPTIONS = ("factor", "scale", "scale_rest")
+"""Numbers of float64, the same for all rows: what elements are multiplied by as they are read, a power of two of either sign, or 0;
+and what they are multiplied by after that, as a number of the precision of elements and a rest: 1 and 0 if that was all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,8 @@ class MaskedKernel:
         Name of the cache entry.
     level : Once
         What follows from the maximum.
-    exponential : callable
-        A formula of an element's exponential.
+    exponential, unscaled : callable
+        Formulas of an element's exponential: the second where the scale is 1.
     terms : callable
         A formula of what is added up.
     sums : str
@@ -53,6 +53,7 @@ class MaskedKernel:
     name: str
     level: Once
     exponential: Formula
+    unscaled: Formula
     terms: Formula
     sums: str
     totals: Once
@@ -104,7 +105,7 @@ class MaskedKernel:
     def constants(self, dtype: str) -> list[dict[str, str]]:
         """The dtypes of the constants that are known before and after each of `level`, the sums and `totals`, by name."""
         compute = FLOATS[dtype].computed_in
-        known = [{"m": compute, "present": compute, "sign": compute, "scale": WIDE, "scale_rest": WIDE}]
+        known = [{"m": compute, "present": compute, "factor": compute, "scale": WIDE, "scale_rest": WIDE}]
         for step in (self.level, None, self.totals):
             names = step.names if step else self.sums
             wide = step.wide.split() if step else names.split()

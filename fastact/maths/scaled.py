@@ -18,12 +18,9 @@ are exact."""
 
 @scalar
 def scaled(x: Scalar, scale: Scalar, scale_rest: Scalar) -> tuple[Scalar, Scalar]:
-    """``x`` times the sum of two numbers of float64, as a rounded number and a rest; -inf stays that, also times 0.
-
-    The rest of an infinite product is no number.
-    """
+    """``x`` times the sum of two numbers of float64, as a rounded number and a rest, which of an infinite one is no number."""
     T = type(x)
-    p = select(x == T(-INFINITY), x, T(scale) * x)
+    p = T(scale) * x
     return p, fma(T(scale_rest), x, fma(T(scale), x, -p))
 
 
@@ -59,6 +56,12 @@ def scaled_exp(
     h = d + f
     e = exp_at(h, T(0.0), shift, floor)
     return select(d <= floor, T(0.0), fma(e, f - (h - d), e))
+
+
+@scalar
+def unscaled_exp(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> Scalar:
+    """The same of an element as it is, to the same bits."""
+    return exp_at(x, base, shift, floor)
 
 
 @scalar
@@ -114,8 +117,7 @@ def scaled_logsumexp(p: Scalar, p_rest: Scalar, top: Scalar, rest: Scalar, ties:
 @scalar
 def weighted_level(m: Scalar, scale: Scalar, scale_rest: Scalar) -> tuple[Scalar, Scalar]:
     """The scaled maximum in float64, and its exponential relative to itself: that of infinity is infinite."""
-    wide = widen(m)
-    top = select(wide == widen(-INFINITY), wide, wide * (scale + scale_rest))
+    top = widen(m) * (scale + scale_rest)
     return top, select(top == widen(INFINITY), top, widen(1.0))
 
 
