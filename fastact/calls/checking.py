@@ -107,7 +107,7 @@ def finite(name: str, value: Any) -> float:
 
 def representable(name: str, value: float, dtype: Any) -> float:
     """A finite float that one of a dtype stands for; ``ValueError`` if it is too large for that."""
-    if abs(value) > np.finfo(dtype).max:
+    if abs(value) > float(np.finfo(dtype).max):
         raise ValueError(f"{name} must be a finite number of {np.dtype(dtype)}, in which is computed, got {value!r}")
     return value
 

@@ -73,6 +73,7 @@ def over_masked_rows(
     arrays = _at_one_shape(operands, kinds[0])
     shape, dtype, signs = arrays[0].shape, kinds[-1], list[Any]()
     arrays.append(_booleans(where, shape))
+    representable("scale", scale, FLOATS[dtype.name].computed)
     if causal:
         axis = _keys(axis, len(shape))
     along = partial(_along, ufunc, _signature(kernel, dtype), causal, _options(scale * sign, dtype), signs)
@@ -138,7 +139,7 @@ def _signature(kernel: MaskedKernel, dtype: Any) -> tuple[Any, ...]:
 def _options(factor: float, dtype: Any) -> Any:
     """A factor as ``fastact.kinds.masked.OPTIONS`` has it."""
     computed = FLOATS[dtype.name].computed
-    size = abs(representable("scale", factor, computed))
+    size = abs(factor)
     high = float(computed.type(size))
     exact = not size or math.frexp(size)[0] == 0.5
     return np.array([factor, 1.0, 0.0] if exact else [np.sign(factor), high, size - high])
