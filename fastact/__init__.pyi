@@ -19,8 +19,8 @@ from fastact.functions.softmax import softmax as softmax
 from fastact.functions.softmax import softmin as softmin
 from fastact.functions.softmax import log_softmax as log_softmax
 from fastact.functions.softmax import logsumexp as logsumexp
-from fastact.functions.softmax import softmax_backward as softmax_backward
-from fastact.functions.softmax import log_softmax_backward as log_softmax_backward
+from fastact.functions.softmax_backward import softmax_backward as softmax_backward
+from fastact.functions.softmax_backward import log_softmax_backward as log_softmax_backward
 from fastact.functions.cross_entropy import cross_entropy as cross_entropy
 from fastact.functions.cross_entropy import cross_entropy_with_grad as cross_entropy_with_grad
 from fastact.functions.linear import linear_cross_entropy as linear_cross_entropy

@@ -28,7 +28,6 @@ from fastact.kernels.memory import (
 )
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named, numbers_in, operands_at, picked, rows_at, stack_spaces
-from fastact.kinds.masked import OPTIONS
 from fastact.maths.simd import maximum, select, widen
 
 SMALL = 1024
@@ -265,7 +264,7 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         "given": picked([every.index(name) for name in kernel.gives.split()]),
         "tiles_at": rows_at(range(rows), computed_size),
         "numbers_of": operands_at(range(rows + 3, args)),
-        "options_stored": numbers_in([dtypes[name] for name in OPTIONS], "float64"),
+        "options_stored": numbers_in([dtypes[name] for name in kernel.options], "float64"),
         "store_number": lanes.store(dtype),
     }
     for name, formula in (("sums_of_scaled", kernel.exponential), ("sums_of_unscaled", kernel.unscaled)):

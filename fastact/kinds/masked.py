@@ -66,6 +66,7 @@ class MaskedKernel:
 
     ndims = 2
     users = False
+    options = OPTIONS
 
     @property
     def reads(self) -> tuple[str, ...]:
