@@ -1,5 +1,6 @@
 """What the docstrings of several functions have in common."""
 
+import inspect
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -102,3 +103,18 @@ def documented(function: Function) -> Function:
             lines.append(line)
     function.__doc__ = "\n".join(lines) or None
     return function
+
+
+def with_keywords(**keywords: object) -> Callable[[Function], Function]:
+    """Show keyword arguments, by their defaults, that a function takes among its last, ``**ufunc_arguments``.
+
+    Without them a call is as quick as if there were none.
+    """
+
+    def shown(function: Function) -> Function:
+        *first, last = inspect.signature(function).parameters.values()
+        more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=value) for n, value in keywords.items()]
+        function.__signature__ = inspect.Signature([*first, *more, last])  # type: ignore[attr-defined]
+        return function
+
+    return shown

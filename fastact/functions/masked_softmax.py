@@ -15,8 +15,10 @@ from fastact.maths import scaled
 from fastact.runtime.ufunc import make_ufunc
 
 INFINITY = float("inf")
-UNSCALED = 1.0
-"""The scale by default. An argument that *is* it need not be looked at."""
+MASKING: dict[str, Any] = {"where": True, "scale": 1.0, "causal": False}
+"""Keyword arguments that the whole family takes."""
+WEIGHTING: dict[str, Any] = {"b": None, "return_sign": False}
+"""Those of `logsumexp` beside them."""
 
 _LEVEL = Once("p p_rest base base_rest shift floor top", scaled.scaled_level, wide="top")
 _SUMS = _LEVEL, scaled.scaled_exp, scaled.unscaled_exp, scaled.tied, "rest ties"
@@ -63,16 +65,16 @@ def masked_softmax(
     axis: Axis,
     out: Any,
     arguments: dict[str, Any],
-    where: Any,
-    scale: Any,
-    causal: Any,
     kernel: str = "softmax",
     sign: float = 1.0,
 ) -> Any:
-    """A function of the family where some elements take no part, or with a scale."""
+    """A function of the family where some elements take no part, or with a scale; or with weights, if that is the kernel."""
     operands = {"x": x}
     if kernel == "weighted":
-        b = arguments.pop("b")
-        operands["b"] = 1.0 if b is None else b
-    options = {**arguments, "where": where, "scale": scale, "causal": causal}
-    return over_masked_rows(*_made(kernel), function, operands, axis, out, options, sign)
+        b = arguments.pop("b", None)
+        if b is None and arguments.get("return_sign", False) is False:  # their defaults
+            arguments.pop("return_sign", None)
+            kernel = "logsumexp"
+        else:
+            operands["b"] = 1.0 if b is None else b
+    return over_masked_rows(*_made(kernel), function, operands, axis, out, arguments, sign)

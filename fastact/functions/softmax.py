@@ -16,8 +16,8 @@ from fastact.calls.checking import switch
 from fastact.calls.long_rows import LONG
 from fastact.calls.row_ufuncs import row_ufunc
 from fastact.calls.rows import over_rows
-from fastact.functions.docs import documented
-from fastact.functions.masked_softmax import UNSCALED, masked_softmax
+from fastact.functions.docs import documented, with_keywords
+from fastact.functions.masked_softmax import MASKING, WEIGHTING, masked_softmax
 from fastact.functions.record import MASK, SHARES, Function, Variant, X, register, variants
 from fastact.kinds.rows import Exponentials, Once, RowKernel
 from fastact.maths.logsumexp import exp_at, level, near_excess, reach, reciprocal, split, total
@@ -61,15 +61,8 @@ _SHARES = Once("base shift floor scale scale_rest", _softmax_constants)
 
 
 @documented
-def softmax(
-    x: Any,
-    axis: Axis = -1,
-    out: Any = None,
-    where: Any = True,
-    scale: float = UNSCALED,
-    causal: bool = False,
-    **ufunc_arguments: Any,
-) -> Any:
+@with_keywords(**MASKING)
+def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Exponentials along an axis, divided by their sum.
 
     Parameters
@@ -106,8 +99,6 @@ def softmax(
     >>> fa.softmax([1.0, 2.0, 3.0]).round(4)
     array([0.09  , 0.2447, 0.6652])
     """
-    if where is not True or scale is not UNSCALED or causal is not False:
-        return masked_softmax(softmax, x, axis, out, ufunc_arguments, where, scale, causal)
     if (
         axis is LAST
         and type(x) is np.ndarray
@@ -117,6 +108,8 @@ def softmax(
         and not ufunc_arguments
     ):
         return _softmax(x, out=out)  # for ten classes another call would cost a third more
+    if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
+        return masked_softmax(softmax, x, axis, out, ufunc_arguments)
     return over_rows(_softmax, (x,), axis, out, ufunc_arguments)
 
 
@@ -149,15 +142,8 @@ def _softmin_element(
 
 
 @documented
-def softmin(
-    x: Any,
-    axis: Axis = -1,
-    out: Any = None,
-    where: Any = True,
-    scale: float = UNSCALED,
-    causal: bool = False,
-    **ufunc_arguments: Any,
-) -> Any:
+@with_keywords(**MASKING)
+def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Softmax of ``-x``: the smallest element gets the largest share.
 
     Parameters
@@ -188,8 +174,8 @@ def softmin(
     >>> fa.softmin([1.0, 2.0, 3.0]).round(4)
     array([0.6652, 0.2447, 0.09  ])
     """
-    if where is not True or scale is not UNSCALED or causal is not False:
-        return masked_softmax(softmin, x, axis, out, ufunc_arguments, where, scale, causal, sign=-1.0)
+    if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
+        return masked_softmax(softmin, x, axis, out, ufunc_arguments, sign=-1.0)
     return over_rows(_softmin, (x,), axis, out, ufunc_arguments)
 
 
@@ -224,15 +210,8 @@ def _log_softmax_element(x: Scalar, m: Scalar, excess: Scalar) -> Scalar:
 
 
 @documented
-def log_softmax(
-    x: Any,
-    axis: Axis = -1,
-    out: Any = None,
-    where: Any = True,
-    scale: float = UNSCALED,
-    causal: bool = False,
-    **ufunc_arguments: Any,
-) -> Any:
+@with_keywords(**MASKING)
+def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Logarithm of softmax, precise where one element dominates.
 
     Parameters
@@ -266,8 +245,6 @@ def log_softmax(
     >>> float(fa.log_softmax(np.float32([20, 0, 0]))[0])
     -4.1223073843355e-09
     """
-    if where is not True or scale is not UNSCALED or causal is not False:
-        return masked_softmax(log_softmax, x, axis, out, ufunc_arguments, where, scale, causal, "log_softmax")
     if (
         axis is LAST
         and type(x) is np.ndarray
@@ -277,6 +254,8 @@ def log_softmax(
         and not ufunc_arguments
     ):
         return _log_softmax(x, out=out)  # for ten classes another call would cost a third more
+    if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
+        return masked_softmax(log_softmax, x, axis, out, ufunc_arguments, "log_softmax")
     return over_rows(_log_softmax, (x,), axis, out, ufunc_arguments)
 
 
@@ -304,18 +283,8 @@ def _logsumexp_result(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
 
 
 @documented
-def logsumexp(
-    x: Any,
-    axis: Axis = -1,
-    keepdims: bool = False,
-    out: Any = None,
-    where: Any = True,
-    scale: float = UNSCALED,
-    causal: bool = False,
-    b: Any = None,
-    return_sign: bool = False,
-    **ufunc_arguments: Any,
-) -> Any:
+@with_keywords(**MASKING, **WEIGHTING)
+def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Logarithm of the sum of exponentials.
 
     Parameters
@@ -362,11 +331,10 @@ def logsumexp(
     """
     if keepdims is not False and switch("keepdims", keepdims):
         ufunc_arguments["keepdims"] = True
-    if b is not None or return_sign is not False:
-        weighted = {**ufunc_arguments, "b": b, "return_sign": return_sign}
-        return masked_softmax(logsumexp, x, axis, out, weighted, where, scale, causal, "weighted")
-    if where is not True or scale is not UNSCALED or causal is not False:
-        return masked_softmax(logsumexp, x, axis, out, ufunc_arguments, where, scale, causal, "logsumexp")
+    if ufunc_arguments and not WEIGHTING.keys().isdisjoint(ufunc_arguments):
+        return masked_softmax(logsumexp, x, axis, out, ufunc_arguments, "weighted")
+    if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
+        return masked_softmax(logsumexp, x, axis, out, ufunc_arguments, "logsumexp")
     return over_rows(_logsumexp_rows, (x,), axis, out, ufunc_arguments)
 
 

@@ -9,8 +9,7 @@ from fastact.calls.axes import Axis
 from fastact.calls.checking import finite
 from fastact.calls.row_ufuncs import scaled_row_ufunc
 from fastact.calls.rows import over_rows
-from fastact.functions.docs import documented
-from fastact.functions.masked_softmax import UNSCALED
+from fastact.functions.docs import documented, with_keywords
 from fastact.functions.record import LOGARITHMS, SHARES, Function, X, register, variants
 from fastact.kinds.rows import Sum
 from fastact.maths.exp import times_exp
@@ -33,14 +32,8 @@ def _softmax_backward_element(grad: Scalar, output: Scalar, product: Scalar) -> 
 
 
 @documented
-def softmax_backward(
-    grad: Any,
-    output: Any,
-    axis: Axis = -1,
-    out: Any = None,
-    scale: float = UNSCALED,
-    **ufunc_arguments: Any,
-) -> Any:
+@with_keywords(scale=1.0)
+def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Gradient of `softmax` with respect to its input.
 
     Parameters
@@ -73,8 +66,8 @@ def softmax_backward(
     >>> fa.softmax_backward([1.0, 0.0], [0.5, 0.5])
     array([ 0.25, -0.25])
     """
-    if scale is not UNSCALED:
-        ufunc_arguments["scale"] = finite("scale", scale)
+    if "scale" in ufunc_arguments:
+        ufunc_arguments["scale"] = finite("scale", ufunc_arguments["scale"])
     return over_rows(_softmax_backward, (grad, output), axis, out, ufunc_arguments)
 
 
@@ -114,14 +107,8 @@ def _log_softmax_backward_element(grad: Scalar, output: Scalar, total: Scalar) -
 
 
 @documented
-def log_softmax_backward(
-    grad: Any,
-    output: Any,
-    axis: Axis = -1,
-    out: Any = None,
-    scale: float = UNSCALED,
-    **ufunc_arguments: Any,
-) -> Any:
+@with_keywords(scale=1.0)
+def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Gradient of `log_softmax` with respect to its input.
 
     Parameters
@@ -155,8 +142,8 @@ def log_softmax_backward(
     >>> fa.log_softmax_backward([1.0, 0.0], fa.log_softmax([0.0, 0.0]))
     array([ 0.5, -0.5])
     """
-    if scale is not UNSCALED:
-        ufunc_arguments["scale"] = finite("scale", scale)
+    if "scale" in ufunc_arguments:
+        ufunc_arguments["scale"] = finite("scale", ufunc_arguments["scale"])
     return over_rows(_log_softmax_backward, (grad, output), axis, out, ufunc_arguments)
 
 
