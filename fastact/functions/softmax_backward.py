@@ -95,9 +95,8 @@ register(
 
 
 @scalar
-def _gradient_alone(grad: Scalar, output: Scalar) -> Scalar:
-    T = type(grad)
-    return select(output == T(-INFINITY), T(0.0), grad)
+def _gradient_alone(grad: Scalar) -> Scalar:
+    return grad
 
 
 @scalar
@@ -133,8 +132,8 @@ def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = Non
     .. math:: \mathtt{scale} \left(g_i - e^{y_i} \sum_j g_j\right)
 
     Error: at most 4 ULP of ``scale * (abs(grad) + exp(output) * sum(abs(grad)))`` (6 in float64). Where `output` is -inf, as
-    that of an element that takes no part, `grad` counts nothing, whatever it holds, and the gradient is 0. (PyTorch's is `grad`
-    there, which also counts in the sum.)
+    that of an element that takes no part, the gradient is 0, and `grad` should be: it counts in the sum, as in PyTorch, whose
+    gradient there is `grad`.
 
     Examples
     --------
@@ -153,9 +152,8 @@ _log_softmax_backward = scaled_row_ufunc(
 
 
 def _reference_log_backward(grad: Any, output: Any, axis: Axis = -1, scale: float = 1.0) -> Any:
-    counts = output > -INFINITY
-    total = np.sum(grad, axis=axis, keepdims=True, where=counts)
-    return np.where(counts, scale * (grad - np.exp(output) * total), 0.0)
+    whole = scale * (grad - np.exp(output) * np.sum(grad, axis=axis, keepdims=True))
+    return np.where(output == -INFINITY, 0.0, whole)
 
 
 register(
