@@ -10,17 +10,23 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.extending import overload
+from numba.core.errors import TypingError
+from numba.extending import overload, register_jitable
 
+from fastact.functions import softmax
 from fastact.functions.op_functions import op_functions
 from fastact.kernels import jit
 from fastact.kernels.templates import clone
+from fastact.maths.logsumexp import exp_at, level, log_excess, logsumexp, reach, reciprocal, split, total
+from fastact.maths.simd import fma, maximum, select, widen
 
 
 @cache
 def register() -> None:
-    """Teach Numba every public function that comes from an op's record and computes one result."""
+    """Teach Numba every public function that comes from an op's record and computes one result, and softmax and its kin."""
     jit.register()
+    for name in _ROWS:
+        _teach_rows(name)
     for record in op_functions().values():
         op, backward = record.op, record.name != record.op.name
         if not backward:
@@ -215,3 +221,103 @@ _ARRAY_LOOPS = {
     (True, 2, 0): _array_g_a_b,
 }
 """Templates by whether there is a gradient, and the number of arrays and of parameters."""
+
+
+_IN_ANY_ORDER = {**jit.JIT_OPTIONS, "fastmath": {"reassoc"}}
+"""For sums, which LLVM then computes with vectors."""
+
+
+def _state_of_row(x, e, m):  # type: ignore[no-untyped-def]
+    """The larger of ``m`` and a row's maximum, how many elements equal it, and the others' sum of exponentials, left in ``e``."""
+    T = type(m)
+    for i in range(x.size):
+        m = maximum(m, x[i])
+    base, n = level(m)
+    shift, floor = reach(n)
+    for i in range(x.size):
+        e[i] = exp_at(x[i], base, shift, floor)
+    ties, rest = T(0), 0.0
+    for i in range(x.size):
+        at_top = x[i] == m
+        ties += select(at_top, T(1), T(0))
+        rest += widen(select(at_top, T(0), e[i]))
+    return m, ties, rest
+
+
+_state = register_jitable(**_IN_ANY_ORDER)(_state_of_row)
+
+
+def _softmax_row(x, y, lowest):  # type: ignore[no-untyped-def]
+    m, ties, rest = _state(x, y, lowest)
+    high, low = split(m, total(m, ties, rest))
+    inverse, inverse_rest = reciprocal(high, low)
+    for i in range(x.size):
+        y[i] = fma(y[i], inverse, y[i] * inverse_rest)
+
+
+def _log_softmax_row(x, y, lowest):  # type: ignore[no-untyped-def]
+    m, ties, rest = _state(x, y, lowest)
+    excess = type(m)(log_excess(m, ties, rest))
+    for i in range(x.size):
+        y[i] = (x[i] - m) - excess
+
+
+def _logsumexp_row(x, e, lowest):  # type: ignore[no-untyped-def]
+    m, ties, rest = _state(x, e, lowest)
+    return type(m)(logsumexp(m, ties, rest))
+
+
+row: Any = None
+LOWEST: Any = None
+
+
+def _map_of_row(x, axis=-1):  # type: ignore[no-untyped-def]
+    source = np.ascontiguousarray(x)
+    out = np.empty_like(source)
+    row(source, out, LOWEST)
+    return out
+
+
+def _map_of_rows(x, axis=-1):  # type: ignore[no-untyped-def]
+    source = np.ascontiguousarray(x)
+    out = np.empty_like(source)
+    for i in range(len(source)):
+        row(source[i], out[i], LOWEST)
+    return out
+
+
+def _number_of_row(x, axis=-1):  # type: ignore[no-untyped-def]
+    source = np.ascontiguousarray(x)
+    return row(source, np.empty_like(source), LOWEST)
+
+
+def _numbers_of_rows(x, axis=-1):  # type: ignore[no-untyped-def]
+    source = np.ascontiguousarray(x)
+    out, exponentials = np.empty(len(source), source.dtype), np.empty(source.shape[1], source.dtype)
+    for i in range(len(source)):
+        out[i] = row(source[i], exponentials, LOWEST)
+    return out
+
+
+_ROWS = {
+    "softmax": (_softmax_row, (_map_of_row, _map_of_rows)),
+    "log_softmax": (_log_softmax_row, (_map_of_row, _map_of_rows)),
+    "logsumexp": (_logsumexp_row, (_number_of_row, _numbers_of_rows)),
+}
+"""What is computed of a row, and the loops over arrays of one and of two dimensions."""
+
+
+def _teach_rows(name: str) -> None:
+    """Compile calls of a function along the last axis of an array of floats."""
+    formula, loops = _ROWS[name]
+    compiled = register_jitable(**jit.JIT_OPTIONS)(formula)
+
+    def choose(x: Any, axis: Any = -1) -> Any:
+        if not isinstance(x, types.Array) or x.ndim not in (1, 2) or x.dtype not in (types.float32, types.float64):
+            raise TypingError(f"{name} takes arrays of float32 or float64 of one or two dimensions here, got {x}")
+        given = getattr(axis, "literal_value", getattr(axis, "value", axis))
+        if given not in (-1, x.ndim - 1):
+            raise TypingError(f"{name} takes the last axis here, as a constant, got {axis}")
+        return clone(loops[x.ndim - 1], {"row": compiled, "LOWEST": _dtype(x).type(-np.inf)}, ("x", "axis"), (-1,))
+
+    overload(getattr(softmax, name), strict=False, prefer_literal=True, jit_options=jit.JIT_OPTIONS)(choose)

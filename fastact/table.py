@@ -13,6 +13,7 @@ from fastact.functions.record import FUNCTIONS, Function
 MODULES = (
     "gated_units",
     "softmax",
+    "softmax_backward",
     "cross_entropy",
     "linear",
     "maxout",

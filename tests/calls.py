@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from fastact import table
-from fastact.functions.record import OF_EACH_ROW, Function, Operand, Variant, along_axis, drawn
+from fastact.functions.record import OF_EACH_ROW, Function, Operand, Variant, along_axis, drawn, whole
 
 RECORDS = table.functions()
 LABEL_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
@@ -33,7 +33,7 @@ class Call:
 
 @dataclass(frozen=True)
 class RowCall(Call):
-    """A call of operands of any shape, over any axis. Losses are those of each row."""
+    """A call of operands of any shape, over any axis, among them options of the result's shape. Losses are those of each row."""
 
     @property
     def written(self):
@@ -49,14 +49,21 @@ class RowCall(Call):
             return found.astype(rng.choice(LABEL_DTYPES)) if kind == "labels" else found
 
         operands, options = self.record.arguments(self.variant, fill, shape, dtype, axis)
+        operands += [options.pop(name) for name in self.whole]
         del options["axis"]
         if "reduction" in inspect.signature(self.record.function).parameters:
             options["reduction"] = "none"
         return operands, options
 
+    @property
+    def whole(self):
+        """The names of the options that have the result's shape."""
+        return [name for name, x in self.variant.options.items() if isinstance(x, Operand) and x.shape is whole]
+
     def of_rows(self, operands, options, rows):
         """Some rows of operands and options, those whole that all rows share."""
-        kinds = self.record.operands if self.variant.operands is None else self.variant.operands
+        kinds = [*(self.record.operands if self.variant.operands is None else self.variant.operands)]
+        kinds += [self.variant.options[name] for name in self.whole]
         few = [o if k.shape is along_axis else o[rows] for o, k in zip(operands, kinds, strict=True)]
         own = {name for name, x in self.variant.options.items() if x is OF_EACH_ROW}
         return few, {name: x[rows] if name in own else x for name, x in options.items()}
@@ -64,7 +71,9 @@ class RowCall(Call):
     def __call__(self, operands, axis, options, outs=()):
         """All results, some of which are written to ``outs`` if there are any."""
         given = {"out": tuple(outs) if len(outs) > 1 else outs[0]} if outs else {}
-        results = as_tuple(self.record.function(*operands, axis=axis, **options, **given))
+        first = len(operands) - len(self.whole)
+        given |= dict(zip(self.whole, operands[first:], strict=True))
+        results = as_tuple(self.record.function(*operands[:first], axis=axis, **options, **given))
         assert all(results[i] is out for i, out in zip(self.written, outs, strict=False))
         return results
 

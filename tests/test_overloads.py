@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
+from fastact import table
 from tests.conftest import CASES, REPRESENTATIVES
 
 pytestmark = pytest.mark.usefixtures("overloads")
@@ -121,3 +122,60 @@ def test_unknown_parameters_do_not_compile():
 
     with pytest.raises((numba.core.errors.TypingError, TypeError)):
         compiled(1.0)
+
+
+ROWWISE = ("softmax", "log_softmax", "logsumexp")
+
+
+@numba.njit
+def rows(x):
+    return fa.softmax(x), fa.log_softmax(x, axis=-1), fa.logsumexp(x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_functions_over_rows_keep_their_promise(dtype):
+    """Of one row and of several, whatever the layout; the sums are not added in the order of the kernels."""
+    rng = np.random.default_rng(0)
+    for shape in ((1,), (7,), (1000,), (5, 33), (3, 2500)):
+        for x in (4 * rng.normal(size=shape), rng.normal(size=shape) + 1e4, rng.uniform(-90, 90, shape)):
+            x = x.astype(dtype)
+            for layout in (x, np.repeat(x, 2, -1)[..., ::2], np.asfortranarray(x)):
+                for name, got in zip(ROWWISE, rows(layout), strict=True):
+                    record = table.function(name)
+                    with np.errstate(all="ignore"):
+                        expected = record.reference(x.astype(np.longdouble))
+                    scale = abs(expected)
+                    if name == "logsumexp":
+                        scale = np.maximum(1, np.maximum(scale, abs(x).max(-1, initial=0)))
+                    assert np.shape(got) == np.shape(expected)
+                    assert np.asarray(got).dtype == dtype or not np.ndim(got)
+                    unit = np.maximum(np.spacing(scale.astype(dtype)), np.finfo(dtype).smallest_subnormal)
+                    allowed = record.ulp if dtype == "float32" else record.double_ulp
+                    assert np.max(abs(got - expected) / unit) <= allowed
+    for got, expected in zip(rows(np.empty((4, 0), dtype)), ((4, 0), (4, 0), (4,)), strict=True):
+        assert got.shape == expected
+        assert (got == -np.inf).all()
+
+
+def test_special_rows_are_what_they_are_outside():
+    inf, nan = np.inf, np.nan
+    for row in ([inf, 0, 1], [-inf] * 3, [nan, 0, 1], [nan, inf, 1], [-inf, 0, 0], [3e38, -3e38, 3e38], [20, 0, 0]):
+        x = np.float32([row, row])
+        for got, expected in zip(rows(x), (fa.softmax(x), fa.log_softmax(x), fa.logsumexp(x)), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("fa.softmax(x, axis=0)", "softmax takes the last axis here, as a constant"),
+        ("fa.logsumexp(x.reshape(1, 2, 3))", "logsumexp takes arrays of float32 or float64 of one or two dimensions"),
+        ("fa.log_softmax(1.0)", "log_softmax takes arrays of float32 or float64"),
+        ("fa.softmax(x, where=x > 0)", "where"),
+    ],
+)
+def test_what_rows_are_not_taken_is_said_at_compile_time(call, message):
+    scope = {"fa": fa}
+    exec(f"def compiled(x):\n    return {call}", scope)
+    with pytest.raises(numba.core.errors.TypingError, match=message):
+        numba.njit(scope["compiled"])(np.ones((2, 3)))

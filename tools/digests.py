@@ -82,6 +82,8 @@ def filling(seed: int, in_rows: bool) -> Fill:
         if kind in INTEGERS:
             labels = np.random.default_rng(number).integers(0, below, shape)
             return labels.astype(np.int32) if kind == "choices" else labels
+        if kind == "masks":
+            return np.random.default_rng(number).integers(0, 4, shape) > 0
         if kind == "values" and not in_rows:
             return values(size, dtype, number).reshape(shape)
         x = logits(shape, dtype, number) if shape else np.ones((), dtype)

@@ -153,6 +153,8 @@ def drawn(rng: np.random.Generator, dtype: str) -> Call:
             if ignored is not None:
                 labels = np.where((rng.random(shape) < 0.1) | (labels >= below), ignored, labels)
             return np.asarray(labels).astype(rng.choice(["int8", "int32", "int64"]))
+        if kind == "masks":
+            return np.asarray(rng.random(shape) < rng.choice([0.0, 0.1, 0.7, 1.0]))
         if kind in ("shares", "probabilities"):
             return np.asarray(rng.random(shape)).astype(dtype)
         return _values(rng, shape, dtype)

@@ -65,6 +65,7 @@ def imported(record: Function) -> str:
 def _annotation(parameter: inspect.Parameter, several: bool) -> str:
     out = "tuple[NDArray[Any] | None, NDArray[Any] | None]" if several else "NDArray[Any]"
     known = {"training": "bool", "slopes": "ArrayLike | None", "out": f"{out} | None", "ufunc_arguments": "Any"}
+    known |= {"axis": "int | tuple[int, ...] | None", "keepdims": "bool", "where": "ArrayLike"}
     known |= {"reduction": "str", "ignore_index": "int | None", "rng": "Any", "dtype": "Any"}
     if parameter.kind is parameter.KEYWORD_ONLY:
         known |= {parameter.name: known.get(parameter.name, _of_default(parameter.default))}
@@ -76,8 +77,8 @@ def _of_default(default: Any) -> str:
 
 
 def is_in_sources(record: Function) -> bool:
-    """Whether a function is defined under its name, and not built from a record."""
-    return hasattr(import_module(record.home), record.name)
+    """Whether a function is defined under its name, with the arguments that it shows."""
+    return hasattr(import_module(record.home), record.name) and not hasattr(record.function, "__signature__")
 
 
 def main() -> int:

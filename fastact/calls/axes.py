@@ -1,17 +1,20 @@
 """The ``axis`` argument of functions over rows: an integer, a tuple, or None for all."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from fastact.calls.checking import as_integer, checked_out
-from fastact.calls.long_rows import along, order_of
+from fastact.calls.long_rows import order_of
 from fastact.calls.order import empty_like_all
 
 Axis = int | tuple[int, ...] | None
+
+Call = Callable[[Sequence[Any], int, Any, dict[str, Any]], Any]
+"""Computes along one axis: given arrays of one shape, the axis, where the result goes, or ``None``, and a ufunc's arguments."""
 
 LAST = -1
 """The axis by default. An argument that *is* it needs no other check: no number or array that merely equals it is."""
@@ -28,48 +31,63 @@ def checked_axis(axis: Any) -> Axis:
     return found if isinstance(axis, tuple) else found[0]
 
 
-def over_axes(ufunc: Any, arrays: Sequence[Any], axis: Axis, out: Any, dtype: Any, arguments: dict[str, Any]) -> Any:
-    """Call a gufunc ``(n),...->(n)`` of arrays of one shape over several axes as if they were one.
+def over_axes(
+    along: Call,
+    arrays: Sequence[Any],
+    axis: Axis,
+    out: Any,
+    dtype: Any,
+    arguments: dict[str, Any],
+    likes: int | None = None,
+) -> Any:
+    """Compute rows from rows of arrays of one shape over several axes as if they were one.
 
     NumPy itself takes one axis. Neighbours are made one, others are moved to the end before, which copies them unless they lie so
-    already. A fresh result, of that dtype, lies in memory as an elementwise expression's would.
+    already. A fresh result, of that dtype, lies in memory as an elementwise expression's of the first `likes` arrays would.
     """
     shape, ndim = arrays[0].shape, arrays[0].ndim
     axes = _normalised(axis, ndim)
-    result = empty_like_all(arrays, dtype, order_of(arguments)) if out is None else checked_out(out, shape)
+    result = empty_like_all(arrays[:likes], dtype, order_of(arguments)) if out is None else checked_out(out, shape)
     views = [_as_one(array, axes) for array in (*arrays, result)]
     if all(view is not None for view in views):
-        along(ufunc, views[:-1], axes[0], views[-1], arguments)
+        along(views[:-1], axes[0], views[-1], arguments)
         return result
     last = tuple(range(ndim - len(axes), ndim))
     given = [np.moveaxis(array, axes, last) for array in arrays]
     rows = (*given[0].shape[: ndim - len(axes)], math.prod(given[0].shape[ndim - len(axes) :]))
     places = np.moveaxis(result, axes, last)
     together = _viewed(places, rows)
-    computed = along(ufunc, [array.reshape(rows) for array in given], -1, together, arguments)
+    computed = along([array.reshape(rows) for array in given], -1, together, arguments)
     if together is None:
         np.copyto(places, computed.reshape(places.shape), casting=arguments.get("casting", "same_kind"))
     return result if out is not None or ndim else result[()]
 
 
-def reduce_axes(ufunc: Any, x: Any, axis: Axis, keepdims: bool, out: Any, dtype: Any, arguments: dict[str, Any]) -> Any:
-    """Call a gufunc ``(n)->()`` over several axes of an array as if they were one; a fresh result lies as ``np.sum``'s would."""
+def reduce_axes(
+    along: Call, arrays: Sequence[Any], axis: Axis, keepdims: bool, out: Any, dtype: Any, arguments: dict[str, Any]
+) -> Any:
+    """Compute a number from rows of arrays of one shape over several axes as if they were one.
+
+    A fresh result lies as ``np.sum``'s of the first array would.
+    """
+    x = arrays[0]
     axes = _normalised(axis, x.ndim)
     kept = [k for k in range(x.ndim) if k not in axes]
-    moved = x.transpose(*kept, *axes)
-    shape = moved.shape[: len(kept)]
+    moved = [array.transpose(*kept, *axes) for array in arrays]
+    shape = moved[0].shape[: len(kept)]
     whole = tuple(1 if k in axes else n for k, n in enumerate(x.shape)) if keepdims else shape
     if out is None:
-        one = moved[(..., *[0] * len(axes))] if x.size else np.empty(shape)
+        one = moved[0][(..., *[0] * len(axes))] if x.size else np.empty(shape)
         result = target = empty_like_all([one], dtype, order_of(arguments))
     else:
         result = checked_out(out, whole)
         target = np.squeeze(result, axes) if keepdims else result
-    view = _as_one(x, axes)
-    if view is not None:
-        along(ufunc, [view], axes[0], target, arguments)
+    views = [_as_one(array, axes) for array in arrays]
+    if all(view is not None for view in views):
+        along(views, axes[0], target, arguments)
     else:
-        along(ufunc, [moved.reshape(*shape, math.prod(moved.shape[len(kept) :]))], -1, target, arguments)
+        rows = (*shape, math.prod(x.shape[k] for k in axes))
+        along([array.reshape(rows) for array in moved], -1, target, arguments)
     if out is not None:
         return out
     return np.expand_dims(result, axes) if keepdims else result[()]

@@ -28,6 +28,8 @@ ARGUMENTS_ELSEWHERE = {
     "targets": "target",
     "labels": "target",
     "label": "target",
+    "mask": "where",
+    "is_causal": "causal",
 }
 """What arguments of other libraries are called here."""
 
@@ -93,6 +95,21 @@ def number(name: str, value: Any, allowed: str = "a number") -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def finite(name: str, value: Any) -> float:
+    """The argument of that name as a finite float."""
+    found = number(name, value, "a finite number")
+    if not math.isfinite(found):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return found
+
+
+def representable(name: str, value: float, dtype: Any) -> float:
+    """A finite float that one of a dtype stands for; ``ValueError`` if it is too large for that."""
+    if abs(value) > float(np.finfo(dtype).max):
+        raise ValueError(f"{name} must be a finite number of {np.dtype(dtype)}, in which is computed, got {value!r}")
+    return value
 
 
 def switch(name: str, value: Any) -> bool:

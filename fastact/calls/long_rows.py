@@ -6,11 +6,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
-from fastact.calls.checking import checked_out
+from fastact.calls.checking import checked_out, representable
 from fastact.calls.order import empty_like_all
-from fastact.calls.row_ufuncs import KERNELS
-from fastact.kernels.dtypes import NATIVE
+from fastact.calls.row_ufuncs import KERNELS, SCALED
+from fastact.kernels.dtypes import FLOATS, NATIVE
 from fastact.kernels.limits import SEGMENT
 from fastact.kinds.rows import PartKernel, RowKernel, results_kernel, stage_kernels
 from fastact.runtime.threads import get_num_threads
@@ -26,6 +27,8 @@ WEAK = (int, float)
 def along(ufunc: Any, operands: Sequence[Any], axis: int, out: Any, arguments: dict[str, Any]) -> Any:
     """Call the generalised ufunc of a row kernel along one axis of operands of one shape, in parts where that uses more threads."""
     x = operands[0]
+    if arguments and "scale" in arguments:
+        return _with_scale(ufunc, operands, axis, out, arguments)
     if type(x) is np.ndarray and x.size >= LONG and not arguments and _is_long(KERNELS[ufunc], operands, axis, out):
         return _in_parts(ufunc, operands, axis, out)
     if out is None and KERNELS[ufunc].kind == "map":
@@ -33,6 +36,21 @@ def along(ufunc: Any, operands: Sequence[Any], axis: int, out: Any, arguments: d
     if axis == -1:
         return ufunc(*operands, out=out, **arguments)
     return ufunc(*operands, out=out, axis=axis, **arguments)
+
+
+def _with_scale(ufunc: Any, operands: Sequence[Any], axis: int, out: Any, arguments: dict[str, Any]) -> Any:
+    """The same of the results times a number, which is an option of another ufunc's."""
+    arrays = [np.asarray(operand) for operand in operands]
+    dtype = loop_dtypes(ufunc, operands, arguments)[-1]
+    axis = normalize_axis_index(axis, arrays[0].ndim)
+    if out is None:
+        out = empty_like_all(arrays, dtype, order_of(arguments))
+    options = np.array([representable("scale", arguments["scale"], FLOATS[dtype.name].computed)])
+    moved = [np.moveaxis(x, axis, -1) for x in (*arrays, checked_out(out, arrays[0].shape))]
+    kinds = (*[dtype] * len(arrays), options.dtype, dtype)
+    casting = arguments.get("casting", "same_kind")
+    SCALED[ufunc]()(*moved[:-1], options, out=moved[-1], signature=kinds, casting=casting)
+    return out
 
 
 def _like(ufunc: Any, operands: Sequence[Any], axis: int, arguments: dict[str, Any]) -> Any:

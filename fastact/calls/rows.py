@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ def over_rows(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, argum
     """Call the generalised ufunc of a row kernel along one axis, or over several as if they were one."""
     if arguments or type(out) is tuple:
         out = sole(out)
-        refuse_unknown(PUBLIC[ufunc].__name__, arguments, _allowed(PUBLIC[ufunc]))
+        refuse_unknown(PUBLIC[ufunc].__name__, arguments, allowed(PUBLIC[ufunc]))
     x, last = operands[0], operands[-1]
     hides = out is not None and isinstance(out, np.ma.MaskedArray)
     same = type(x) is type(last) is np.ndarray and (x is last or x.shape == last.shape)
@@ -39,8 +39,8 @@ def over_rows(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, argum
     if type(axis) is int and arrays[0].ndim:
         return along(ufunc, arrays, axis, out, arguments)
     if KERNELS[ufunc].kind == "reduce":
-        return reduce_axes(ufunc, arrays[0], axis, keepdims, out, kinds[-1], arguments)
-    return over_axes(ufunc, arrays, axis, out, kinds[-1], arguments)
+        return reduce_axes(partial(along, ufunc), arrays, axis, keepdims, out, kinds[-1], arguments)
+    return over_axes(partial(along, ufunc), arrays, axis, out, kinds[-1], arguments)
 
 
 def _broadcast(ufunc: Any, operands: tuple[Any, ...], kinds: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -69,8 +69,8 @@ def _names(ufunc: Any, operands: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 @cache
-def _allowed(function: Any) -> list[str]:
-    """The keyword arguments of a public function over rows: a mask of what to compute is not among them."""
+def allowed(function: Any) -> list[str]:
+    """The keyword arguments of a public function over rows: a mask of what to compute is not among those of ufuncs."""
     named = list(inspect.signature(function).parameters)[:-1]
     return [*named, *(name for name in UFUNC_ARGUMENTS if name != "where")]
 
@@ -90,7 +90,7 @@ def _within(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, argumen
             shape = full_shape(*map(np.shape, operands))
         except ValueError:
             raise _mismatch(ufunc, operands) from None
-        axis = _from_the_back(axis, len(shape))
+        axis = from_the_back(axis, len(shape))
         owners = whole_owner(dict(zip(names, operands, strict=True)))
     layout = Layout(dict.fromkeys(names, "...n"), (result,), owners)
 
@@ -101,7 +101,7 @@ def _within(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, argumen
     return within(function, layout, dict(zip(names, operands, strict=True)), options, left, _lazily)
 
 
-def _from_the_back(axis: Axis, ndim: int) -> Axis:
+def from_the_back(axis: Axis, ndim: int) -> Axis:
     """The axes of the broadcast shape in the numbers that name them in each operand that has them."""
     places = tuple(k - ndim for k in normalize_axis_tuple(range(ndim) if axis is None else axis, ndim, "axis"))
     return places[0] if isinstance(axis, int) else places

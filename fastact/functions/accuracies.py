@@ -235,8 +235,8 @@ def _among_best(request: Any, k: int) -> Any:
     return above < k
 
 
-def _reference(k: int, wrong: bool, x: Any, target: Any, **given: Any) -> Any:
-    k, axis = given.get("k", k), given.get("axis", -1)
+def _reference(best: int, wrong: bool, x: Any, target: Any, **given: Any) -> Any:
+    k, axis = given.get("k", best), given.get("axis", -1)
     order = np.argsort(-np.moveaxis(np.asarray(x, np.float64), axis, -1), axis=-1, kind="stable")[..., :k]
     counted = target != given.get("ignore_index", -100)
     right = np.any(order == np.asarray(target)[..., None], axis=-1)

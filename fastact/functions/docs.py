@@ -1,5 +1,6 @@
 """What the docstrings of several functions have in common."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
@@ -17,6 +18,18 @@ out : ndarray, optional
     "ufunc_arguments": """\
 **ufunc_arguments
     ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`.""",
+    "where to causal": """\
+where : array_like of bool, default True
+    Which elements take part; broadcasts to the shape of `x`. What the others hold does not matter.
+scale : float, default 1.0
+    What elements are multiplied by, such as one over a temperature; finite.
+causal : bool, default False
+    The mask of attention: of the keys along `axis`, query ``i`` along axis -2 takes those up to ``i + keys - queries``.""",
+    "mask errors": """\
+    Also if `where` holds no booleans.
+ValueError
+    If `where` does not broadcast to the shape of `x`, `scale` is not finite in the precision of `x`, or `causal` has no axis of
+    queries beside `axis`.""",
     "rows like x": """\
 Returns
 -------
@@ -247,3 +260,18 @@ def documented(function: Function) -> Function:
             lines.append(line)
     function.__doc__ = "\n".join(lines) or None
     return function
+
+
+def with_keywords(**keywords: object) -> Callable[[Function], Function]:
+    """Show keyword arguments, by their defaults, that a function takes among its last, ``**ufunc_arguments``.
+
+    Without them a call is as quick as if there were none.
+    """
+
+    def shown(function: Function) -> Function:
+        *first, last = inspect.signature(function).parameters.values()
+        more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=value) for n, value in keywords.items()]
+        function.__signature__ = inspect.Signature([*first, *more, last])  # type: ignore[attr-defined]
+        return function
+
+    return shown

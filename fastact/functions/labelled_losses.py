@@ -214,8 +214,11 @@ def _checked_outs(request: Request, out: Any, ending: str) -> list[Any]:
 
 def _gradient(request: Request, out: Any, sparse: bool) -> Any:
     """The array that a kernel writes a derivative to, the classes last; of zeros already if that is what it counts on."""
-    if sparse and out is not None and np.may_share_memory(out, request.logits):
-        out = None  # zeros would be written over what is still to be read
+    if sparse and out is not None:
+        # Zeros must not be written over what is still to be read, nor to a buffer that NumPy has in place of the array.
+        reads = request.logits, request.target, request.weight
+        direct = out.dtype.isnative and out.flags.aligned and not any(np.may_share_memory(out, x) for x in reads)
+        out = out if direct else None
     grad, zeroed = gradient_array(request, out, sparse)
     if sparse and not zeroed:
         grad[...] = 0

@@ -15,9 +15,9 @@ Shape = tuple[int, ...]
 Fill = Callable[[str, Shape, Any, int], Any]
 """Makes an array of a kind, a shape and the dtype of the call; the integers of labels and choices are below the last argument."""
 
-KINDS = ("values", "shares", "probabilities", "logarithms", "labels", "choices")
+KINDS = ("values", "shares", "probabilities", "logarithms", "labels", "choices", "masks")
 """What an operand holds: numbers of either sign; numbers like probabilities; such between 0 and 1 only; logarithms of them; class
-indices; indices of pieces, int32."""
+indices; indices of pieces, int32; booleans."""
 INTEGERS = ("labels", "choices")
 
 
@@ -60,6 +60,7 @@ class Operand:
 X = Operand()
 SHARES = Operand("shares")
 LOGARITHMS = Operand("logarithms")
+MASK = Operand("masks")
 LABELS = Operand("labels", without_axis)
 OF_EACH_CLASS = Operand("shares", along_axis)
 OF_EACH_ROW = Operand("shares", without_axis)
@@ -169,6 +170,8 @@ def drawn(rng: Any, scale: float = 4.0) -> Fill:
     def fill(kind: str, shape: Shape, dtype: Any, below: int) -> Any:
         if kind in INTEGERS:
             return rng.integers(0, max(1, below), shape).astype("int32" if kind == "choices" else "int64")
+        if kind == "masks":
+            return rng.random(shape) < 0.7
         if kind in ("shares", "probabilities"):
             return rng.random(shape).astype(dtype)
         if kind == "logarithms":

@@ -1,5 +1,7 @@
 """The softmax family: one block per op, its formulas above the function that the world sees.
 
+Where some elements take no part, or all are multiplied by a number first, ``masked_softmax.py`` computes.
+
 Each function is a generalised ufunc, ``softmax.ufunc``, under a signature with an axis. A row's exponentials are collected as
 ``fastact.maths.logsumexp`` describes; what follows from them is written here.
 """
@@ -14,10 +16,10 @@ from fastact.calls.checking import switch
 from fastact.calls.long_rows import LONG
 from fastact.calls.row_ufuncs import row_ufunc
 from fastact.calls.rows import over_rows
-from fastact.functions.docs import documented
-from fastact.functions.record import LOGARITHMS, SHARES, Function, X, register, variants
-from fastact.kinds.rows import Exponentials, Once, RowKernel, Sum
-from fastact.maths.exp import times_exp
+from fastact.functions.docs import documented, with_keywords
+from fastact.functions.masked_softmax import MASKING, WEIGHTING, masked_softmax
+from fastact.functions.record import MASK, SHARES, Function, Variant, X, register, variants
+from fastact.kinds.rows import Exponentials, Once, RowKernel
 from fastact.maths.logsumexp import exp_at, level, near_excess, reach, reciprocal, split, total
 from fastact.maths.logsumexp import logsumexp as _logsumexp
 from fastact.maths.scalar import scalar
@@ -59,6 +61,7 @@ _SHARES = Once("base shift floor scale scale_rest", _softmax_constants)
 
 
 @documented
+@with_keywords(**MASKING)
 def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Exponentials along an axis, divided by their sum.
 
@@ -69,19 +72,22 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
         What sums to 1: one axis, several together, or the whole array.
     out : ndarray, optional
         Written to and returned; may be `x` itself.
+    <where to causal>
     <ufunc_arguments>
 
     <rows like x>
 
     <axis and dtype errors>
+    <mask errors>
 
     Notes
     -----
     .. math:: \frac{e^{x_i}}{\sum_j e^{x_j}}
 
     Error: at most 6 units in the last place (ULP) of each element (8 in float64), also far below the maximum, whatever the
-    row's length. A row that holds NaN or +inf, or nothing but -inf, is NaN throughout, as in PyTorch. The bits depend neither on
-    the layout nor on the number of threads.
+    row's length, and with `scale` that of the exact product. A row that holds NaN or +inf, or nothing but -inf, is NaN throughout,
+    as in PyTorch. The result is 0 where an element takes no part, so that rows without any are 0. The bits depend neither on the
+    layout nor on the number of threads.
 
     References
     ----------
@@ -102,6 +108,8 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
         and not ufunc_arguments
     ):
         return _softmax(x, out=out)  # for ten classes another call would cost a third more
+    if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
+        return masked_softmax(softmax, x, axis, out, ufunc_arguments)
     return over_rows(_softmax, (x,), axis, out, ufunc_arguments)
 
 
@@ -111,12 +119,14 @@ _softmax = row_ufunc(
 )
 
 
-def _reference_softmax(x: Any, axis: Axis = -1) -> Any:
+def _reference_softmax(x: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0) -> Any:
+    x = np.where(where, scale * x, -INFINITY)
     e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-INFINITY))
-    return e / np.sum(e, axis=axis, keepdims=True)
+    return np.where(where, e / np.sum(e, axis=axis, keepdims=True), 0.0)
 
 
-register(_row("softmax", lambda: softmax, [X], _reference_softmax, 6.0, 8.0))
+_MASKED = [Variant(), Variant({"where": MASK}), Variant({"where": MASK, "scale": -0.7}, alike=True)]
+register(_row("softmax", lambda: softmax, [X], _reference_softmax, 6.0, 8.0, variants=_MASKED))
 
 
 @scalar
@@ -132,6 +142,7 @@ def _softmin_element(
 
 
 @documented
+@with_keywords(**MASKING)
 def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Softmax of ``-x``: the smallest element gets the largest share.
 
@@ -142,17 +153,20 @@ def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
         What sums to 1: one axis, several together, or the whole array.
     out : ndarray, optional
         Written to and returned; may be `x` itself.
+    <where to causal>
     <ufunc_arguments>
 
     <rows like x>
 
     <axis and dtype errors>
+    <mask errors>
 
     Notes
     -----
     .. math:: \frac{e^{-x_i}}{\sum_j e^{-x_j}}
 
-    Error: at most 6 ULP of each element (8 in float64). A row that holds NaN or -inf, or nothing but +inf, is NaN throughout.
+    Error: at most 6 ULP of each element (8 in float64). A row that holds NaN or -inf, or nothing but +inf, is NaN throughout. The
+    result is 0 where an element takes no part, so that rows without any are 0.
 
     Examples
     --------
@@ -160,6 +174,8 @@ def softmin(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
     >>> fa.softmin([1.0, 2.0, 3.0]).round(4)
     array([0.6652, 0.2447, 0.09  ])
     """
+    if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
+        return masked_softmax(softmin, x, axis, out, ufunc_arguments, sign=-1.0)
     return over_rows(_softmin, (x,), axis, out, ufunc_arguments)
 
 
@@ -173,7 +189,14 @@ _softmin = row_ufunc(
     ),
     softmin,
 )
-register(_row("softmin", lambda: softmin, [X], lambda x, axis=-1: _reference_softmax(-x, axis), 6.0, 8.0))
+
+
+def _reference_softmin(x: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0) -> Any:
+    return _reference_softmax(-x, axis, where, scale)
+
+
+_OTHER = [Variant(), Variant({"where": MASK, "scale": 2.0}, alike=True)]
+register(_row("softmin", lambda: softmin, [X], _reference_softmin, 6.0, 8.0, variants=_OTHER))
 
 
 @scalar
@@ -187,6 +210,7 @@ def _log_softmax_element(x: Scalar, m: Scalar, excess: Scalar) -> Scalar:
 
 
 @documented
+@with_keywords(**MASKING)
 def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Logarithm of softmax, precise where one element dominates.
 
@@ -197,11 +221,13 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
         Over what the exponentials sum to 1: one axis, several together, or the whole array.
     out : ndarray, optional
         Written to and returned; may be `x` itself.
+    <where to causal>
     <ufunc_arguments>
 
     <rows like x>
 
     <axis and dtype errors>
+    <mask errors>
 
     Notes
     -----
@@ -209,7 +235,8 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
 
     The dominating element is ``-log1p(sum of the others)``: ``[20, 0, 0]`` gives -4.12e-09 where others give 0. Error: at most
     6 ULP of each element. A row that holds NaN or +inf, or nothing but -inf, is NaN throughout, as in PyTorch;
-    where only this element is -inf, so is the result.
+    where only this element is -inf, so is the result. It is -inf as well where an element takes no part, throughout in rows without
+    any.
 
     Examples
     --------
@@ -227,6 +254,8 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
         and not ufunc_arguments
     ):
         return _log_softmax(x, out=out)  # for ten classes another call would cost a third more
+    if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
+        return masked_softmax(log_softmax, x, axis, out, ufunc_arguments, "log_softmax")
     return over_rows(_log_softmax, (x,), axis, out, ufunc_arguments)
 
 
@@ -236,14 +265,15 @@ _log_softmax = row_ufunc(
 )
 
 
-def _reference_log_softmax(x: Any, axis: Axis = -1) -> Any:
+def _reference_log_softmax(x: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0) -> Any:
+    x = np.where(where, scale * x, -INFINITY)
     shifted = x - np.max(x, axis=axis, keepdims=True, initial=-INFINITY)
     others = np.sum(np.where(shifted == 0, 0.0, np.exp(shifted)), axis=axis, keepdims=True)
     ties = np.sum(shifted == 0, axis=axis, keepdims=True)
-    return shifted - np.log1p(others + (ties - 1))
+    return np.where(where, shifted - np.log1p(others + (ties - 1)), -INFINITY)
 
 
-register(_row("log_softmax", lambda: log_softmax, [X], _reference_log_softmax, 6.0, 6.0))
+register(_row("log_softmax", lambda: log_softmax, [X], _reference_log_softmax, 6.0, 6.0, variants=_MASKED))
 
 
 @scalar
@@ -253,6 +283,7 @@ def _logsumexp_result(m: Scalar, ties: Scalar, rest: Scalar) -> Scalar:
 
 
 @documented
+@with_keywords(**MASKING, **WEIGHTING)
 def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Logarithm of the sum of exponentials.
 
@@ -265,6 +296,12 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, 
         Leave the axes that are summed over in the result, with length 1.
     out : ndarray, optional
         Written to and returned.
+    <where to causal>
+    b : array_like, optional
+        A weight of each exponential, of any sign; both broadcast, and `axis` counts in the broadcast shape. An element whose weight
+        is 0 takes no part.
+    return_sign : bool, default False
+        Return the sign of the sum as well, and the logarithm of its magnitude.
     <ufunc_arguments>
 
     Returns
@@ -273,13 +310,18 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, 
         Of the shape of `x` without `axis`, and of its dtype.
 
     <axis and dtype errors>
+    <mask errors>
 
     Notes
     -----
     .. math:: \log \sum_j e^{x_j}
 
-    Error: at most 1 ULP of the largest of 1, maximum and result (2 in float64), whatever the row's length. A row that holds NaN
-    gives NaN, else one that holds +inf gives +inf; an empty one, or one of nothing but -inf, gives -inf.
+    Error: at most 1.5 ULP of the largest of 1, maximum and result (2.5 in float64), whatever the row's length. A row that holds NaN
+    gives NaN, else one that holds +inf gives +inf; one without elements that take part, or of nothing but -inf, gives -inf.
+
+    With `b` it is :math:`\log \lvert \sum_j b_j e^{x_j} \rvert`, as in SciPy: -inf where the sum is 0, whose sign is 0, and NaN
+    where it is negative unless `return_sign` is true. Terms are computed and added in float64: what they lose where they cancel is
+    a part in 10**15 of the sum of their magnitudes.
 
     Examples
     --------
@@ -289,6 +331,10 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, 
     """
     if keepdims is not False and switch("keepdims", keepdims):
         ufunc_arguments["keepdims"] = True
+    if ufunc_arguments and not WEIGHTING.keys().isdisjoint(ufunc_arguments):
+        return masked_softmax(logsumexp, x, axis, out, ufunc_arguments, "weighted")
+    if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
+        return masked_softmax(logsumexp, x, axis, out, ufunc_arguments, "logsumexp")
     return over_rows(_logsumexp_rows, (x,), axis, out, ufunc_arguments)
 
 
@@ -297,129 +343,18 @@ _logsumexp_rows = row_ufunc(
 )
 
 
-def _reference_logsumexp(x: Any, axis: Any = -1, keepdims: Any = False) -> Any:
-    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)
+def _reference_logsumexp(
+    x: Any, axis: Any = -1, keepdims: Any = False, where: Any = True, scale: float = 1.0, b: Any = None
+) -> Any:
+    options = {"axis": axis, "keepdims": keepdims, "where": where}
+    if b is not None:
+        return np.log(np.abs(np.sum(b * np.exp(scale * x), **options)))
+    return np.logaddexp.reduce(scale * x, initial=-INFINITY, **options)
 
 
-_KEPT = variants({"keepdims": True})
-register(_row("logsumexp", lambda: logsumexp, [X], _reference_logsumexp, 1.0, 2.0, variants=_KEPT))
-
-
-@scalar
-def _product(grad: Scalar, output: Scalar) -> Scalar:
-    return grad * output
-
-
-@scalar
-def _softmax_backward_element(grad: Scalar, output: Scalar, product: Scalar) -> Scalar:
-    return output * (grad - type(grad)(product))
-
-
-@documented
-def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
-    r"""Gradient of `softmax` with respect to its input.
-
-    Parameters
-    ----------
-    grad : array_like
-        Gradient with respect to the output of `softmax`.
-    output : array_like
-        That output. Both broadcast, along `axis` too; `axis` counts in the broadcast shape.
-    <grad and output>
-    <ufunc_arguments>
-
-    <rows like both>
-
-    <axis and dtype errors>
-
-    Notes
-    -----
-    .. math:: y_i \left(g_i - \sum_j g_j y_j\right)
-
-    Error: at most 4 ULP of ``output * (abs(grad) + sum(abs(grad * output)))`` (6 in float64).
-
-    Examples
-    --------
-    >>> import fastact as fa
-    >>> fa.softmax_backward([1.0, 0.0], [0.5, 0.5])
-    array([ 0.25, -0.25])
-    """
-    return over_rows(_softmax_backward, (grad, output), axis, out, ufunc_arguments)
-
-
-_softmax_backward = row_ufunc(
-    RowKernel(
-        "softmax_backward",
-        [Sum("product", _product)],
-        _softmax_backward_element,
-        operands="grad output",
-    ),
-    softmax_backward,
-)
-
-
-def _reference_softmax_backward(grad: Any, output: Any, axis: Axis = -1) -> Any:
-    return output * (grad - np.sum(grad * output, axis=axis, keepdims=True))
-
-
-register(_row("softmax_backward", lambda: softmax_backward, [X, SHARES], _reference_softmax_backward, 4.0, 6.0))
-
-
-@scalar
-def _gradient_alone(grad: Scalar) -> Scalar:
-    return grad
-
-
-@scalar
-def _log_softmax_backward_element(grad: Scalar, output: Scalar, total: Scalar) -> Scalar:
-    return times_exp(-type(grad)(total), output, grad)
-
-
-@documented
-def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
-    r"""Gradient of `log_softmax` with respect to its input.
-
-    Parameters
-    ----------
-    grad : array_like
-        Gradient with respect to the output of `log_softmax`.
-    output : array_like
-        That output. Both broadcast, along `axis` too; `axis` counts in the broadcast shape.
-    <grad and output>
-    <ufunc_arguments>
-
-    <rows like both>
-
-    <axis and dtype errors>
-
-    Notes
-    -----
-    .. math:: g_i - e^{y_i} \sum_j g_j
-
-    Error: at most 4 ULP of ``abs(grad) + exp(output) * sum(abs(grad))`` (6 in float64).
-
-    Examples
-    --------
-    >>> import fastact as fa
-    >>> fa.log_softmax_backward([1.0, 0.0], fa.log_softmax([0.0, 0.0]))
-    array([ 0.5, -0.5])
-    """
-    return over_rows(_log_softmax_backward, (grad, output), axis, out, ufunc_arguments)
-
-
-_log_softmax_backward = row_ufunc(
-    RowKernel(
-        "log_softmax_backward",
-        [Sum("total", _gradient_alone)],
-        _log_softmax_backward_element,
-        operands="grad output",
-    ),
-    log_softmax_backward,
-)
-
-
-def _reference_log_backward(grad: Any, output: Any, axis: Axis = -1) -> Any:
-    return grad - np.exp(output) * np.sum(grad, axis=axis, keepdims=True)
-
-
-register(_row("log_softmax_backward", lambda: log_softmax_backward, [X, LOGARITHMS], _reference_log_backward, 4.0, 6.0))
+_REDUCED = [
+    *variants({"keepdims": True}, {"where": MASK}),
+    Variant({"b": SHARES, "return_sign": True}),
+    Variant({"where": MASK, "scale": 0.3, "b": SHARES}, alike=True),
+]
+register(_row("logsumexp", lambda: logsumexp, [X], _reference_logsumexp, 1.5, 2.5, variants=_REDUCED))

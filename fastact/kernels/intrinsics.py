@@ -10,7 +10,7 @@ from numba.extending import lower_builtin
 
 from fastact.maths import simd
 
-I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+I1, I8, I32, I64 = (ir.IntType(width) for width in (1, 8, 32, 64))
 F32, F64 = ir.FloatType(), ir.DoubleType()
 
 INT_LIKE = {types.float32: types.int32, types.float64: types.int64}

@@ -13,11 +13,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastact.kernels.elementloop import BYTES, POINTERS
-from fastact.kernels.intrinsics import I32, I64
+from fastact.kernels.intrinsics import I8, I32, I64
 from fastact.kernels.limits import LABEL_DTYPES
 from fastact.kernels.target import WIDE_VECTORS
 
-I8 = ir.IntType(8)
 ALIGNMENT = 64
 INTEGERS = types.CPointer(types.intp)
 LOOP_SIGNATURE = types.void(POINTERS, INTEGERS, INTEGERS, types.voidptr)

@@ -6,7 +6,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from fastact.kernels.intrinsics import F32, F64, I32
+from fastact.kernels.intrinsics import F32, F64, I8, I32
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,5 @@ STORAGE = {
     "float32": Storage(F32, types.float32),
     "float64": Storage(F64, types.float64),
     "int32": Storage(I32, types.int32),
+    "bool": Storage(I8, types.uint8),
 }
