@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from fastact.calls.checking import number, only_axis, sole
-from fastact.calls.containers import is_container
+from fastact.calls.containers import is_container, within
+from fastact.calls.layout import Layout
+from fastact.calls.lazy import in_one_task, lazily
 from fastact.calls.quiet import quietly
 from fastact.functions.cross_entropy import cross_entropy, cross_entropy_with_grad
 from fastact.functions.cross_entropy_reference import cross_entropy_with_grad as reference_gradient
@@ -53,7 +55,7 @@ def distillation_loss(
     >>> round(float(fa.distillation_loss([[2.0, 0.0, 0.0]], [[3.0, 1.0, 0.0]], temperature=2.0)), 4)
     3.6917
     """
-    return _computed("distillation_loss", input, target, temperature, reduction, axis, dtype, None, False)
+    return _computed(distillation_loss, input, target, temperature, reduction, axis, dtype, None, False)
 
 
 @documented
@@ -95,11 +97,11 @@ def distillation_loss_with_grad(
     >>> grad.round(4)
     array([[-0.1048, -0.0386,  0.1434]])
     """
-    return _computed("distillation_loss_with_grad", input, target, temperature, reduction, axis, dtype, out, True)
+    return _computed(distillation_loss_with_grad, input, target, temperature, reduction, axis, dtype, out, True)
 
 
 def _computed(
-    function: str,
+    function: Any,
     x: Any,
     target: Any,
     temperature: Any,
@@ -110,10 +112,10 @@ def _computed(
     gradient: bool,
 ) -> Any:
     """The loss, and its gradient, a block of rows at a time."""
-    for operand in (x, target, out):
-        if is_container(operand):
-            raise TypeError(f"{function} takes arrays alone, got {type(operand).__name__}")
     check_reduction(reduction)
+    if any(map(is_container, (x, target, out))):
+        options = {"temperature": temperature, "reduction": reduction, "axis": axis, "dtype": dtype}
+        return _of_containers(function, {"input": x, "target": target}, options | ({"out": out} if gradient else {}))
     allowed = "a positive finite number"
     degrees = number("temperature", temperature, allowed)
     if not 0.0 < degrees < math.inf:
@@ -159,6 +161,26 @@ def _computed(
     if out is not None and grad is not out:
         np.copyto(out, grad)
     return total, grad if out is None else out
+
+
+def _of_containers(function: Any, operands: dict[str, Any], options: dict[str, Any]) -> Any:
+    """The loss of operands some of which are containers; masks are refused, which would change both distributions."""
+    for name, x in {**operands, "out": options.get("out")}.items():
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(f"{name} must not be a masked array: {function.__name__} counts every class")
+    row = "..." if options["reduction"] == "none" else ""
+    results = (row, "...n") if "out" in options else (row,)
+    return within(function, Layout({"input": "...n", "target": "...n"}, results), operands, options, lazy=_lazily)
+
+
+def _lazily(function: Any, layout: Layout, operands: Any, options: Any) -> Any:
+    """The loss of dask arrays: those of rows by blocks, a mean or a sum from all rows at once."""
+    if layout.results[0]:
+        return lazily(function, layout, operands, options)
+    x = operands["input"]
+    axis = only_axis(options["axis"], max(1, np.ndim(x)))
+    small = [n if k == axis else min(n, 1) for k, n in enumerate(np.shape(x))]
+    return in_one_task(function, operands, options, dict.fromkeys(operands, small), like="input")
 
 
 def _blocks(shape: tuple[int, ...]) -> Any:

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from fastact.calls.checking import integer, number, only_axis
-from fastact.calls.containers import is_container
+from fastact.calls.containers import is_container, within
+from fastact.calls.layout import Layout
+from fastact.calls.lazy import in_one_task
 from fastact.functions.cross_entropy import cross_entropy, cross_entropy_with_grad
 from fastact.functions.cross_entropy_reference import cross_entropy as reference_loss
 from fastact.functions.cross_entropy_reference import cross_entropy_with_grad as reference_gradient
@@ -55,7 +57,8 @@ def ohem_cross_entropy(
     >>> round(float(fa.ohem_cross_entropy(logits, [0, 0, 0, 0], fraction=0.25)), 4)
     1.3133
     """
-    _refuse_containers("ohem_cross_entropy", input, target, weight)
+    if any(map(is_container, (input, target, weight))):
+        return _of_containers(ohem_cross_entropy, locals(), ("",))
     request, most, least = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
     dtype = loss_dtype(dtype, request.logits.dtype)
     losses, counted = _losses(request)
@@ -108,7 +111,9 @@ def ohem_cross_entropy_with_grad(
            [ 0.    ,  0.    ],
            [ 0.    ,  0.    ]])
     """
-    _refuse_containers("ohem_cross_entropy_with_grad", input, target, weight, out)
+    if any(map(is_container, (input, target, weight, out))):
+        outcome: tuple[Any, Any] = _of_containers(ohem_cross_entropy_with_grad, locals(), ("", "...n"))
+        return outcome
     request, most, least = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
     dtype = loss_dtype(dtype, request.logits.dtype)
     check_out(request, out)
@@ -129,10 +134,23 @@ def ohem_cross_entropy_with_grad(
     return _mean(losses, kept, dtype), grad
 
 
-def _refuse_containers(function: str, *operands: Any) -> None:
-    for x in operands:
-        if is_container(x):
-            raise TypeError(f"{function} takes arrays alone, got {type(x).__name__}: it chooses among all rows at once")
+def _of_containers(function: Any, given: dict[str, Any], results: tuple[str, ...]) -> Any:
+    """The loss of operands some of which are containers; masked labels are told by `ignore_index` better than by a mask."""
+    operands = {name: given.pop(name) for name in ("input", "target", "weight")}
+    for name, x in {**operands, "out": given.get("out")}.items():
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(f"{name} must not be a masked array: {function.__name__} chooses among all rows")
+    layout = Layout({"input": "...n", "target": "...", "weight": "n"}, results)
+    return within(function, layout, operands, given, lazy=_lazily)
+
+
+def _lazily(function: Any, layout: Layout, operands: Any, options: Any) -> Any:
+    """The loss of dask arrays, of which all rows must be known before any is chosen."""
+    shape = np.shape(operands["input"])
+    axis = only_axis(options["axis"], max(1, len(shape)))
+    small = [n if k == axis else min(n, 1) for k, n in enumerate(shape)]
+    shapes = {"input": small, "target": [n for k, n in enumerate(small) if k != axis]}
+    return in_one_task(function, operands, options, shapes, like="input")
 
 
 def _checked(

@@ -1,0 +1,287 @@
+"""Losses with their gradients against the best that PyTorch and NumPy have: ``python -m benchmarks.losses``.
+
+Logits of a segmentation and of a classifier, and sixteen million logits of two classes. The contenders take turns; a figure is the
+median over the rounds of a contender's time over fastact's, with the quartiles. PyTorch's time is that of forward and backward; its
+pool spins after each call, so a turn begins with a pause. ``memory`` is fastact's reglu of input and target, which reads and writes
+as much and computes next to nothing.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import fastact as fa
+from benchmarks.harness import machine, measure, peers, tables
+
+SEGMENTATION, CLASSIFIER, BINARY = (16, 21, 256, 256), (8192, 1000), 16_000_000
+QUICK = (2, 5, 32, 32), (64, 100), 10_000
+
+Call = Callable[[], Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.losses", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--only", default="", help="only losses whose name holds this")
+    parser.add_argument("--quick", action="store_true", help="three rounds of small arrays")
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    options = parser.parse_args(arguments)
+    segmentation, classifier, binary = QUICK if options.quick else (SEGMENTATION, CLASSIFIER, BINARY)
+    rows = []
+    for make in (lambda: _of_pixels(segmentation), lambda: _of_rows(classifier), lambda: _of_two_classes(binary)):
+        for name, calls in make().items():
+            if options.only in name:
+                rows.append((name, *_figures(calls, 3 if options.quick else options.rounds)))
+    head = ("loss and gradient", "fastact", "PyTorch / fastact", "NumPy / fastact", "memory / fastact")
+    print(tables.table(head, rows, options.markdown))
+    busy = machine.busy()
+    if busy:
+        print(f"\n{busy}")
+    return 0
+
+
+def _of_pixels(shape: tuple[int, ...]) -> dict[str, dict[str, Call]]:
+    """Losses of an image's pixels, the classes second."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=shape).astype("f4")
+    y = rng.integers(0, shape[1], (shape[0], *shape[2:]))
+    out, hot = np.empty_like(x), np.moveaxis(np.eye(shape[1], dtype="f4")[y], -1, 1).copy()
+    calls: dict[str, dict[str, Call]] = {
+        "cross_entropy, pixels": {
+            "fastact": lambda: fa.cross_entropy_with_grad(x, y, axis=1, out=out),
+            "NumPy": lambda: _cross_entropy(x, hot, out),
+        },
+        "focal_loss, pixels": {
+            "fastact": lambda: fa.focal_loss_with_grad(x, y, axis=1, out=out),
+            "NumPy": lambda: _focal(x, hot, out),
+        },
+        "dice_loss, pixels": {
+            "fastact": lambda: fa.dice_loss_with_grad(x, y, axis=1, out=out),
+            "NumPy": lambda: _dice(x, hot, out),
+        },
+        "ohem_cross_entropy, pixels": {
+            "fastact": lambda: fa.ohem_cross_entropy_with_grad(x, y, fraction=0.25, axis=1, out=out),
+        },
+    }
+    torch = peers.module("torch")
+    if torch is not None:
+        functional = torch.nn.functional
+        leaf, labels = torch.tensor(x, requires_grad=True), torch.tensor(y)
+        one_hot = torch.tensor(hot)
+
+        def backward(loss: Callable[[Any], Any]) -> Call:
+            def call() -> None:
+                leaf.grad = None
+                loss(leaf).backward()
+
+            return call
+
+        def focal(logits: Any) -> Any:
+            nll = functional.cross_entropy(logits, labels, reduction="none")
+            return ((1 - (-nll).exp()) ** 2 * nll).mean()
+
+        def dice(logits: Any) -> Any:
+            p = logits.softmax(1)
+            axes = (0, 2, 3)
+            score = 2 * (p * one_hot).sum(axes) / (p.sum(axes) + one_hot.sum(axes))
+            return (1 - score).mean()
+
+        def ohem(logits: Any) -> Any:
+            nll = functional.cross_entropy(logits, labels, reduction="none").flatten()
+            return nll.topk(len(nll) // 4, sorted=False).values.mean()
+
+        calls["cross_entropy, pixels"]["PyTorch"] = backward(lambda z: functional.cross_entropy(z, labels))
+        calls["focal_loss, pixels"]["PyTorch"] = backward(focal)
+        calls["dice_loss, pixels"]["PyTorch"] = backward(dice)
+        calls["ohem_cross_entropy, pixels"]["PyTorch"] = backward(ohem)
+    return calls
+
+
+def _of_rows(shape: tuple[int, int]) -> dict[str, dict[str, Call]]:
+    """Losses of a classifier's rows."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=shape).astype("f4"), rng.integers(0, shape[1], shape[0])
+    out, hot, log_p = np.empty_like(x), np.eye(shape[1], dtype="f4")[y], fa.log_softmax(x)
+    calls: dict[str, dict[str, Call]] = {
+        "cross_entropy": {
+            "fastact": lambda: fa.cross_entropy_with_grad(x, y, out=out),
+            "NumPy": lambda: _cross_entropy(x, hot, out),
+        },
+        "nll_loss": {
+            "fastact": lambda: fa.nll_loss_with_grad(log_p, y),
+            "NumPy": lambda: _nll(log_p, y),
+        },
+        "focal_loss": {
+            "fastact": lambda: fa.focal_loss_with_grad(x, y, out=out),
+            "NumPy": lambda: _focal(x, hot, out),
+        },
+        "multi_margin_loss": {
+            "fastact": lambda: fa.multi_margin_loss_with_grad(x, y, out=out),
+            "NumPy": lambda: _multi_margin(x, y, out),
+        },
+        "top_k_accuracy": {
+            "fastact": lambda: fa.top_k_accuracy(x, y),
+            "NumPy": lambda: np.mean(np.any(np.argpartition(x, -5)[:, -5:] == y[:, None], -1)),
+        },
+    }
+    torch = peers.module("torch")
+    if torch is not None:
+        functional = torch.nn.functional
+        leaf, labels, logs = (
+            torch.tensor(x, requires_grad=True),
+            torch.tensor(y),
+            torch.tensor(log_p, requires_grad=True),
+        )
+
+        def backward(of: Any, loss: Callable[[Any], Any]) -> Call:
+            def call() -> None:
+                of.grad = None
+                loss(of).backward()
+
+            return call
+
+        def focal(logits: Any) -> Any:
+            nll = functional.cross_entropy(logits, labels, reduction="none")
+            return ((1 - (-nll).exp()) ** 2 * nll).mean()
+
+        calls["cross_entropy"]["PyTorch"] = backward(leaf, lambda z: functional.cross_entropy(z, labels))
+        calls["nll_loss"]["PyTorch"] = backward(logs, lambda z: functional.nll_loss(z, labels))
+        calls["focal_loss"]["PyTorch"] = backward(leaf, focal)
+        calls["multi_margin_loss"]["PyTorch"] = backward(leaf, lambda z: functional.multi_margin_loss(z, labels))
+        calls["top_k_accuracy"]["PyTorch"] = lambda: (
+            (leaf.detach().topk(5).indices == labels[:, None]).any(-1).float().mean()
+        )
+    return calls
+
+
+def _of_two_classes(size: int) -> dict[str, dict[str, Call]]:
+    """Losses of single elements."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=size).astype("f4"), rng.integers(0, 2, size).astype("f4")
+    out = np.empty_like(x)
+    functions = {
+        name: getattr(fa, f"{name}_with_grad")
+        for name in ("binary_cross_entropy_with_logits", "sigmoid_focal_loss", "hinge_loss", "mse_loss")
+    }
+    calls: dict[str, dict[str, Call]] = {
+        f"{name}, {size:,}": {
+            "fastact": lambda function=function: function(x, y, out=out),  # type: ignore[misc]
+            "memory": lambda: fa.reglu(x, y, out=out),
+        }
+        for name, function in functions.items()
+    }
+    calls[f"binary_cross_entropy_with_logits, {size:,}"]["NumPy"] = lambda: _binary(x, y, out)
+    torch = peers.module("torch")
+    if torch is not None:
+        functional = torch.nn.functional
+        leaf, labels = torch.tensor(x, requires_grad=True), torch.tensor(y)
+
+        def backward(loss: Callable[..., Any]) -> Call:
+            def call() -> None:
+                leaf.grad = None
+                loss(leaf, labels).backward()
+
+            return call
+
+        calls[f"binary_cross_entropy_with_logits, {size:,}"]["PyTorch"] = backward(
+            functional.binary_cross_entropy_with_logits
+        )
+        calls[f"mse_loss, {size:,}"]["PyTorch"] = backward(functional.mse_loss)
+    return calls
+
+
+def _cross_entropy(x: Any, hot: Any, out: Any) -> Any:
+    """The loss and its gradient as careful users of NumPy write them, the classes second."""
+    np.subtract(x, x.max(1, keepdims=True), out=out)
+    of_label = np.sum(out * hot, 1)
+    np.exp(out, out=out)
+    total = out.sum(1, keepdims=True)
+    loss = np.mean(np.log(total[:, 0]) - of_label)
+    out /= total
+    out -= hot
+    out *= x.dtype.type(1 / of_label.size)
+    return loss
+
+
+def _focal(x: Any, hot: Any, out: Any) -> Any:
+    np.subtract(x, x.max(1, keepdims=True), out=out)
+    np.exp(out, out=out)
+    out /= out.sum(1, keepdims=True)
+    p = np.sum(out * hot, 1, keepdims=True)
+    nll, q = -np.log(p), 1 - p
+    out -= hot
+    out *= (q * q + 2 * q * p * nll) / p.size
+    return np.mean(q * q * nll)
+
+
+def _dice(x: Any, hot: Any, out: Any) -> Any:
+    axes = tuple(k for k in range(x.ndim) if k != 1)
+    np.subtract(x, x.max(1, keepdims=True), out=out)
+    np.exp(out, out=out)
+    out /= out.sum(1, keepdims=True)
+    both = np.sum(out * hot, axes, keepdims=True)
+    sums = np.sum(out, axes, keepdims=True) + np.sum(hot, axes, keepdims=True)
+    slope = hot * (-2 / sums / x.shape[1])
+    slope += 2 * both / sums**2 / x.shape[1]
+    slope -= np.sum(slope * out, 1, keepdims=True)
+    out *= slope
+    return np.mean(1 - 2 * both / sums)
+
+
+def _nll(log_p: Any, y: Any) -> Any:
+    rows, grad = np.arange(len(y)), np.zeros_like(log_p)
+    grad[rows, y] = -1 / len(y)
+    return -log_p[rows, y].mean(), grad
+
+
+def _multi_margin(x: Any, y: Any, out: Any) -> Any:
+    rows = np.arange(len(y))
+    np.subtract(x, x[rows, y][:, None] - 1, out=out)
+    np.maximum(out, 0, out=out)
+    out[rows, y] = 0
+    loss = out.mean()
+    np.greater(out, 0, out=out)
+    out *= x.dtype.type(1 / x.size)
+    out[rows, y] = -out.sum(1)
+    return loss
+
+
+def _binary(x: Any, y: Any, out: Any) -> Any:
+    e = np.abs(x)
+    np.negative(e, out=e)
+    np.exp(e, out=e)
+    loss = np.mean(np.maximum(x, 0) - x * y + np.log1p(e))
+    np.divide(np.where(x < 0, e, 1), 1 + e, out=out)
+    out -= y
+    out *= x.dtype.type(1 / x.size)
+    return loss
+
+
+def _figures(calls: dict[str, Call], rounds: int) -> tuple[str, ...]:
+    """Median milliseconds of fastact, and quartiles of the ratios of the others."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for name in measure.rotated(list(calls), rounds):
+        time.sleep(0.05)
+        calls[name]()
+        start = time.perf_counter()
+        calls[name]()
+        times[name].append(time.perf_counter() - start)
+    own = np.array(times["fastact"])
+    shown = [f"{1e3 * np.median(own):.2f} ms"]
+    for name in ("PyTorch", "NumPy", "memory"):
+        if name not in times:
+            shown.append("")
+            continue
+        low, middle, high = np.quantile(np.array(times[name]) / own, (0.25, 0.5, 0.75))
+        shown.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
+    return tuple(shown)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
