@@ -19,6 +19,8 @@ MODULES = (
     "binary_losses",
     "regression_losses",
     "divergences",
+    "region_losses",
+    "region_scores",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
