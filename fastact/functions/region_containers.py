@@ -39,7 +39,7 @@ def _of_masked(function: Any, **arguments: Any) -> Any:
     hidden, unknown = np.ma.getmaskarray(like), np.ma.getmaskarray(target)
     x, labels, out = np.ma.getdata(like), np.asarray(np.ma.getdata(target)), arguments.get("out")
     for name in ("weight", "upstream"):
-        if name in arguments:
+        if arguments.get(name) is not None:
             arguments[name] = np.ma.filled(arguments[name], 0)
     if out is not None:
         arguments["out"] = np.ma.getdata(out)

@@ -28,8 +28,7 @@ def region_loss(
     p, t, counted = _masks(x, target, mode, from_logits, ignore_index, axis)
     pixels = tuple(range(1, x.ndim))
     over = pixels[1:] if per_image else pixels
-    p = np.where(counted, p, 0.0)
-    both, whole, truth = (np.sum(a * counted, over, keepdims=True) for a in (p * t, p, t))
+    both, whole, truth = (np.sum(np.where(counted, a, 0.0), over, keepdims=True) for a in (p * t, p, t))
     area = both + alpha * (whole - both) + beta * (truth - both) + smooth
     score = np.where(area == 0, 1.0, (both + smooth) / area)
     found = np.ones(truth.shape, bool) if absent == "count" else truth != 0
@@ -56,8 +55,14 @@ def region_loss(
         factor = factor * up
     by_p = np.where(area == 0, 0.0, -t / area + (both + smooth) / area**2 * (alpha + (1 - alpha - beta) * t))
     by_p = np.where(counted, factor * by_p, 0.0)
-    terms = factor * (np.where(area == 0, 0.0, t / area) + np.where(area == 0, 0.0, score / area))
-    grad, size = _through(p, by_p, np.abs(terms), mode, from_logits)
+    terms = np.where(counted & (area != 0), abs(factor) * (t + score) / area, 0.0)
+    grad, size = by_p, terms
+    if from_logits and mode != "multiclass":
+        slope = p / (1 + np.exp(x))  # p times one less p
+        grad, size = (np.where(a == 0, 0.0, slope * a) for a in (by_p, terms))
+    elif from_logits:
+        mean, means = (np.sum(np.where(a == 0, 0.0, p * a), axis=0) for a in (by_p, terms))
+        grad, size = (np.where(a == 0, 0.0, p * a) for a in (by_p - mean, terms + means))
     back = [a[0] if mode == "binary" else np.moveaxis(a, 0, axis) for a in (grad, size)]
     return loss, back[0], back[1]
 
@@ -79,15 +84,6 @@ def _masks(x: Any, target: Any, mode: str, from_logits: bool, ignore_index: Any,
     return p, np.where(counted, target, 0).astype(float), counted
 
 
-def _through(p: Any, by_p: Any, terms: Any, mode: str, from_logits: bool) -> tuple[Any, Any]:
-    """The gradient by what probabilities were made of, the classes first."""
-    if not from_logits:
-        return by_p, terms
-    if mode != "multiclass":
-        return p * (1 - p) * by_p, p * (1 - p) * terms
-    return p * (by_p - np.sum(p * by_p, axis=0)), p * (terms + np.sum(p * terms, axis=0))
-
-
 def score(
     prediction: Any,
     target: Any,
@@ -104,7 +100,7 @@ def score(
     if prediction.dtype.kind == "b":
         classes: Any = [True]
     else:
-        seen = [int(a[counted].max(initial=-1)) for a in (prediction, target)]
+        seen = [int(max(a[counted], default=-1)) for a in (prediction, target)]
         classes = range(max(seen) + 1 if num_classes is None else num_classes)
     over = tuple(range(1, target.ndim)) if per_image else None
     scores = []

@@ -167,7 +167,7 @@ def _labels(name: str, labels: Any) -> Any:
 
 def _classes(prediction: Any, target: Any, given: Any) -> int:
     """The number of classes; ``IndexError`` for a label beyond."""
-    largest = max((int(labels.max(initial=-1)) for labels in (prediction, target)), default=-1)
+    largest = max(int(labels.max()) if labels.size else -1 for labels in (prediction, target))
     classes = largest + 1 if given is None else integer("num_classes", given, "an integer or None")
     if classes < 0 or (given is not None and classes < 1):
         raise ValueError(f"num_classes must be at least 1, got {given}")
