@@ -1,15 +1,15 @@
 """The kernels of region losses: what each class has in common with the target, and the gradient of what follows from that.
 
-Rows of the first kind of kernel are the pixels of one class, rows of the others the classes of one pixel, or again the pixels of a
-class where no pixel's gradient depends on other classes. In a row of pixels ``number``, ``slope`` and ``extra``, which each
-class has its own of, are one element repeated.
+What is summed is rows, each the pixels of a class, in which the class's ``number`` is one element repeated. Gradients are planes,
+whose classes have numbers.
 """
 
 from functools import cache
 from typing import Any
 
 from fastact.functions.binary_losses import both_sigmoids
-from fastact.kinds.rows import Once, RowKernel, Sum
+from fastact.kinds.planes import PlanesKernel
+from fastact.kinds.rows import RowKernel, Sum
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, select
 from fastact.runtime.ufunc import make_ufunc
@@ -85,13 +85,14 @@ def sums(kind: str) -> Any:
 @scalar
 def _label_slope(label: Scalar, number: Scalar, slope: Scalar, extra: Scalar, ignored: Scalar) -> Scalar:
     T = type(label)
-    return select(label == T(ignored), T(0), slope + select(label == number, extra, T(0)))
+    found = T(slope) + select(label == T(number), T(extra), T(0))
+    return select(label == T(ignored), T(0), found)
 
 
 @scalar
 def _share_slope(target: Scalar, slope: Scalar, extra: Scalar, ignored: Scalar) -> Scalar:
     T = type(target)
-    return select(target == T(ignored), T(0), slope + extra * target)
+    return select(target == T(ignored), T(0), T(slope) + T(extra) * target)
 
 
 def _label_product(
@@ -104,20 +105,16 @@ def _share_product(x: Scalar, target: Scalar, slope: Scalar, extra: Scalar, igno
     return part(_share_slope(target, slope, extra, ignored), x)
 
 
-def _mean(total: Scalar) -> Scalar:
-    return total
-
-
 def _softmax_of_labels(
-    x: Scalar, label: Scalar, number: Scalar, slope: Scalar, extra: Scalar, mean: Scalar, ignored: Scalar
+    x: Scalar, label: Scalar, number: Scalar, slope: Scalar, extra: Scalar, ignored: Scalar, total: Scalar
 ) -> Scalar:
-    return part(_label_slope(label, number, slope, extra, ignored) - mean, x)
+    return part(_label_slope(label, number, slope, extra, ignored) - total, x)
 
 
 def _softmax_of_shares(
-    x: Scalar, target: Scalar, slope: Scalar, extra: Scalar, mean: Scalar, ignored: Scalar
+    x: Scalar, target: Scalar, slope: Scalar, extra: Scalar, ignored: Scalar, total: Scalar
 ) -> Scalar:
-    return part(_share_slope(target, slope, extra, ignored) - mean, x)
+    return part(_share_slope(target, slope, extra, ignored) - total, x)
 
 
 def _logits(x: Scalar, target: Scalar, slope: Scalar, extra: Scalar, ignored: Scalar) -> Scalar:
@@ -125,24 +122,26 @@ def _logits(x: Scalar, target: Scalar, slope: Scalar, extra: Scalar, ignored: Sc
     return part(_share_slope(target, slope, extra, ignored), p * rest)
 
 
-GRADIENTS = {"labels": _label_slope, "shares": _share_slope, "logits": _logits}
-OF_SOFTMAX = {"labels": (_label_product, _softmax_of_labels), "shares": (_share_product, _softmax_of_shares)}
+GRADIENTS: dict[str, Any] = {"labels": _label_slope, "shares": _share_slope, "logits": _logits}
+OF_SOFTMAX: dict[str, Any] = {
+    "labels": (_label_product, _softmax_of_labels),
+    "shares": (_share_product, _softmax_of_shares),
+}
 
 
 @cache
 def gradient(kind: str, softmax: bool) -> Any:
-    """The generalised ufunc of a gradient: by logits, given their softmax, along the classes; else by what it is given."""
-    passes: list[Any] = []
-    formula: Any = GRADIENTS[kind]
-    if softmax:
-        product, formula = OF_SOFTMAX[kind]
-        passes = [Sum("total", product), Once("mean", _mean)]
-    kernel = RowKernel(
+    """The generalised ufunc of a gradient: by logits, given their softmax; else by what it is given."""
+    term, formula = OF_SOFTMAX[kind] if softmax else (None, GRADIENTS[kind])
+    labels = kind == "labels"
+    kernel = PlanesKernel(
         ".".join(["region_gradient", kind, *["softmax"] * softmax]),
-        passes,
         formula,
-        operands=f"x {OPERANDS[kind]} slope extra",
+        planes="x" if labels else "x target",
+        shared="label" if labels else "",
+        number_names="number slope extra" if labels else "slope extra",
         option_names="ignored",
-        cost=0.6 if kind == "logits" else 0.3,
+        term=term,
+        cost=0.6 if kind == "logits" else 0.4,
     )
     return make_ufunc(kernel, kernel.name, "Gradients of region losses.", __name__)

@@ -15,12 +15,16 @@ from fastact.functions.region_requests import PIECE, Request, Slab, check_shares
 from fastact.functions.softmax import softmax
 
 
+BLOCK = 2048
+"""Pixels of each class whose gradient one thread writes at a time."""
+
+
 class _Room:
     """Memory for parts of the pixels, the same for all of them, and the numbers of the classes."""
 
     def __init__(self, request: Request) -> None:
         self.dtype = request.computed
-        self.numbers = np.arange(request.classes, dtype=self.dtype)
+        self.numbers = np.arange(request.classes, dtype=np.float64)
         self.ignored = np.array([request.ignored])
         self.memory = np.empty(0, self.dtype)
 
@@ -85,7 +89,8 @@ def _added(ufunc: Any, values: Any, target: Any, request: Request, room: _Room) 
         length = min(PIECE, last - first)
         parts = [a[..., first:last].reshape(*a.shape[:2], -1, length) for a in (values, target)]
         if request.kind == "labels":
-            parts.append(np.broadcast_to(room.numbers[:, None, None], (request.classes, 1, length)))
+            numbers = room.numbers.astype(room.dtype)[:, None, None]
+            parts.append(np.broadcast_to(numbers, (request.classes, 1, length)))
         found = quietly(ufunc, *parts, room.ignored)
         total = total + quietly(np.add.reduce, np.array(found), axis=-1)
     return total
@@ -116,37 +121,47 @@ def outcome(request: Request, totals: Any, upstream: Any) -> tuple[Any, Any, Any
             factor = factor * upstream
         slope = np.where(area == 0, 0.0, factor * request.alpha * score / area)
         extra = np.where(area == 0, 0.0, -factor * (lost + (request.alpha + request.beta) * score) / area)
-        kind = request.computed
         found = rounded(loss, request.dtype) if request.reduction != "none" else narrowed(loss, request.dtype)[()]
-        return found, slope.astype(kind), extra.astype(kind)
+        return found, slope, extra
 
 
 def write_gradient(request: Request, slope: Any, extra: Any, place: Any) -> None:
     """Write the gradient to the place that ``class_sums`` was given."""
     x, target, room = request.arranged(request.x), request.arranged_target(), _Room(request)
     place = request.arranged(place)
-    ufunc = gradient(request.kind, request.softmax)
     for slab in slabs(x.shape):
         view = _view(place, slab, room.dtype)
-        if request.softmax and _side_by_side(view):
-            values = view
-        elif request.softmax:
-            values = _softmax(request, x, slab, None, room)
+        view = view if _side_by_side(view) else None
+        if request.softmax:
+            values = view if view is not None else _softmax(request, x, slab, None, room)
         else:
-            values = loaded(slab.of(x), room.dtype)
-        shape = values.shape
-        given: list[Any] = [values, np.broadcast_to(loaded(slab.of(target), room.dtype), shape)]
-        if request.kind == "labels":
-            given.append(np.broadcast_to(room.numbers[:, None], shape))
-        images = slab.images if len(slope) > 1 else slice(None)
-        given += [np.broadcast_to(a[images, :, None], shape) for a in (slope, extra)]
+            values = _planes(slab.of(x), room)
         written = view
         if view is None:
-            written = values if request.softmax else room.of(shape)
-        if request.softmax:
-            turned = [a.transpose(0, 2, 1) for a in (*given, written)]
-            quietly(ufunc, *turned[:-1], room.ignored, out=turned[-1])
-        else:
-            quietly(ufunc, *given, room.ignored, out=written)
+            written = values if request.softmax else room.of(values.shape)
+        images = slab.images if len(slope) > 1 else slice(None)
+        _write(request, values, _planes(slab.of(target), room), slope[images], extra[images], written, room)
         if view is None:
             slab.put(place, written)
+
+
+def _planes(values: Any, room: _Room) -> Any:
+    """Pixels of the dtype that is computed in, side by side: as they lie, or a copy."""
+    values = loaded(values, room.dtype)
+    return values if _side_by_side(values) else np.ascontiguousarray(values)
+
+
+def _write(request: Request, values: Any, target: Any, slope: Any, extra: Any, written: Any, room: _Room) -> None:
+    """The gradient of a part of the pixels, in blocks that threads share."""
+    ufunc = gradient(request.kind, request.softmax)
+    labels, pixels = request.kind == "labels", values.shape[-1]
+    numbers = [room.numbers] if labels else []
+    for first, last in ((0, pixels // BLOCK * BLOCK), (pixels // BLOCK * BLOCK, pixels)):
+        if first == last:
+            continue
+        length = min(BLOCK, last - first)
+        x, t, y = (
+            a[..., first:last].reshape(*a.shape[:2], -1, length).transpose(0, 2, 1, 3) for a in (values, target, written)
+        )
+        given = [x, t[:, :, 0] if labels else t, *numbers, slope[:, None], extra[:, None], room.ignored]
+        quietly(ufunc, *given, out=y)

@@ -14,7 +14,7 @@ from fastact.kernels.dtypes import FLOATS, NATIVE
 MODES = ("multiclass", "multilabel", "binary")
 ABSENT = ("zero", "skip", "count")
 
-SLAB = 2**20
+SLAB = 2**21
 """Elements that are taken at a time."""
 PIECE = 2**16
 """Pixels of a class that are summed in one go; longer ones are shared out over the threads piece by piece."""
