@@ -307,6 +307,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     network = Network(hidden, options.seed)
     before = fa.iou_score(network.predict(held_out), held_out.labels, num_classes=CLASSES, reduction="none", empty=0.0)
+    both_losses(network.scores(data.windows()[0, 0].reshape(-1, 3 * WINDOW**2)), data.tiles()[0, 0])  # compiles
+    network.gradients(np.zeros((SIDE // TILE, TILE**2, CLASSES), np.float32))
     started = time.perf_counter()
     train(network, data, options.epochs or epochs, options.seed)
     seconds = time.perf_counter() - started

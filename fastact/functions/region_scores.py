@@ -179,7 +179,7 @@ def _classes(prediction: Any, target: Any, given: Any) -> int:
 REGIONS = Operand("labels", below=4)
 WAYS = [
     Variant(),
-    Variant({"num_classes": 5, "ignore_index": 1, "reduction": "none"}),
+    Variant({"num_classes": 5, "ignore_index": 1}),
     Variant({"per_image": True, "empty": 1.0}),
 ]
 

@@ -19,7 +19,6 @@ from fastact.kernels.instance import instance
 from fastact.kernels.memory import advance, clear_fp_flags, own_function_with_wide_vectors, zero_bytes
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named, integers_at, numbers_in, operands_at
-from fastact.kinds.planes import TOTAL
 from fastact.maths.simd import Scalar, widen
 
 BLOCK, GROUP = 1024, 32
@@ -115,7 +114,7 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         "total_tile": memory.stack_space(BLOCK * 8),
         "group_tile": memory.stack_space(BLOCK * np.dtype(compute).itemsize),
         "terms": Named(kernel.term or kernel.writes, kernel.reads, constants, [compute]),
-        "result": Named(kernel.writes, (*kernel.reads, TOTAL), constants),
+        "result": Named(kernel.writes, (*kernel.reads, kernel.total), constants),
         "add_terms": ElementLoop(add_term, [*elements, compute], [compute], updates=1, constants=0),
         "add_group": ElementLoop(add_wide, [compute, "float64"], ["float64"], updates=1),
         "narrow_totals": ElementLoop(narrowed, ["float64"], [compute]),

@@ -12,10 +12,6 @@ from fastact.kinds.loop import Loop
 from fastact.kinds.rows import WIDE, Formula
 from fastact.maths.scalar import compilable, parameters, scalar
 
-TOTAL = "total"
-"""The name by which the formula of what is written takes the sum over the classes."""
-
-
 @dataclass(frozen=True, eq=False)
 class PlanesKernel:
     """What an inner loop writes for each class of each pixel; the pixels of a class lie side by side.
@@ -52,13 +48,15 @@ class PlanesKernel:
     ndims = 3
     outputs = 1
     users = False
+    total = "total"
+    """The name by which the formula of what is written takes the sum over the classes."""
 
     def __post_init__(self) -> None:
         """Let Numba know the formulas, and refuse those that use anything else."""
         for formula in filter(None, (self.term, self.writes)):
             if formula not in compilable:
                 scalar(formula)
-            known = (*self.reads, *self.numbers, *self.options, *[TOTAL] * (self.term not in (None, formula)))
+            known = (*self.reads, *self.numbers, *self.options, *[self.total] * (self.term not in (None, formula)))
             unknown = {*parameters(formula)} - {*known}
             if unknown:
                 raise ValueError(f"{self.name}: a formula takes {sorted(unknown)}, known are {known}")
