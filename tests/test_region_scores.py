@@ -18,9 +18,7 @@ def test_scores_are_those_of_scikit_learn(maps):
     metrics = pytest.importorskip("sklearn.metrics")
     prediction, target = (a.reshape(-1) for a in maps)
     for ours, theirs in ((fa.iou_score, metrics.jaccard_score), (fa.dice_score, metrics.f1_score)):
-        np.testing.assert_allclose(
-            ours(*maps, reduction="none"), theirs(target, prediction, average=None), rtol=1e-15
-        )
+        np.testing.assert_allclose(ours(*maps, reduction="none"), theirs(target, prediction, average=None), rtol=1e-15)
         assert ours(*maps) == pytest.approx(theirs(target, prediction, average="macro"), rel=1e-14)
         some = (a == 2 for a in maps)
         assert ours(*some) == pytest.approx(theirs(target == 2, prediction == 2), rel=1e-15)

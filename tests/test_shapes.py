@@ -178,9 +178,11 @@ def test_losses_of_one_row_and_of_no_feature(reduction):
 
 
 def test_every_function_is_in_a_table():
-    """Those of halves, of groups and of losses are called above by name, losses of single elements and of regions in files of their own."""
+    """Those of halves, of groups and of losses are called above by name, others in files of their own."""
     named = {"glu", "glu_backward", "maxout", "maxout_with_index", "maxout_backward"}
     losses = {"cross_entropy", "cross_entropy_with_grad", "linear_cross_entropy", "linear_cross_entropy_with_grad"}
     pointwise = {name for loss in POINTWISE for name in (loss, f"{loss}_with_grad")}
     regions = {name for name, record in RECORDS.items() if record.whole}
-    assert named | losses | pointwise | regions == {name for name, record in RECORDS.items() if not record.op} - {*ROWWISE}
+    assert named | losses | pointwise | regions == {name for name, record in RECORDS.items() if not record.op} - {
+        *ROWWISE
+    }

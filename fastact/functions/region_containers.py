@@ -114,7 +114,7 @@ def in_one_task(
         if is_lazy(x):
             refuse_unknown_lengths(name, x, range(x.ndim))
     dask, array = import_module("dask"), import_module("dask.array")
-    arrays = {name: x if is_lazy(x) else np.asarray(x) for name, x in operands.items()}
+    arrays: dict[str, Any] = {name: x if is_lazy(x) else np.asarray(x) for name, x in operands.items()}
     samples = {name: np.zeros(shapes.get(name, x.shape), x.dtype) for name, x in arrays.items()}
     found = function(**samples, **options)
     whole = [x.rechunk(-1).to_delayed(optimize_graph=False).item() if is_lazy(x) else x for x in arrays.values()]
@@ -122,8 +122,8 @@ def in_one_task(
     if not isinstance(found, tuple):
         return array.from_delayed(task, np.shape(found), found.dtype)
     loss, grad = found
-    blocks = as_lazy(operands[like]) if like else None
+    whole_like = as_lazy(operands[like or ""])
     return (
         array.from_delayed(task[0], np.shape(loss), loss.dtype),
-        array.from_delayed(task[1], np.shape(operands[like]), grad.dtype).rechunk(blocks.chunks),
+        array.from_delayed(task[1], whole_like.shape, grad.dtype).rechunk(whole_like.chunks),
     )

@@ -28,7 +28,8 @@ SLOPES = {
 PAPERS = {
     "dice_loss": "F. Milletari et al., V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation,\n"
     "arXiv:1606.04797.",
-    "jaccard_loss": "M. A. Rahman, Y. Wang, Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation,\n2016.",
+    "jaccard_loss": "M. A. Rahman, Y. Wang, Optimizing Intersection-Over-Union in Deep Neural Networks for Image\n"
+    "Segmentation, 2016.",
     "tversky_loss": "S. S. M. Salehi et al., Tversky loss function for image segmentation using 3D fully convolutional deep\n"
     "networks, arXiv:1706.05721.",
 }

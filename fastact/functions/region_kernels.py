@@ -59,7 +59,7 @@ def _of_logits(x: Scalar, target: Scalar, ignored: Scalar) -> tuple[Scalar, ...]
     return part(own, p), part(own, rest), part(other, p), beyond
 
 
-TERMS = {"labels": _of_labels, "shares": _of_shares, "logits": _of_logits}
+TERMS: dict[str, Any] = {"labels": _of_labels, "shares": _of_shares, "logits": _of_logits}
 OPERANDS = {"labels": "label number", "shares": "target", "logits": "target"}
 
 
@@ -95,9 +95,7 @@ def _share_slope(target: Scalar, slope: Scalar, extra: Scalar, ignored: Scalar) 
     return select(target == T(ignored), T(0), T(slope) + T(extra) * target)
 
 
-def _label_product(
-    x: Scalar, label: Scalar, number: Scalar, slope: Scalar, extra: Scalar, ignored: Scalar
-) -> Scalar:
+def _label_product(x: Scalar, label: Scalar, number: Scalar, slope: Scalar, extra: Scalar, ignored: Scalar) -> Scalar:
     return part(_label_slope(label, number, slope, extra, ignored), x)
 
 

@@ -17,7 +17,7 @@ from fastact.functions.record import LABELS, OF_EACH_CLASS, Function, Operand, V
 from fastact.functions.region_containers import of_containers
 from fastact.functions.region_docs import WEIGHTS, docstring
 from fastact.functions.region_passes import class_sums, outcome, write_gradient
-from fastact.functions.region_requests import checked, check_shares, gradient_array
+from fastact.functions.region_requests import check_shares, checked, gradient_array
 
 DEFAULTS: dict[str, Any] = {
     "mode": "multiclass",

@@ -1,4 +1,4 @@
-"""How region losses are computed: one pass that sums over the pixels, a few numbers for each class, one pass that writes the gradient.
+"""How region losses are computed: a pass that sums over the pixels, a few numbers for each class, a pass that writes the gradient.
 
 Where the classes' softmax fits the gradient's memory as the second pass reads it, the first leaves it there; else it is computed
 again, a part of the pixels at a time. The sums are added in an order that follows from the shape alone.
@@ -14,7 +14,7 @@ from fastact.functions.region_kernels import gradient, sums
 from fastact.functions.region_requests import PIECE, Request, Slab, check_shares, lies, loaded, slabs
 from fastact.functions.softmax import softmax
 
-
+over_classes: Any = softmax
 BLOCK = 2048
 """Pixels of each class whose gradient one thread writes at a time."""
 
@@ -53,9 +53,9 @@ def _side_by_side(view: Any) -> bool:
 def _softmax(request: Request, x: Any, slab: Slab, place: Any, room: _Room) -> Any:
     """The classes' softmax of a part of the pixels, in ``place`` if it can be read from there as it must be."""
     values = loaded(slab.of(x), room.dtype)
-    p = None if place is None else _view(place, slab, room.dtype)
+    p: Any = None if place is None else _view(place, slab, room.dtype)
     p = p if _side_by_side(p) else room.of(values.shape)
-    quietly(softmax.ufunc, values.transpose(0, 2, 1), out=p.transpose(0, 2, 1))
+    quietly(over_classes.ufunc, values.transpose(0, 2, 1), out=p.transpose(0, 2, 1))
     return p
 
 
@@ -69,9 +69,7 @@ def class_sums(request: Request, place: Any = None) -> Any:
     ufunc = sums(request.kind)
     totals = np.zeros((ufunc.nout, *x.shape[:2]))
     for slab in slabs(x.shape):
-        values = (
-            _softmax(request, x, slab, place, room) if request.softmax else loaded(slab.of(x), room.dtype)
-        )
+        values = _softmax(request, x, slab, place, room) if request.softmax else loaded(slab.of(x), room.dtype)
         totals[:, slab.images] += _added(ufunc, values, loaded(slab.of(target), room.dtype), request, room)
     if len(totals) > 3 and quietly(np.add.reduce, totals[3], axis=None) != 0:
         check_shares(request.target, request.ignored)
@@ -161,7 +159,8 @@ def _write(request: Request, values: Any, target: Any, slope: Any, extra: Any, w
             continue
         length = min(BLOCK, last - first)
         x, t, y = (
-            a[..., first:last].reshape(*a.shape[:2], -1, length).transpose(0, 2, 1, 3) for a in (values, target, written)
+            a[..., first:last].reshape(*a.shape[:2], -1, length).transpose(0, 2, 1, 3)
+            for a in (values, target, written)
         )
         given = [x, t[:, :, 0] if labels else t, *numbers, slope[:, None], extra[:, None], room.ignored]
         quietly(ufunc, *given, out=y)

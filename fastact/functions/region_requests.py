@@ -136,7 +136,9 @@ def checked(
             raise ValueError(f"target must have the shape of the input, {x.shape}, got {target.shape}")
     weights = _checked_weight(weight, classes, mode)
     given = x, target, mode, axis, classes, kind, from_logits and mode == "multiclass"
-    return Request(*given, ignored, smooth, alpha, beta, weights, per_image, absent, reduction, loss_dtype(dtype, x.dtype))
+    return Request(
+        *given, ignored, smooth, alpha, beta, weights, per_image, absent, reduction, loss_dtype(dtype, x.dtype)
+    )
 
 
 def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:

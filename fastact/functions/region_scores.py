@@ -135,7 +135,9 @@ def _counted(
         raise ValueError(f"prediction and target must have one shape, got {prediction.shape} and {target.shape}")
     binary = prediction.dtype.kind == "b" and target.dtype.kind == "b"
     if prediction.dtype.kind != target.dtype.kind and "b" in (prediction.dtype.kind, target.dtype.kind):
-        raise TypeError(f"prediction and target must both hold booleans or integers, got {prediction.dtype} and {target.dtype}")
+        raise TypeError(
+            f"prediction and target must both hold booleans or integers, got {prediction.dtype} and {target.dtype}"
+        )
     counted = np.ones(target.shape, bool) if hidden is None else ~hidden
     if ignore_index is not None:
         counted &= target != integer("ignore_index", ignore_index, "an integer or None")
@@ -155,7 +157,9 @@ def _counted(
     if reduction == "mean":
         known = scores[~np.isnan(scores)]
         return narrowed(np.float64(np.mean(known) if known.size else math.nan), dtype)
-    return narrowed(scores if per_image and np.ndim(hidden if hidden is not None else counted) else scores[0], dtype)[()]
+    return narrowed(scores if per_image and np.ndim(hidden if hidden is not None else counted) else scores[0], dtype)[
+        ()
+    ]
 
 
 def _labels(name: str, labels: Any) -> Any:

@@ -45,7 +45,16 @@ def narrowed(total: Scalar) -> Scalar:
 
 
 def one_block(
-    planes: Any, steps: Any, rows: Any, numbers: Any, inner: Any, ys: Any, y_steps: Any, c: Any, count: Any, options: Any
+    planes: Any,
+    steps: Any,
+    rows: Any,
+    numbers: Any,
+    inner: Any,
+    ys: Any,
+    y_steps: Any,
+    c: Any,
+    count: Any,
+    options: Any,
 ) -> None:
     """The results of a block of pixels."""
     own_function_with_wide_vectors()
@@ -56,13 +65,13 @@ def one_block(
             zero_bytes(group, count * COMPUTED_SIZE)
             for k in range(first, min(c, first + GROUP)):
                 elements = move_each((planes, steps, k)) + rows
-                add_terms(elements + (group,), count, number_each((numbers, inner, k)) + options)
+                add_terms((*elements, group), count, number_each((numbers, inner, k)) + options)
             add_group((group, totals), count, ())
         narrow_totals((totals, group), count, ())
     for k in range(c):
         elements = move_each((planes, steps, k)) + rows
         targets = move_each((ys, y_steps, k))
-        write_elements(elements + (group,) + targets, count, number_each((numbers, inner, k)) + options)
+        write_elements((*elements, group, *targets), count, number_each((numbers, inner, k)) + options)
 
 
 def planes_of_pixels(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -70,7 +79,12 @@ def planes_of_pixels(args: Any, dims: Any, steps: Any, record: Any) -> None:
     n, c, pixels = dims[0], dims[1], dims[2]
     if n > 1 and taken_by_team(n * c * pixels, args, dims, steps, record):
         return
-    options, within, inner, y_within = options_of(args, steps), plane_steps(steps), number_steps(steps), target_step(steps)
+    options, within, inner, y_within = (
+        options_of(args, steps),
+        plane_steps(steps),
+        number_steps(steps),
+        target_step(steps),
+    )
     for i in range(n):
         planes, rows, numbers = planes_of(args, steps, i), rows_of(args, steps, i), numbers_of(args, steps, i)
         targets = target_of(args, steps, i)

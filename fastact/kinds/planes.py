@@ -12,6 +12,7 @@ from fastact.kinds.loop import Loop
 from fastact.kinds.rows import WIDE, Formula
 from fastact.maths.scalar import compilable, parameters, scalar
 
+
 @dataclass(frozen=True, eq=False)
 class PlanesKernel:
     """What an inner loop writes for each class of each pixel; the pixels of a class lie side by side.
