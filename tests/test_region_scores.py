@@ -75,6 +75,9 @@ def test_shapes_and_dtypes(maps):
     assert fa.iou_score(prediction.astype("u1"), target.astype("i2")) == fa.iou_score(*maps)
     assert fa.iou_score(*maps, dtype="f4").dtype == np.float32
     assert type(fa.iou_score(*maps)) is np.float64
+    for per_image in (False, True):
+        assert fa.iou_score(1, 1, per_image=per_image) == 1
+        assert np.isnan(fa.iou_score(np.zeros((0, 3), int), np.zeros((0, 3), int), per_image=per_image))
 
 
 @pytest.mark.parametrize(

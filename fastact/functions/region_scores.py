@@ -141,10 +141,10 @@ def _counted(
     counted = np.ones(target.shape, bool) if hidden is None else ~hidden
     if ignore_index is not None:
         counted &= target != integer("ignore_index", ignore_index, "an integer or None")
-    images = target.shape[0] if per_image and target.ndim else 1
-    image = np.broadcast_to(
-        np.arange(images).reshape(-1, *[1] * (target.ndim - 1)) if images > 1 or per_image else 0, target.shape
-    )[counted]
+    per_image = per_image and target.ndim > 0
+    images = target.shape[0] if per_image else 1
+    which = np.arange(images).reshape(-1, *[1] * (target.ndim - 1)) if per_image else np.zeros((), int)
+    image = np.broadcast_to(which, target.shape)[counted]
     prediction, target = prediction[counted], target[counted]
     classes = 2 if binary else _classes(prediction, target, num_classes)
     rows = images * classes
@@ -157,9 +157,7 @@ def _counted(
     if reduction == "mean":
         known = scores[~np.isnan(scores)]
         return narrowed(np.float64(np.mean(known) if known.size else math.nan), dtype)
-    return narrowed(scores if per_image and np.ndim(hidden if hidden is not None else counted) else scores[0], dtype)[
-        ()
-    ]
+    return narrowed(scores if per_image else scores[0], dtype)[()]
 
 
 def _labels(name: str, labels: Any) -> Any:
