@@ -1,13 +1,16 @@
 """Losses of regions: precision, PyTorch's autograd, shapes and layouts, what is empty or ignored, and what is refused."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import fastact as fa
+from fastact.functions.pointwise import LOSSES
 from fastact.functions.region_reference import region_loss
 from fastact.functions.region_requests import PIECE, SLAB, slabs
+from fastact.kinds.planes import PlanesKernel
 from tests.calls import LABEL_DTYPES
 from tests.test_pointwise_losses import placements
 
@@ -454,3 +457,25 @@ def test_every_combination_of_images_and_classes_has_its_shape():
         images = [k for k in range(len(shape)) if mode == "binary" or k != axis % len(shape)][:1] if per_image else []
         kept = sorted([*images, *([] if mode == "binary" else [axis % len(shape)])])
         assert np.shape(loss) == tuple(shape[k] for k in kept)
+
+
+def test_memory_beside_the_gradient():
+    """Parts of the pixels, however many there are; the softmax waits in the gradient's own."""
+    x, target = drawn((16, 21, 128, 128), 1, "multiclass")
+    out = np.empty_like(x)
+    for call, most in (
+        (lambda: fa.dice_loss_with_grad(x, target, axis=1, out=out), 0.1),
+        (lambda: fa.dice_loss_with_grad(x, target, axis=1), 1.1),
+        (lambda: fa.dice_loss(x, target, axis=1), 0.5),
+    ):
+        call()
+        tracemalloc.start()
+        call()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= most * x.nbytes
+
+
+def test_a_kernel_that_lacks_what_its_formulas_take_is_refused():
+    with pytest.raises(ValueError, match=r"tests\.lacking: a formula takes \['target'\], known are \('x', 'scale'\)"):
+        PlanesKernel("tests.lacking", LOSSES["mse_loss"].value, "x", option_names="scale")
