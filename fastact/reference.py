@@ -50,7 +50,7 @@ def _between_dtypes(record: Function) -> Callable[..., Any]:
         operands, rest = arguments[: len(integers)], arguments[len(integers) :]
         pairs = list(zip(operands, integers, strict=False))
         given = [x if isinstance(x, int | float) else np.asarray(x).dtype for x, integer in pairs if not integer]
-        dtype = np.result_type(np.result_type(*given), np.float16)
+        dtype = np.result_type(np.result_type(*given), np.float16) if given else np.dtype(np.float64)
         wide = [np.asarray(x) if integer else np.asarray(x, np.float64) for x, integer in pairs]
         with np.errstate(all="ignore"):
             results = record.reference(*wide, *rest, **options)

@@ -26,6 +26,8 @@ MODULES = (
     "divergences",
     "entropies",
     "gan_losses",
+    "region_losses",
+    "region_scores",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 

@@ -61,8 +61,9 @@ def warmup(
         uninterrupted(workers.start)
 
 
-ROWS: tuple[tuple[tuple[int, ...], int], ...] = (((1, 2), -1), ((200, 2), -1), ((2, 64), 0))
-"""Shapes and an axis: one row, many, in parts of which there are enough to be transposed, and many side by side."""
+ROWS: tuple[tuple[tuple[int, ...], int], ...] = (((1, 2), -1), ((200, 2), -1), ((2, 64), 0), ((2, 64), -1))
+"""Shapes and an axis: one row, many, in parts of which there are enough to be transposed, many side by side, and few of many
+elements, each of which may be a row to what sums over all others."""
 
 
 def compile_function(name: str, dtype: str) -> None:

@@ -136,5 +136,7 @@ def unalike(record):
     return [variant for variant in record.variants if not variant.alike]
 
 
-ROW_CALLS = {str(call): call for r in RECORDS.values() if r.axis for call in (RowCall(r, v) for v in unalike(r))}
+ROW_CALLS = {
+    str(call): call for r in RECORDS.values() if r.axis and not r.whole for call in (RowCall(r, v) for v in unalike(r))
+}
 CALLS = [ArrayCall(r, v, axis) for r in RECORDS.values() for v in unalike(r) for axis in AXES[r.axis]]

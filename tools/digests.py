@@ -46,8 +46,8 @@ LENGTHS = (1, 2, 7, 64, 1000)
 THREADED = 300_001
 """Elements that are shared out to threads where there are any."""
 SHAPES = ((1, 1), (3, 2), (9, 7), (2, 65), (70, 3), (5, 1031), (130, 33))
-OF_ROWS = ("softmax", "cross-entropy")
-"""Families for which one special value decides a whole row."""
+OF_ROWS = ("softmax", "cross-entropy", "region-losses")
+"""Families for which one special value decides a whole row, or all."""
 
 
 def values(size: int, dtype: str, seed: int) -> Array:

@@ -144,6 +144,8 @@ def drawn(rng: np.random.Generator, dtype: str) -> Call:
     shape = _shape(rng, 1 if record.axis else 0, 3)
     axis = int(rng.integers(-len(shape), len(shape))) if record.axis else -1
     ignored = variant.options.get("ignore_index", IGNORED_BY_DEFAULT.get(record.name))
+    if record.whole and record.axis and not shape[axis]:  # of no class no label is one, and none is ignored
+        shape = tuple(n or 1 for n in shape)
 
     def fill(kind: str, shape: tuple[int, ...], dtype: Any, below: int) -> Array:
         if kind == "choices":

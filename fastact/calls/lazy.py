@@ -86,6 +86,38 @@ def lazily(
     return tuple(back) if several else back[0]
 
 
+def in_one_task(
+    function: Any,
+    operands: Mapping[str, Any],
+    options: Mapping[str, Any],
+    shapes: Mapping[str, Any],
+    like: str | None = None,
+) -> Any:
+    """``function(**operands, **options)`` as dask arrays that one task computes from whole arrays.
+
+    ``shapes`` are those of smaller operands of which the results differ in nothing but values, but for a second one, which has
+    the shape and the blocks of the operand that it is ``like``.
+    """
+    refuse_out(options)
+    for name, x in operands.items():
+        if is_lazy(x):
+            refuse_unknown_lengths(name, x, range(x.ndim))
+    dask, array = import_module("dask"), _dask()
+    arrays: dict[str, Any] = {name: x if is_lazy(x) else np.asarray(x) for name, x in operands.items()}
+    samples = {name: np.zeros(shapes.get(name, x.shape), x.dtype) for name, x in arrays.items()}
+    found = function(**samples, **options)
+    whole = [x.rechunk(-1).to_delayed(optimize_graph=False).item() if is_lazy(x) else x for x in arrays.values()]
+    task = dask.delayed(partial(call, function, tuple(arrays), dict(options)), pure=True)(*whole)
+    if not isinstance(found, tuple):
+        return array.from_delayed(task, np.shape(found), found.dtype)
+    loss, grad = found
+    whole_like = as_lazy(operands[like or ""])
+    return (
+        array.from_delayed(task[0], np.shape(loss), loss.dtype),
+        array.from_delayed(task[1], whole_like.shape, grad.dtype).rechunk(whole_like.chunks),
+    )
+
+
 def call(function: Callable[..., Any], names: tuple[str, ...], options: Mapping[str, Any], *operands: Any) -> Any:
     """Call a function by the names of its operands, in a form that pickles."""
     return function(**dict(zip(names, operands, strict=True)), **options)

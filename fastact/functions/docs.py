@@ -213,6 +213,39 @@ Networks, arXiv:1802.05957 (hinge).
 X. Mao et al., Least Squares Generative Adversarial Networks, arXiv:1611.04076.
 M. Arjovsky et al., Wasserstein GAN, arXiv:1701.07875.
 T. Salimans et al., Improved Techniques for Training GANs, arXiv:1606.03498 (smoothing).""",
+    "scores": """\
+Parameters
+----------
+prediction : array_like
+    Class indices of any integer dtype; or booleans, of which the region is where they are true.
+target : array_like
+    The true ones, of the same shape and kind.
+num_classes : int, optional
+    The number of classes; one more than the largest index in either by default.
+ignore_index : int, optional
+    The label of the target's pixels that count nothing; it may lie among the classes.
+per_image : bool, default False
+    Whether each image, along the first axis, has scores of its own.
+empty : float, default nan
+    The score of a class that neither holds a pixel of. NaN is left out of the mean.
+reduction : {"mean", "none"}, default "mean"
+    Of the scores of classes and images. If none is left, the mean is NaN.
+dtype : dtype, optional
+    Of the result: float16, float32 or, by default, float64.
+
+Returns
+-------
+scalar or ndarray
+    With ``reduction="none"`` of the shape (classes,), with `per_image` (images, classes); of booleans without the classes.
+
+Raises
+------
+IndexError
+    If a label is neither a class nor `ignore_index`.
+ValueError
+    If an argument has a shape or value that is not allowed.
+TypeError
+    If an argument has a type or dtype that is not allowed.""",
     "losses paper": """\
 References
 ----------

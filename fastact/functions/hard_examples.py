@@ -264,6 +264,7 @@ for _function, _gradient in ((ohem_cross_entropy, False), (ohem_cross_entropy_wi
             variants=_WAYS,
             axis="one",
             masked=False,
+            whole=True,
             written=(1,) if _gradient else (),
         )
     )

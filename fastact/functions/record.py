@@ -119,6 +119,8 @@ class Function:
     """Which of its results `out` takes."""
     in_parts: bool = False
     """Whether rows that are long and few are computed in parts, by kernels of their own."""
+    whole: bool = False
+    """Whether all results depend on all elements, also where there is an axis: rows are then not computed by themselves."""
     masked: bool = True
     """Whether it takes masked arrays, whose masked elements then count nothing; else it refuses them."""
     op: Any = None
