@@ -9,6 +9,7 @@ as much and computes next to nothing.
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     segmentation, classifier, binary = QUICK if options.quick else (SEGMENTATION, CLASSIFIER, BINARY)
     rows = []
-    for make in (lambda: _of_pixels(segmentation), lambda: _of_rows(classifier), lambda: _of_two_classes(binary)):
+    makers: tuple[Callable[[], dict[str, dict[str, Call]]], ...] = (
+        partial(_of_pixels, segmentation),
+        partial(_of_rows, classifier),
+        partial(_of_two_classes, binary),
+    )
+    for make in makers:
         for name, calls in make().items():
             if options.only in name:
                 rows.append((name, *_figures(calls, 3 if options.quick else options.rounds)))

@@ -19,6 +19,7 @@ MODULES = (
     "maxout",
     "binary_losses",
     "multiclass_losses",
+    "margin_losses",
     "accuracies",
     "hard_examples",
     "distillation",

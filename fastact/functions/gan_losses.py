@@ -331,7 +331,10 @@ def _reference_generator(
 def _register(function: Any, reference: Callable[..., Any], weights: list[str], operands: int, smooths: bool) -> None:
     """Add the record of a loss, or of one with gradients."""
     gradient = function.__name__.endswith("_with_grad")
-    ways: list[Variant] = [Variant(), *(Variant({"kind": kind}) for kind in KINDS if kind != "non_saturating")]
+    ways: list[Variant] = [
+        Variant(),
+        *(Variant({"kind": kind}, alike=kind != "hinge") for kind in KINDS if kind != "non_saturating"),
+    ]
     ways += [Variant({"reduction": "sum"}, alike=True), Variant({"reduction": "none"})]
     ways += [Variant({"label_smoothing": 0.25}, alike=True)] * smooths
     weighed = dict.fromkeys(weights, SHARES)

@@ -28,7 +28,7 @@ from fastact.functions.cross_entropy_results import as_rows, check_out, gradient
 from fastact.functions.docs import ENDINGS
 from fastact.functions.labelled_docs import docstring
 from fastact.functions.options import Option
-from fastact.functions.record import LABELS, OF_EACH_CLASS, Function, Operand, Variant, X
+from fastact.functions.record import LABELS, OF_EACH_CLASS, OF_EACH_ROW, Function, Operand, Variant, X
 from fastact.functions.record import register as add
 from fastact.kernels.limits import LOSS
 from fastact.kinds.labelled import LabelledKernel
@@ -125,10 +125,10 @@ def register(loss: LabelledLoss, endings: Sequence[str] = (LOSS_ALONE, WITH_GRAD
     """Add the records of a loss's functions to the table; their names become public."""
     LOSSES[loss.name] = loss
     home = loss.gradient.__module__
-    ways: list[dict[str, Any]] = [{}, {"reduction": "sum", "ignore_index": 1}, {"reduction": "none"}]
-    ways += [{"weight": OF_EACH_CLASS}]
+    alike: list[Mapping[str, Any]] = [{"reduction": "sum", "ignore_index": 1}, {"reduction": "none"}, *loss.samples]
     for ending in endings:
-        derived = [{"upstream": 2.5}] if ending else []
+        ways: list[dict[str, Any]] = [{}, {"weight": OF_EACH_CLASS}]
+        ways += [{"upstream": OF_EACH_ROW, "reduction": "none"}] if ending else []
         add(
             Function(
                 f"{loss.name}{ending}",
@@ -139,7 +139,7 @@ def register(loss: LabelledLoss, endings: Sequence[str] = (LOSS_ALONE, WITH_GRAD
                 double_ulp=loss.double_ulp,
                 home=home,
                 family=home.rpartition(".")[2].replace("_", "-"),
-                variants=[*map(Variant, (*ways, *derived, *loss.samples))],
+                variants=[*map(Variant, ways), *(Variant(way, alike=True) for way in alike)],
                 axis="one",
                 written={LOSS_ALONE: (), WITH_GRAD: (1,), WITH_GRAD_HESS: (1, 2)}[ending],
             )

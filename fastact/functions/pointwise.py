@@ -204,10 +204,11 @@ def register(loss: PointwiseLoss) -> PointwiseLoss:
     LOSSES[loss.name] = loss
     home = loss.value.__module__
     for derivatives in range(3 if loss.second_derivative else 2):
-        ways: list[dict[str, Any]] = [{}, {"reduction": "sum"}, {"reduction": "none"}, {"weight": Operand("shares")}]
-        ways += [{"weight": Operand("shares"), "reduction": "none"}]
+        ways: list[dict[str, Any]] = [{}, {"reduction": "none"}, {"weight": Operand("shares")}]
         ways += [{operand: Operand("shares")} for operand in loss.operands]
-        ways += [{"upstream": X, "reduction": "none"}, {"upstream": 2.5}] if derivatives else []
+        ways += [{"upstream": X, "reduction": "none"}] if derivatives else []
+        alike: list[Mapping[str, Any]] = [{"reduction": "sum"}, {"weight": Operand("shares"), "reduction": "none"}]
+        alike += [*([{"upstream": 2.5}] if derivatives else []), *loss.samples]
         add(
             Function(
                 f"{loss.name}{ENDINGS[derivatives]}",
@@ -218,7 +219,7 @@ def register(loss: PointwiseLoss) -> PointwiseLoss:
                 double_ulp=loss.double_ulp,
                 home=home,
                 family=home.rpartition(".")[2].replace("_", "-"),
-                variants=[*map(Variant, (*ways, *loss.samples))],
+                variants=[*map(Variant, ways), *(Variant(way, alike=True) for way in alike)],
                 written=tuple(range(1, 1 + derivatives)),
             )
         )

@@ -92,11 +92,13 @@ WAYS = [
     Variant({"mode": "binary"}, [X, ONE_OF_TWO]),
 ]
 """Together every kernel."""
+FEW = [Variant(way.options, way.operands, alike=0 < i < len(WAYS) - 1) for i, way in enumerate(WAYS)]
+"""The same for losses that have their kernels in common with another."""
 
 for _name in WEIGHTS:
     for _gradient in (False, True):
-        own = [Variant({"alpha": 0.3, "beta": 0.7})] if _name == "tversky_loss" else []
-        ways = [*own, Variant({"upstream": 2.5})] if _gradient else own
+        own = [Variant({"alpha": 0.3, "beta": 0.7}, alike=True)] if _name == "tversky_loss" else []
+        ways = [*own, Variant({"upstream": 2.5}, alike=True)] if _gradient else own
         register(
             Function(
                 f"{_name}_with_grad" if _gradient else _name,
@@ -107,7 +109,7 @@ for _name in WEIGHTS:
                 double_ulp=8.0,
                 home=__name__,
                 family="region-losses",
-                variants=[*WAYS, *ways],
+                variants=[*(WAYS if _name == "tversky_loss" else FEW), *ways],
                 axis="one",
                 whole=True,
                 written=(1,) if _gradient else (),
