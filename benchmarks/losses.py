@@ -44,9 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rows.append((name, *_figures(calls, 3 if options.quick else options.rounds)))
     head = ("loss and gradient", "fastact", "PyTorch / fastact", "NumPy / fastact", "memory / fastact")
     print(tables.table(head, rows, options.markdown))
+    print(f"\n{machine.conditions(fa.get_num_threads(), ['torch'] if peers.module('torch') else [])}")
     busy = machine.busy()
     if busy:
-        print(f"\n{busy}")
+        print(busy)
     return 0
 
 
