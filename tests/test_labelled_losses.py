@@ -357,10 +357,10 @@ class TestAccuracies:
                 for k in (1, 2, 5, 2000):
                     got = fa.top_k_accuracy(scores, target, k=k, reduction="none")
                     np.testing.assert_array_equal(got, place < k)
-                assert fa.accuracy(scores, target) == np.mean(np.argmax(scores, 1) == target)
+                assert fa.accuracy(scores, target, dtype="float64") == np.mean(np.argmax(scores, 1) == target)
                 assert fa.zero_one_loss(scores, target, reduction="sum") == np.sum(np.argmax(scores, 1) != target)
                 moved = np.ascontiguousarray(scores.T)
-                assert fa.top_k_accuracy(moved, target, k=2, axis=0) == np.mean(place < 2)
+                assert fa.top_k_accuracy(moved, target, k=2, axis=0, dtype="float64") == np.mean(place < 2)
 
     def test_nan_is_the_largest(self):
         scores = np.array([[1.0, np.nan, 0.0], [np.nan, 1.0, 0.0]])

@@ -194,7 +194,7 @@ MUTANTS = [
     *_of(
         "kernels/labelled.py",
         "ignored",
-        ("ignored columns keep a gradient", "no_gradient(y, y_core, c)", "pass"),
+        ("ignored columns keep a gradient", "no_gradients((ys, y_cores, c))", "pass"),
     ),
     *_of(
         "kernels/maxout_vectors.py",

@@ -199,7 +199,7 @@ def _score(function: Any, given: dict[str, Any], k: int, *, wrong: bool) -> Any:
         counted = labels != request.ignore_index
     hits = (right != wrong) & counted
     each = counted if weight is None else np.where(counted, weight[np.where(counted, labels, 0)], 0.0)
-    losses = hits if weight is None else hits * each
+    losses = np.where(hits, each, 0.0)
     if reduction == "none":
         losses = losses.astype(dtype)[()]
         return losses if predictions else as_rows(losses, request)

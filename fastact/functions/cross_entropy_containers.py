@@ -22,6 +22,7 @@ from fastact.functions.cross_entropy_requests import (
     checked_index,
     checked_options,
     checked_shift,
+    checked_weight,
     loss_dtype,
     narrowed,
     times_upstream,
@@ -135,6 +136,7 @@ def _unmasked_loss(
     if not _is_sound(logits, target, options):
         return function(logits.data, target.data, **plain, **options)  # which says what is wrong
     axis, reduction, empty = options["axis"], options["reduction"], options.get("empty", math.nan)
+    checked_weight(options["weight"], logits.shape[axis], "weight")
     upstream = options.pop("upstream", None)
     dtype = dtype_of_loss({name: logits}, options)
     hidden, unknown = np.ma.getmaskarray(logits), np.ma.getmaskarray(target)
@@ -275,7 +277,7 @@ def without_upstream(operands: Options, options: Options) -> tuple[dict[str, Any
         return operands, 1.0
     upstream, reduction = operands.pop("upstream"), options["reduction"]
     if reduction not in SUMMARIES:
-        rows = operands["target"] if "hidden" in operands else operands["logits"]
+        rows = next(operands[name] for name in ("logits", "input", "target") if name in operands)
         shape = list(np.shape(rows))
         if "hidden" not in operands:
             del shape[only_axis(options["axis"], len(shape))]

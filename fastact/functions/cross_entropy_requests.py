@@ -109,7 +109,7 @@ def checked(
         logits = np.moveaxis(logits, axis, -1)
     shape = logits.shape
     target = as_target(target, len(shape) - 1)
-    weights = _checked_weight(weight, shape[-1], weight_name)
+    weights = checked_weight(weight, shape[-1], weight_name)
     request = Request(logits, target, shape[-1], axis, reduction, ignore_index, weights, weight is not None)
     if target.dtype.kind not in "iu":
         request = _with_probabilities(request)
@@ -291,7 +291,7 @@ def _exactly(values: Any, dtype: Any) -> Any:
     return as_told if np.array_equal(as_told, values) else values
 
 
-def _checked_weight(weight: Any, classes: int, name: str) -> Any:
+def checked_weight(weight: Any, classes: int, name: str) -> Any:
     if weight is None:
         return _constant_row(1.0, classes, np.float64)
     weight = np.asarray(weight)

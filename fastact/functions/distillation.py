@@ -219,8 +219,8 @@ for _function, _gradient in ((distillation_loss, False), (distillation_loss_with
             lambda function=_function: function,  # type: ignore[misc]
             operands=[X, X],
             reference=lambda *a, gradient=_gradient, **k: _reference(gradient, *a, **k),
-            ulp=16.0,
-            double_ulp=16.0,
+            ulp=8.0,
+            double_ulp=8.0,
             home=__name__,
             family="distillation",
             variants=variants({"temperature": 4.0}, {"reduction": "none", "temperature": 0.5}, {"reduction": "sum"}),

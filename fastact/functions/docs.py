@@ -99,7 +99,8 @@ Notes
 .. math:: \\frac{1}{|K|} \\sum_{i \\in K} -w_{y_i} \\ln p_{i, y_i}
 
 The losses of all rows take one pass over `input`, the choice a partial select, and the gradient a pass over the rows kept. Which
-rows are kept is not differentiated. Of equal losses the first rows are kept; NaN always is. Definitions in use:
+rows are kept is not differentiated. Of equal losses the first rows are kept; NaN always is. Error: at most 8 ULP of the loss and
+of the gradient's larger term (8 in float64). Definitions in use:
 OpenMMLab's and HRNet's are ``threshold=0.7, min_kept=100_000``; BiSeNet's is that with ``min_kept`` a sixteenth of the
 pixels; bootstrapped cross-entropy is ``fraction=0.25``.
 
@@ -131,8 +132,9 @@ Notes
 .. math:: -T^2 \\sum_j q_j \\ln p_j, \\quad p = \\mathrm{softmax}(x / T),\\ q = \\mathrm{softmax}(t / T)
 
 The gradient is :math:`T (p - q)`: the square of the temperature keeps its size. The Kullback-Leibler divergence is the loss less
-the teacher's entropy, and has the same gradient. Error: at most 8 ULP of the loss and of the gradient's larger term, and as many as
-the largest logit over the temperature, which that quotient's rounding costs. Rows are computed a block at a time: nothing as large
+the teacher's entropy, and has the same gradient. Error: at most 8 ULP of the loss and of the gradient's larger term (8 in float64),
+and as many as the largest logit over the temperature, which that quotient's rounding costs. Rows are computed a block at a time:
+nothing as large
 as `input` is allocated but the gradient.
 
 References

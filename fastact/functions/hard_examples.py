@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from fastact.calls.checking import integer, number, only_axis
+from fastact.calls.checking import integer, number, only_axis, sole
 from fastact.calls.containers import is_container, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task
+from fastact.calls.quiet import quietly
 from fastact.functions.cross_entropy import cross_entropy, cross_entropy_with_grad
 from fastact.functions.cross_entropy_reference import cross_entropy as reference_loss
 from fastact.functions.cross_entropy_reference import cross_entropy_with_grad as reference_gradient
@@ -115,13 +116,13 @@ def ohem_cross_entropy_with_grad(
         outcome: tuple[Any, Any] = _of_containers(ohem_cross_entropy_with_grad, locals(), ("", "...n"))
         return outcome
     request, most, least = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
-    dtype = loss_dtype(dtype, request.logits.dtype)
+    dtype, out = loss_dtype(dtype, request.logits.dtype), sole(out)
     check_out(request, out)
     losses, counted = _losses(request)
     kept = _kept(losses, counted, most, least)
-    labels = np.where(kept, request.target, request.ignore_index).astype(np.int64)
+    labels = np.where(kept, request.target.astype(np.int64), request.ignore_index)
     whole = np.moveaxis(request.logits, -1, request.axis)
-    class_weight = request.weight / max(1, np.count_nonzero(kept))
+    class_weight = quietly(np.divide, request.weight, max(1, np.count_nonzero(kept)))
     _, grad = cross_entropy_with_grad(
         whole,
         labels,
@@ -220,7 +221,7 @@ def _kept(losses: Any, counted: Any, most: tuple[str, float], least: int) -> Any
 
 def _mean(losses: Any, kept: Any, dtype: Any) -> Any:
     number_kept = np.count_nonzero(kept)
-    total = float(np.add.reduce(losses[kept])) if number_kept else math.nan
+    total = float(quietly(np.add.reduce, losses[kept])) if number_kept else math.nan
     return rounded(total / number_kept if number_kept else total, dtype)
 
 
