@@ -80,17 +80,6 @@ def _of_pixels(shape: tuple[int, ...]) -> dict[str, dict[str, Call]]:
         leaf, labels = torch.tensor(x, requires_grad=True), torch.tensor(y)
         one_hot = torch.tensor(hot)
 
-        def backward(loss: Callable[[Any], Any]) -> Call:
-            def call() -> None:
-                leaf.grad = None
-                loss(leaf).backward()
-
-            return call
-
-        def focal(logits: Any) -> Any:
-            nll = functional.cross_entropy(logits, labels, reduction="none")
-            return ((1 - (-nll).exp()) ** 2 * nll).mean()
-
         def dice(logits: Any) -> Any:
             p = logits.softmax(1)
             axes = (0, 2, 3)
@@ -101,10 +90,10 @@ def _of_pixels(shape: tuple[int, ...]) -> dict[str, dict[str, Call]]:
             nll = functional.cross_entropy(logits, labels, reduction="none").flatten()
             return nll.topk(len(nll) // 4, sorted=False).values.mean()
 
-        calls["cross_entropy, pixels"]["PyTorch"] = backward(lambda z: functional.cross_entropy(z, labels))
-        calls["focal_loss, pixels"]["PyTorch"] = backward(focal)
-        calls["dice_loss, pixels"]["PyTorch"] = backward(dice)
-        calls["ohem_cross_entropy, pixels"]["PyTorch"] = backward(ohem)
+        calls["cross_entropy, pixels"]["PyTorch"] = _backward(leaf, lambda z: functional.cross_entropy(z, labels))
+        calls["focal_loss, pixels"]["PyTorch"] = _backward(leaf, partial(_torch_focal, torch, labels))
+        calls["dice_loss, pixels"]["PyTorch"] = _backward(leaf, dice)
+        calls["ohem_cross_entropy, pixels"]["PyTorch"] = _backward(leaf, ohem)
     return calls
 
 
@@ -144,21 +133,10 @@ def _of_rows(shape: tuple[int, int]) -> dict[str, dict[str, Call]]:
             torch.tensor(log_p, requires_grad=True),
         )
 
-        def backward(of: Any, loss: Callable[[Any], Any]) -> Call:
-            def call() -> None:
-                of.grad = None
-                loss(of).backward()
-
-            return call
-
-        def focal(logits: Any) -> Any:
-            nll = functional.cross_entropy(logits, labels, reduction="none")
-            return ((1 - (-nll).exp()) ** 2 * nll).mean()
-
-        calls["cross_entropy"]["PyTorch"] = backward(leaf, lambda z: functional.cross_entropy(z, labels))
-        calls["nll_loss"]["PyTorch"] = backward(logs, lambda z: functional.nll_loss(z, labels))
-        calls["focal_loss"]["PyTorch"] = backward(leaf, focal)
-        calls["multi_margin_loss"]["PyTorch"] = backward(leaf, lambda z: functional.multi_margin_loss(z, labels))
+        calls["cross_entropy"]["PyTorch"] = _backward(leaf, lambda z: functional.cross_entropy(z, labels))
+        calls["nll_loss"]["PyTorch"] = _backward(logs, lambda z: functional.nll_loss(z, labels))
+        calls["focal_loss"]["PyTorch"] = _backward(leaf, partial(_torch_focal, torch, labels))
+        calls["multi_margin_loss"]["PyTorch"] = _backward(leaf, lambda z: functional.multi_margin_loss(z, labels))
         calls["top_k_accuracy"]["PyTorch"] = lambda: (
             (leaf.detach().topk(5).indices == labels[:, None]).any(-1).float().mean()
         )
@@ -187,18 +165,26 @@ def _of_two_classes(size: int) -> dict[str, dict[str, Call]]:
         functional = torch.nn.functional
         leaf, labels = torch.tensor(x, requires_grad=True), torch.tensor(y)
 
-        def backward(loss: Callable[..., Any]) -> Call:
-            def call() -> None:
-                leaf.grad = None
-                loss(leaf, labels).backward()
-
-            return call
-
-        calls[f"binary_cross_entropy_with_logits, {size:,}"]["PyTorch"] = backward(
-            functional.binary_cross_entropy_with_logits
+        calls[f"binary_cross_entropy_with_logits, {size:,}"]["PyTorch"] = _backward(
+            leaf, lambda z: functional.binary_cross_entropy_with_logits(z, labels)
         )
-        calls[f"mse_loss, {size:,}"]["PyTorch"] = backward(functional.mse_loss)
+        calls[f"mse_loss, {size:,}"]["PyTorch"] = _backward(leaf, lambda z: functional.mse_loss(z, labels))
     return calls
+
+
+def _backward(leaf: Any, loss: Callable[[Any], Any]) -> Call:
+    """PyTorch's loss of a tensor, and its gradient."""
+
+    def call() -> None:
+        leaf.grad = None
+        loss(leaf).backward()
+
+    return call
+
+
+def _torch_focal(torch: Any, labels: Any, logits: Any) -> Any:
+    nll = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    return ((1 - (-nll).exp()) ** 2 * nll).mean()
 
 
 def _cross_entropy(x: Any, hot: Any, out: Any) -> Any:

@@ -27,3 +27,12 @@ def place(values, steps, order, shift, swapped):
     view = view[(..., *(slice(0, n) for n in values.shape))]
     view[...] = values
     return view
+
+
+def ways_to_lie(x):
+    """The same array, placed in memory in several ways."""
+    yield "reversed", np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+    yield "in Fortran's order", np.asfortranarray(x)
+    yield "strided", np.repeat(x, 2, axis=-1)[..., ::2]
+    yield "byte-swapped", x.astype(x.dtype.newbyteorder())
+    yield "unaligned", np.frombuffer(b"\0" + x.tobytes(), x.dtype, x.size, 1).reshape(x.shape)

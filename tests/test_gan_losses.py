@@ -8,6 +8,8 @@ import pytest
 import fastact as fa
 from fastact.calls.elements import ROW, SLAB
 from fastact.functions.gan_criteria import CROSS_ENTROPY, HINGE, KINDS, LEAST_SQUARES, LINEAR
+from tests.placement import ways_to_lie
+from tests.ulp import units
 
 DTYPES = ("float16", "float32", "float64")
 CRITERIA = (CROSS_ENTROPY, LEAST_SQUARES, HINGE, LINEAR)
@@ -17,14 +19,6 @@ ULP = 4
 
 def outputs(*shape, dtype="float64", seed=0, scale=3.0):
     return np.random.default_rng(seed).normal(scale=scale, size=shape).astype(dtype)
-
-
-def units(got, expected, scale, dtype):
-    """The largest error in units of the last place of the scale."""
-    unit = np.spacing(np.minimum(scale, float(np.finfo(dtype).max)).astype(dtype)).astype(np.longdouble)
-    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
-    with np.errstate(all="ignore"):
-        return np.max(np.where(same, 0, abs(got.astype(np.longdouble) - expected) / unit), initial=0)
 
 
 def of_every_size(dtype):
@@ -162,15 +156,6 @@ def test_nan_shows_where_it_is(kind):
             assert np.isnan(fa.gan_discriminator_loss(fake, bad, kind=kind))
 
 
-def placements(x):
-    """The same array, placed in memory in several ways."""
-    yield "reversed", np.ascontiguousarray(x[..., ::-1])[..., ::-1]
-    yield "in Fortran's order", np.asfortranarray(x)
-    yield "strided", np.repeat(x, 2, axis=-1)[..., ::2]
-    yield "byte-swapped", x.astype(x.dtype.newbyteorder())
-    yield "unaligned", np.frombuffer(b"\0" + x.tobytes(), x.dtype, x.size, 1).reshape(x.shape)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_bits_depend_on_neither_layout_nor_threads(kind, reduction, same_bits):
@@ -179,7 +164,7 @@ def test_bits_depend_on_neither_layout_nor_threads(kind, reduction, same_bits):
     real, fake = outputs(*shape, dtype="float32"), outputs(*shape, dtype="float32", seed=1)
     expected = fa.gan_discriminator_loss_with_grad(real, fake, **options)
     generated = fa.gan_generator_loss_with_grad(fake, **options)
-    for (how, placed), (_, other) in zip(placements(real), placements(fake), strict=True):
+    for (how, placed), (_, other) in zip(ways_to_lie(real), ways_to_lie(fake), strict=True):
         for given in ((placed, fake), (real, other), (placed, other)):
             same_bits(fa.gan_discriminator_loss_with_grad(*given, **options), expected, how)
         same_bits(fa.gan_generator_loss_with_grad(other, **options), generated, how)

@@ -8,6 +8,7 @@ from fastact import table
 from fastact.functions.labelled_losses import LOSSES
 from tests.calls import LABEL_DTYPES
 from tests.combinations import covering
+from tests.ulp import units
 
 NAMES = [name for name in LOSSES if name != "cross_entropy"]
 CURVED = [name for name, loss in LOSSES.items() if loss.curvature]
@@ -31,14 +32,6 @@ def options_of(name):
         {key: value for key, value in sample.items() if key in LOSSES[name].options} for sample in LOSSES[name].samples
     ]
     return [{}, *kept]
-
-
-def units(got, expected, scale, dtype):
-    """The largest error in units of the last place of the scale."""
-    unit = np.spacing(np.minimum(scale, float(np.finfo(dtype).max)).astype(dtype)).astype(float)
-    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
-    with np.errstate(all="ignore"):
-        return float(np.max(np.where(same, 0, abs(got.astype(float) - expected) / unit), initial=0))
 
 
 def numbers_of(name, options):

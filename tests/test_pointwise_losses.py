@@ -11,6 +11,8 @@ from fastact.functions.pointwise_containers import OPERANDS
 from fastact.functions.record import drawn
 from fastact.kinds.pointwise import PointwiseKernel
 from tests.calls import LABEL_DTYPES
+from tests.placement import ways_to_lie
+from tests.ulp import units
 
 DTYPES = ("float16", "float32", "float64")
 RECORDS = table.functions()
@@ -35,14 +37,6 @@ def test_a_kernel_that_lacks_what_its_formulas_take_is_refused():
 
 def with_grad(name):
     return getattr(fa, f"{name}_with_grad")
-
-
-def units(got, expected, scale, dtype):
-    """The largest error in units of the last place of the scale."""
-    unit = np.spacing(np.minimum(scale, float(np.finfo(dtype).max)).astype(dtype)).astype(float)
-    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
-    with np.errstate(all="ignore"):
-        return np.max(np.where(same, 0, abs(got.astype(float) - expected) / unit), initial=0)
 
 
 def wide_operands(name, dtype):
@@ -104,21 +98,12 @@ def test_sums_are_those_of_the_elements(name, dtype):
         assert (losses.dtype, grad.dtype) == (dtype, dtype)
 
 
-def placements(x):
-    """The same array, placed in memory in several ways."""
-    yield "reversed", np.ascontiguousarray(x[..., ::-1])[..., ::-1]
-    yield "in Fortran's order", np.asfortranarray(x)
-    yield "strided", np.repeat(x, 2, axis=-1)[..., ::2]
-    yield "byte-swapped", x.astype(x.dtype.newbyteorder())
-    yield "unaligned", np.frombuffer(b"\0" + x.tobytes(), x.dtype, x.size, 1).reshape(x.shape)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_bits_depend_on_neither_layout_nor_threads(name, same_bits):
     shape = (3, 7, ROW + 13)
     x, target = operands(name, shape, "float32")
     expected = with_grad(name)(x, target)
-    for (how, placed), (_, aim) in zip(placements(x), placements(target), strict=True):
+    for (how, placed), (_, aim) in zip(ways_to_lie(x), ways_to_lie(target), strict=True):
         for given in ((placed, target), (x, aim), (placed, aim)):
             for got, e in zip(with_grad(name)(*given), expected, strict=True):
                 same_bits(np.asarray(got), np.asarray(e), how)
@@ -399,3 +384,14 @@ def test_references_take_the_same_arguments():
         )
         for g, e in zip(got, expected, strict=True):
             np.testing.assert_allclose(g, e, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_out_in_either_byte_order(name):
+    x, target = operands(name, (3, ROW), "float32")
+    expected = with_grad(name)(x, target)
+    out = np.zeros(x.shape, x.dtype.newbyteorder())
+    got = with_grad(name)(x, target, out=out)
+    assert got[1] is out
+    assert got[0] == expected[0]
+    np.testing.assert_array_equal(out, expected[1])

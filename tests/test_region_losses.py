@@ -12,7 +12,7 @@ from fastact.functions.region_reference import region_loss
 from fastact.functions.region_requests import PIECE, SLAB, slabs
 from fastact.kinds.planes import PlanesKernel
 from tests.calls import LABEL_DTYPES
-from tests.test_pointwise_losses import placements
+from tests.placement import ways_to_lie
 
 WEIGHTS = {"dice_loss": (0.5, 0.5), "jaccard_loss": (1.0, 1.0), "tversky_loss": (0.25, 0.75)}
 NAMES = list(WEIGHTS)
@@ -181,7 +181,7 @@ def test_bits_depend_on_neither_layout_nor_threads(mode, dtype, same_bits):
     x, target = drawn(shape, 1, mode, dtype=dtype)
     name = "jaccard_loss"
     whole = called(name, x, target, mode=mode, axis=1)
-    for how, placed in placements(x):
+    for how, placed in ways_to_lie(x):
         if how != "byte-swapped":
             same_bits(called(name, placed, target, mode=mode, axis=1), whole, how)
     for threads in (1, 2):

@@ -25,6 +25,14 @@ DENSE_BINADES = range(-30, 11)
 DENSE_SAMPLES = 64
 
 
+def units(got: Any, expected: Any, scale: Any, dtype: Any) -> float:
+    """The largest error in units of the last place of the scale."""
+    unit = np.spacing(np.minimum(scale, float(np.finfo(dtype).max)).astype(dtype)).astype(np.longdouble)
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    with np.errstate(all="ignore"):
+        return float(np.max(np.where(same, 0, abs(got.astype(np.longdouble) - expected) / unit), initial=0))
+
+
 def ulp_error(computed: Any, exact: Any, dtype: Any, scale: Any = None) -> Any:
     """Measure how far results are from the exact values, in spacings of ``dtype`` there.
 

@@ -54,6 +54,21 @@ def checked_out(out: Any, shape: tuple[int, ...], name: str = "out") -> Any:
     return out
 
 
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
+    """``ValueError`` for what is none of the words that are allowed."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def at_one_shape(arrays: Mapping[str, Any]) -> list[Any]:
+    """Arrays at the shape that all broadcast to; the error names them."""
+    try:
+        return list(np.broadcast_arrays(*arrays.values()))
+    except ValueError:
+        shapes = " and ".join(f"{name} of shape {x.shape}" for name, x in arrays.items())
+        raise ValueError(f"{shapes} do not broadcast") from None
+
+
 def broadcast_to(name: str, x: Any, shape: tuple[int, ...]) -> Any:
     """An operand at the shape that it must broadcast to; ``ValueError`` says which operand does not."""
     try:

@@ -67,6 +67,13 @@ def within(
     return masked(**operands, **options)
 
 
+def refuse_masked(function: Callable[..., Any], operands: Mapping[str, Any], why: str) -> None:
+    """``TypeError`` for an operand that is a masked array, of a function of which ``why`` says what it does to all elements."""
+    for name, x in operands.items():
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(f"{name} must not be a masked array: {function.__name__} {why}")
+
+
 def whole_owner(operands: Mapping[str, Any]) -> tuple[str, ...]:
     """A layout's ``owners`` for a result with all axes of all operands: the first container that has them, else none."""
     ndim = max(map(np.ndim, operands.values()))

@@ -5,7 +5,7 @@ any number of threads. Operands that lie as the kernel takes them are not copied
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,12 @@ ROW = 2048
 """Elements of a row: those of several operands stay in the first-level cache from one pass to the next."""
 SLAB = 64 * ROW
 """Elements that are converted at a time."""
+
+
+def rows_dtype(dtype: Any, operands: Iterable[Any]) -> Any:
+    """The dtype of a kernel's rows for an input of a dtype: halves would round operands that are more precise."""
+    wider = any(x.dtype.kind == "f" and x.dtype.itemsize > 2 for x in operands)
+    return np.dtype(np.float32) if dtype == np.float16 and wider else dtype
 
 
 def over_elements(

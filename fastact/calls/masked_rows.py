@@ -9,7 +9,16 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from fastact.calls.axes import Axis, checked_axis, over_axes, reduce_axes
-from fastact.calls.checking import broadcast_to, checked_out, finite, refuse_unknown, representable, sole, switch
+from fastact.calls.checking import (
+    at_one_shape,
+    broadcast_to,
+    checked_out,
+    finite,
+    refuse_unknown,
+    representable,
+    sole,
+    switch,
+)
 from fastact.calls.containers import is_container, is_foreign, masked, whole_owner, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import at_shape, full_shape, lazily, refuse_unknown_lengths
@@ -155,11 +164,7 @@ def _alike(operands: Mapping[str, Any]) -> Any:
 
 def _at_one_shape(operands: Mapping[str, Any], dtype: Any) -> list[Any]:
     arrays = {name: quietly(np.asarray, x, dtype) if type(x) in WEAK else np.asarray(x) for name, x in operands.items()}
-    try:
-        return list(np.broadcast_arrays(*arrays.values())) if len(arrays) > 1 else list(arrays.values())
-    except ValueError:
-        shapes = " and ".join(f"{name} of shape {x.shape}" for name, x in arrays.items())
-        raise ValueError(f"{shapes} do not broadcast") from None
+    return at_one_shape(arrays) if len(arrays) > 1 else list(arrays.values())
 
 
 def _booleans(where: Any, shape: tuple[int, ...]) -> Any:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fastact.calls.checking import checked_out, only_axis, sole
-from fastact.calls.containers import is_container, within
+from fastact.calls.checking import at_one_shape, checked_out, only_axis, sole
+from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.order import empty_like_all
 from fastact.calls.quiet import quietly
@@ -61,12 +61,7 @@ def of_rows(
 
 
 def _at_one_shape(rows: Mapping[str, Any]) -> dict[str, Any]:
-    arrays = {name: np.asarray(x) for name, x in rows.items()}
-    try:
-        return dict(zip(arrays, np.broadcast_arrays(*arrays.values()), strict=True))
-    except ValueError:
-        shapes = " and ".join(f"{name} of shape {x.shape}" for name, x in arrays.items())
-        raise ValueError(f"{shapes} do not broadcast") from None
+    return dict(zip(rows, at_one_shape({name: np.asarray(x) for name, x in rows.items()}), strict=True))
 
 
 def contained(
@@ -83,8 +78,6 @@ def contained(
     operands = {**rows, **shared}
     if not any(map(is_container, (*operands.values(), options.get("out")))):
         return NotImplemented
-    for name, x in {**operands, "out": options.get("out")}.items():
-        if isinstance(x, np.ma.MaskedArray):
-            raise TypeError(f"{name} must not be a masked array: {function.__name__} counts every element")
+    refuse_masked(function, {**operands, "out": options.get("out")}, "counts every element")
     layout = Layout({**dict.fromkeys(rows, "...n"), **dict.fromkeys(shared, "n")}, tuple(results))
     return within(function, layout, operands, options)

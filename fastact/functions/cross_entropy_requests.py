@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import broadcast_to, integer, number, only_axis
+from fastact.calls.checking import broadcast_to, integer, number, one_of, only_axis
 from fastact.calls.quiet import quietly
 from fastact.kernels.dtypes import DTYPES, FLOATS, LISTED, NATIVE
 from fastact.kinds.labelled import LAST
@@ -155,8 +155,7 @@ def as_target(target: Any, rows: int) -> Any:
 
 def check_reduction(reduction: Any, allowed: Sequence[str] = REDUCTIONS) -> None:
     """``ValueError`` for what is no reduction."""
-    if not isinstance(reduction, str) or reduction not in allowed:
-        raise ValueError(f"reduction must be one of {', '.join(map(repr, allowed))}, got {reduction!r}")
+    one_of("reduction", reduction, allowed)
 
 
 def as_floats(name: str, x: Any) -> Any:
@@ -336,19 +335,23 @@ def with_scale(request: Request, ignored: int, sample_weight: Any = None) -> tup
     """
     if request.reduction != "mean":
         return request, 1.0
-    if not request.label:
-        total = float(math.prod(request.logits.shape[:-1]))
-    elif not request.weighted and sample_weight is None:
-        total = float(request.target.size - ignored)
-    else:
-        labels = request.target[request.target != request.ignore_index] if ignored else request.target
-        weights = request.weight[labels]
-        if sample_weight is not None:
-            weights = quietly(np.multiply, weights, sample_weight)
-        total = float(quietly(np.add.reduce, weights, axis=None))
-        if 0.0 < abs(total) < SMALLEST_INVERTIBLE:
-            request, total = _magnified(request, total)
+    total = total_weight(request, ignored, sample_weight)
+    if 0.0 < abs(total) < SMALLEST_INVERTIBLE:
+        request, total = _magnified(request, total)
     return request, 1.0 / total if total else 0.0
+
+
+def total_weight(request: Request, ignored: int, sample_weight: Any = None) -> float:
+    """What a mean divides by: the number of rows that count, or the sum of their weights; so many rows are ignored."""
+    if not request.label:
+        return float(math.prod(request.logits.shape[:-1]))
+    if not request.weighted and sample_weight is None:
+        return float(request.target.size - ignored)
+    labels = request.target[request.target != request.ignore_index] if ignored else request.target
+    weights = request.weight[labels]
+    if sample_weight is not None:
+        weights = quietly(np.multiply, weights, sample_weight)
+    return float(quietly(np.add.reduce, weights, axis=None))
 
 
 def times_upstream(scale: float, upstream: Any, reduction: str, shape: tuple[int, ...]) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastact.calls.checking import number, only_axis, sole
-from fastact.calls.containers import is_container, within
+from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task, lazily
 from fastact.calls.quiet import quietly
@@ -165,9 +165,7 @@ def _computed(
 
 def _of_containers(function: Any, operands: dict[str, Any], options: dict[str, Any]) -> Any:
     """The loss of operands some of which are containers; masks are refused, which would change both distributions."""
-    for name, x in {**operands, "out": options.get("out")}.items():
-        if isinstance(x, np.ma.MaskedArray):
-            raise TypeError(f"{name} must not be a masked array: {function.__name__} counts every class")
+    refuse_masked(function, {**operands, "out": options.get("out")}, "counts every class")
     row = "..." if options["reduction"] == "none" else ""
     results = (row, "...n") if "out" in options else (row,)
     return within(function, Layout({"input": "...n", "target": "...n"}, results), operands, options, lazy=_lazily)

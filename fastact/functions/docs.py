@@ -1,8 +1,8 @@
 """What the docstrings of several functions have in common."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -274,6 +274,27 @@ RAISES = (
 """Of all losses that are built from records."""
 
 
+def options_described(options: Mapping[str, Any]) -> Iterator[str]:
+    """Lines on the numbers that a loss takes."""
+    for name, option in options.items():
+        yield f"{name} : {type(option.default).__name__}, default {option.default!r}"
+        yield f"    {option.meaning}"
+
+
+def outputs_described(derivatives: int, may_be: str) -> Iterator[str]:
+    """Lines on the arguments that only functions with so many derivatives take; ``may_be`` says what `out` may be."""
+    if derivatives:
+        yield "upstream : float or array_like, optional"
+        yield "    The gradient with respect to the loss, of its shape; 1 by default."
+        of_both = " and of the second derivative, a tuple of two" * (derivatives > 1)
+        yield f"out : {'tuple of ndarray or None' if of_both else 'ndarray'}, optional"
+        yield f"    For the gradient{of_both}, with the shape and dtype of `input`; may be {may_be}."
+
+
+HESS = ("hess : ndarray", "    Likewise: the second derivatives, as boosting libraries ask for them.")
+"""Lines on the last result of a function with two derivatives."""
+
+
 def numpydoc(summary: str, sections: Mapping[str, Iterable[str]]) -> str:
     """A docstring of a summary and of sections, the lines of each by its title; those without lines are left out."""
     lines = [summary, ""]
@@ -281,6 +302,16 @@ def numpydoc(summary: str, sections: Mapping[str, Iterable[str]]) -> str:
         shown = list(section)
         lines += [title, "-" * len(title), *shown, ""] if shown else []
     return "\n".join(lines)
+
+
+def as_loss(function: Function, name: str, doc: str, defaults: Mapping[str, Any]) -> Function:
+    """Name and describe a function of ``input``, ``target`` and keyword arguments with these defaults."""
+    both = [inspect.Parameter(own, inspect.Parameter.POSITIONAL_OR_KEYWORD) for own in ("input", "target")]
+    named = [inspect.Parameter(own, inspect.Parameter.KEYWORD_ONLY, default=value) for own, value in defaults.items()]
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    function.__signature__ = inspect.Signature([*both, *named])  # type: ignore[attr-defined]
+    return function
 
 
 def documented(function: Function) -> Function:

@@ -11,13 +11,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import broadcast_to, checked_out, sole
+from fastact.calls.checking import broadcast_to, checked_out, one_of, sole
 from fastact.calls.containers import is_container, masked, whole_owner, within
-from fastact.calls.elements import over_elements
+from fastact.calls.elements import over_elements, rows_dtype
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import as_lazy, lazily, refuse_out, summed
-from fastact.functions.cross_entropy_requests import as_floats, as_reals, check_reduction, loss_dtype, narrowed, rounded
-from fastact.functions.gan_criteria import KINDS, Criterion, Kind
+from fastact.functions.cross_entropy_requests import (
+    as_floats,
+    as_reals,
+    check_reduction,
+    loss_dtype,
+    narrowed,
+    rounded,
+    times_upstream,
+)
+from fastact.functions.gan_criteria import KINDS, Criterion
 from fastact.functions.options import Option
 from fastact.kinds.pointwise import PointwiseKernel
 from fastact.kinds.rows import Formula
@@ -54,7 +62,8 @@ def adversarial_loss(function: Any, operands: Mapping[str, Any], options: dict[s
 
     It is a discriminator's if there is an operand ``real``.
     """
-    kind = _checked_kind(options["kind"])
+    one_of("kind", options["kind"], KINDS)
+    kind = KINDS[options["kind"]]
     check_reduction(options["reduction"])
     smoothing = SMOOTHING.checked("label_smoothing", options.get("label_smoothing", 0.0))
     if smoothing and not kind.smooths:
@@ -68,12 +77,6 @@ def adversarial_loss(function: Any, operands: Mapping[str, Any], options: dict[s
         of_masked = partial(_of_masked, tuple(options))
         return within(function, _layout(operands, options), operands, options, of_masked, _lazily)
     return _computed(operands, options)
-
-
-def _checked_kind(kind: Any) -> Kind:
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}")
-    return KINDS[kind]
 
 
 def _check_pairs(real: tuple[Any, ...], fake: tuple[Any, ...]) -> None:
@@ -114,9 +117,7 @@ def _computed(
         upstream = None if upstream is None else broadcast_to("upstream", upstream, sides[0].x.shape)
         loss, grads = _of_elements(criterion, sides, upstream, dtype, gradient, outs)
     else:
-        if upstream is not None and upstream.ndim:
-            raise ValueError(f"upstream must be a number where the loss is one, got shape {upstream.shape}")
-        scale = 1.0 if upstream is None else float(upstream)
+        scale = times_upstream(1.0, upstream, reduction, ())
         loss, grads = _summed(criterion, sides, scale, reduction == "mean", dtype, gradient, outs)
     if not gradient:
         return loss
@@ -152,12 +153,6 @@ def _place(x: Any, out: Any, others: Sequence[Any]) -> Any:
     return np.empty_like(x) if in_the_way else out
 
 
-def _rows(dtype: Any, operands: Sequence[Any]) -> Any:
-    """The dtype of a kernel's rows: halves would round operands that are more precise."""
-    wider = any(x is not None and x.dtype.kind == "f" and x.dtype.itemsize > 2 for x in operands)
-    return np.dtype(np.float32) if dtype == np.float16 and wider else dtype
-
-
 def _summed(
     criterion: Criterion,
     sides: Sequence[Side],
@@ -177,7 +172,7 @@ def _summed(
         numbers = {"target": side.target, "sign": side.sign, "scale": scale}
         ufunc, names = _ufunc(criterion, True, gradient, tuple(weights))
         places = [_place(side.x, out, [x for x in operands if x is not side.x])] if gradient else []
-        rows = _rows(side.x.dtype, [*weights.values()])
+        rows = rows_dtype(side.x.dtype, weights.values())
         options = [numbers.get(name, 1.0) for name in names]
         sums = over_elements(ufunc, [side.x, *weights.values()], side.x.shape, rows, options, places)
         total += float(sums[0]) / divisor if divisor else math.nan
@@ -204,7 +199,7 @@ def _of_elements(
         if gradient
     ]
     loss = np.empty_like(xs[0], dtype)
-    rows = np.result_type(_rows(np.result_type(*xs), operands), dtype)
+    rows = np.result_type(rows_dtype(np.result_type(*xs), operands), dtype)
     over_elements(ufunc, operands, loss.shape, rows, [numbers.get(name, 1.0) for name in names], [loss, *grads])
     return loss[()], grads
 

@@ -1,12 +1,12 @@
 """Cross-entropy of the hardest rows alone: online hard example mining, or bootstrapping."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastact.calls.checking import integer, number, only_axis, sole
-from fastact.calls.containers import is_container, within
+from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task
 from fastact.calls.quiet import quietly
@@ -60,10 +60,10 @@ def ohem_cross_entropy(
     """
     if any(map(is_container, (input, target, weight))):
         return _of_containers(ohem_cross_entropy, locals(), ("",))
-    request, most, least = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
+    request, choice = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
     dtype = loss_dtype(dtype, request.logits.dtype)
     losses, counted = _losses(request)
-    return _mean(losses, _kept(losses, counted, most, least), dtype)
+    return _mean(losses, _kept(losses, counted, choice), dtype)
 
 
 @documented
@@ -115,11 +115,11 @@ def ohem_cross_entropy_with_grad(
     if any(map(is_container, (input, target, weight, out))):
         outcome: tuple[Any, Any] = _of_containers(ohem_cross_entropy_with_grad, locals(), ("", "...n"))
         return outcome
-    request, most, least = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
+    request, choice = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
     dtype, out = loss_dtype(dtype, request.logits.dtype), sole(out)
     check_out(request, out)
     losses, counted = _losses(request)
-    kept = _kept(losses, counted, most, least)
+    kept = _kept(losses, counted, choice)
     labels = np.where(kept, request.target.astype(np.int64), request.ignore_index)
     whole = np.moveaxis(request.logits, -1, request.axis)
     class_weight = quietly(np.divide, request.weight, max(1, np.count_nonzero(kept)))
@@ -138,9 +138,7 @@ def ohem_cross_entropy_with_grad(
 def _of_containers(function: Any, given: dict[str, Any], results: tuple[str, ...]) -> Any:
     """The loss of operands some of which are containers; masked labels are told by `ignore_index` better than by a mask."""
     operands = {name: given.pop(name) for name in ("input", "target", "weight")}
-    for name, x in {**operands, "out": given.get("out")}.items():
-        if isinstance(x, np.ma.MaskedArray):
-            raise TypeError(f"{name} must not be a masked array: {function.__name__} chooses among all rows")
+    refuse_masked(function, {**operands, "out": given.get("out")}, "chooses among all rows")
     layout = Layout({"input": "...n", "target": "...", "weight": "n"}, results)
     return within(function, layout, operands, given, lazy=_lazily)
 
@@ -154,6 +152,17 @@ def _lazily(function: Any, layout: Layout, operands: Any, options: Any) -> Any:
     return in_one_task(function, operands, options, shapes, like="input")
 
 
+class Choice(NamedTuple):
+    """Which rows are kept."""
+
+    bound: float | None
+    """The loss that a row must exceed; ``None`` if a share of the rows is kept."""
+    share: float
+    """The least share of the rows that count."""
+    least: int
+    """The least number of rows."""
+
+
 def _checked(
     x: Any,
     target: Any,
@@ -163,8 +172,8 @@ def _checked(
     weight: Any,
     ignore_index: int,
     axis: int,
-) -> tuple[Request, Any, int]:
-    """The request, a function from losses to the one that a kept row must exceed, and the least number of rows to keep."""
+) -> tuple[Request, Choice]:
+    """The request, and which rows to keep."""
     least = integer("min_kept", min_kept)
     if least < 0:
         raise ValueError(f"min_kept must be at least 0, got {min_kept!r}")
@@ -172,17 +181,17 @@ def _checked(
         share = number("fraction", fraction, "None or a number above 0 and at most 1")
         if not 0.0 < share <= 1.0:
             raise ValueError(f"fraction must be None or a number above 0 and at most 1, got {fraction!r}")
-        most: Any = ("fraction", share)
+        choice = Choice(None, share, least)
     elif threshold is None:
         raise ValueError("threshold and fraction must not both be None")
     else:
         bound = number("threshold", threshold, "None or a number above 0 and at most 1")
         if not 0.0 < bound <= 1.0:
             raise ValueError(f"threshold must be None or a number above 0 and at most 1, got {threshold!r}")
-        most = ("threshold", -math.log(bound))
+        choice = Choice(-math.log(bound), 0.0, least)
     request = labelled(x, target, weight, ignore_index, "none", axis)
     check_labels(request)
-    return request, most, least
+    return request, choice
 
 
 def _losses(request: Request) -> tuple[Any, Any]:
@@ -200,13 +209,11 @@ def _losses(request: Request) -> tuple[Any, Any]:
     return np.asarray(losses), np.asarray(request.target != request.ignore_index)
 
 
-def _kept(losses: Any, counted: Any, most: tuple[str, float], least: int) -> Any:
+def _kept(losses: Any, counted: Any, choice: Choice) -> Any:
     """Which rows are kept: those above a loss, or the largest, found without sorting; of equal ones the first."""
     among = losses[counted]
-    way, bound = most
-    needed = max(least, math.ceil(bound * among.size)) if way == "fraction" else least
-    needed = min(needed, among.size)
-    chosen = among > bound if way == "threshold" else np.zeros(among.shape, bool)
+    needed = min(max(choice.least, math.ceil(choice.share * among.size)), among.size)
+    chosen = np.zeros(among.shape, bool) if choice.bound is None else among > choice.bound
     if np.count_nonzero(chosen | np.isnan(among)) < needed:
         key = np.where(np.isnan(among), math.inf, among)
         border = np.partition(key, among.size - needed)[among.size - needed]

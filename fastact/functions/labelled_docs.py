@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.functions.docs import RAISES, WHAT, numpydoc
+from fastact.functions.docs import ENDINGS, HESS, RAISES, WHAT, numpydoc, options_described, outputs_described
 
 SHOWN = {"values": [[2.0, 1.0, -1.0], [0.5, 0.0, 1.0]], "logarithms": [[-0.5, -1.5, -2.0], [-1.0, -2.0, -0.5]]}
 """What examples are of, by the kind of the input, with the labels 0 and 2."""
@@ -34,9 +34,7 @@ def _parameters(loss: Any, ending: str) -> Iterator[str]:
     yield f"    {loss.input_meaning} float16, float32 or float64; integers convert as in NumPy."
     yield "target : array_like of int"
     yield "    Class indices of any integer dtype, with the shape of `input` without `axis`."
-    for option, what in loss.options.items():
-        yield f"{option} : {type(what.default).__name__}, default {what.default!r}"
-        yield f"    {what.meaning}"
+    yield from options_described(loss.options)
     yield "weight : array_like, optional"
     divisor = "their weights" if loss.weighted_mean else "the number of rows that count"
     yield f"    A factor for each class: that of its label multiplies a row's loss. A mean divides by {divisor}."
@@ -48,12 +46,7 @@ def _parameters(loss: Any, ending: str) -> Iterator[str]:
     yield "    The axis of the classes (PyTorch's is 1)."
     yield "dtype : dtype, optional"
     yield "    Of the loss: float16, float32 or float64; that of `input` by default."
-    if ending:
-        yield "upstream : float or array_like, optional"
-        yield "    The gradient with respect to the loss, of its shape; 1 by default."
-        several = " and of the second derivative, a tuple of two" if ending == "_with_grad_hess" else ""
-        yield "out : ndarray, optional" if not several else "out : tuple of ndarray or None, optional"
-        yield f"    For the gradient{several}, with the shape and dtype of `input`; may be `input` itself."
+    yield from outputs_described(ENDINGS.index(ending), "`input` itself")
 
 
 def _returns(ending: str) -> Iterator[str]:
@@ -63,8 +56,7 @@ def _returns(ending: str) -> Iterator[str]:
         yield "grad : ndarray"
         yield "    Of the shape and dtype of `input`; it lies in memory as `input` does."
     if ending == "_with_grad_hess":
-        yield "hess : ndarray"
-        yield "    Likewise: the second derivatives, as boosting libraries ask for them."
+        yield from HESS
 
 
 def _notes(loss: Any, ending: str) -> Iterator[str]:

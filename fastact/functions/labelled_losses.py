@@ -4,7 +4,6 @@
 ``kinds/labelled.py``, which reads the input once and knows what is at the label.
 """
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +22,10 @@ from fastact.functions.cross_entropy_requests import (
     loss_dtype,
     rounded,
     times_upstream,
+    total_weight,
 )
 from fastact.functions.cross_entropy_results import as_rows, check_out, gradient_array, of_rows, places
-from fastact.functions.docs import ENDINGS
+from fastact.functions.docs import ENDINGS, as_loss
 from fastact.functions.labelled_docs import docstring
 from fastact.functions.options import Option
 from fastact.functions.record import LABELS, OF_EACH_CLASS, OF_EACH_ROW, Function, Operand, Variant, X
@@ -155,12 +155,7 @@ def _public(loss: LabelledLoss, ending: str) -> Any:
         refuse_unknown(function.__name__, arguments, ("input", "target", *defaults))
         return _called(loss, function, ending, input, target, {**defaults, **arguments})
 
-    function.__name__ = function.__qualname__ = f"{loss.name}{ending}"
-    function.__doc__ = docstring(loss, ending)
-    both = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("input", "target")]
-    named = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=value) for n, value in defaults.items()]
-    function.__signature__ = inspect.Signature([*both, *named])  # type: ignore[attr-defined]
-    return function
+    return as_loss(function, f"{loss.name}{ending}", docstring(loss, ending), defaults)
 
 
 def _called(loss: LabelledLoss, function: Any, ending: str, x: Any, target: Any, given: dict[str, Any]) -> Any:
@@ -179,19 +174,15 @@ def _called(loss: LabelledLoss, function: Any, ending: str, x: Any, target: Any,
     found = _ufunc(loss, ending)(*operands, out=(None, *grads) if grads else None)
     results = found[0] if grads else found
     total = _loss_of(request, results, divisor, dtype)
-    if not grads:
-        return total
-    return total, *(_placed(request, grad, array) for grad, array in zip(grads, outs, strict=True))
+    placed = [_placed(request, grad, array) for grad, array in zip(grads, outs, strict=True)]
+    return (total, *placed) if placed else total
 
 
 def _divisor(request: Request, ignored: int, weighted: bool) -> float:
     """What a mean divides by, of so many rows that are ignored; else 1."""
     if request.reduction != "mean":
         return 1.0
-    if not (weighted and request.weighted):
-        return float(request.target.size - ignored)
-    labels = request.target[request.target != request.ignore_index] if ignored else request.target
-    return float(quietly(np.add.reduce, request.weight[labels], axis=None))
+    return total_weight(request, ignored) if weighted else float(request.target.size - ignored)
 
 
 def _loss_of(request: Request, results: Any, divisor: float, dtype: Any) -> Any:

@@ -149,6 +149,11 @@ def _largest_other(x: Any, hot: Any, margin: float) -> tuple[Any, Any]:
     return np.maximum(gap, 0.0), chosen / np.maximum(1, chosen.sum(-1, keepdims=True))
 
 
+def _crammer_singer_terms(x: Any, hot: Any, margin: float) -> tuple[Any]:
+    gap, chosen = _largest_other(x, hot, margin)
+    return ((gap > 0) * (chosen - hot),)
+
+
 register(
     LabelledLoss(
         "crammer_singer_loss",
@@ -159,9 +164,7 @@ register(
         ],
         _crammer_singer_gradient,
         reference=lambda x, hot, margin: _largest_other(x, hot, margin)[0][..., 0],
-        reference_gradient=lambda x, hot, margin: (
-            (_largest_other(x, hot, margin)[0] > 0) * (_largest_other(x, hot, margin)[1] - hot),
-        ),
+        reference_gradient=_crammer_singer_terms,
         summary="Hinge loss of many classes, of the one that comes nearest to the label's score.",
         formula=r"\max(0, \mathtt{margin} + \max_{j \ne y} x_j - x_y)",
         derivative_formula=r"L > 0\ ?\ [j = \arg\max_{k \ne y} x_k] - [j = y] : 0",

@@ -4,7 +4,6 @@
 kernels of ``kinds/pointwise.py``, called by ``calls/elements.py``.
 """
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import numpy as np
 
 from fastact.calls.checking import broadcast_to, integer, refuse_unknown
 from fastact.calls.containers import is_container
-from fastact.calls.elements import over_elements
+from fastact.calls.elements import over_elements, rows_dtype
 from fastact.functions.cross_entropy_requests import (
     REDUCTIONS,
     as_floats,
@@ -23,9 +22,10 @@ from fastact.functions.cross_entropy_requests import (
     check_reduction,
     loss_dtype,
     rounded,
+    times_upstream,
 )
 from fastact.functions.cross_entropy_results import check_gradient_out, places
-from fastact.functions.docs import ENDINGS
+from fastact.functions.docs import ENDINGS, as_loss
 from fastact.functions.options import Option
 from fastact.functions.pointwise_containers import of_containers
 from fastact.functions.pointwise_docs import docstring
@@ -234,12 +234,7 @@ def _public(loss: PointwiseLoss, derivatives: int) -> Any:
         refuse_unknown(function.__name__, arguments, ("input", "target", *defaults))
         return _called(loss, function, derivatives, input, target, {**defaults, **arguments})
 
-    function.__name__ = function.__qualname__ = f"{loss.name}{ENDINGS[derivatives]}"
-    function.__doc__ = docstring(loss, derivatives)
-    both = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("input", "target")]
-    named = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=value) for n, value in defaults.items()]
-    function.__signature__ = inspect.Signature([*both, *named])  # type: ignore[attr-defined]
-    return function
+    return as_loss(function, f"{loss.name}{ENDINGS[derivatives]}", docstring(loss, derivatives), defaults)
 
 
 def _called(loss: PointwiseLoss, function: Any, derivatives: int, x: Any, target: Any, given: dict[str, Any]) -> Any:
@@ -261,11 +256,7 @@ def _called(loss: PointwiseLoss, function: Any, derivatives: int, x: Any, target
     dtype, count = loss_dtype(given["dtype"], x.dtype), x.size
     if given.get("ignore_index") is not None:
         x, target, arrays, count = _without_ignored(x, target, arrays, integer("ignore_index", given["ignore_index"]))
-    scale = 1.0
-    if "upstream" in arrays and reduction != "none":
-        if arrays["upstream"].ndim:
-            raise ValueError(f"upstream must be a number where the loss is one, got shape {arrays['upstream'].shape}")
-        scale = float(arrays.pop("upstream"))
+    scale = 1.0 if reduction == "none" else times_upstream(1.0, arrays.pop("upstream", None), reduction, ())
     divisor = {"mean": count, "batchmean": x.shape[0] if x.ndim else 1}.get(reduction, 1)
     arrays = {name: broadcast_to(name, a, x.shape) for name, a in arrays.items()}
     numbers |= {"scale": scale / divisor if divisor else 0.0}
@@ -286,10 +277,7 @@ def _over_elements(
 ) -> Any:
     """The loss of sound operands, and as many derivatives as there are places for."""
     reduced = reduction != "none"
-    halves = x.dtype == np.float16 and any(
-        a.dtype.kind == "f" and a.dtype.itemsize > 2 for a in (target, *arrays.values())
-    )
-    rows = np.dtype(np.float32) if halves else x.dtype
+    rows = rows_dtype(x.dtype, (target, *arrays.values()))
     rows = rows if reduced else np.result_type(rows, dtype)
 
     grads = [_gradient_array(x, out, (target, *arrays.values())) for out in outs]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.functions.docs import ENDINGS, RAISES, WHAT, numpydoc
+from fastact.functions.docs import ENDINGS, HESS, RAISES, WHAT, numpydoc, options_described, outputs_described
 
 SHOWN = {
     "values": ([-1.5, 0.5, 2.0], [-1.0, 0.0, 4.0]),
@@ -36,9 +36,7 @@ def _parameters(loss: Any, derivatives: int) -> Iterator[str]:
     yield f"    {loss.input_meaning} float16, float32 or float64; integers convert as in NumPy."
     yield "target : array_like"
     yield f"    {loss.target.meaning} It broadcasts to the shape of `input`."
-    for option, what in loss.options.items():
-        yield f"{option} : {type(what.default).__name__}, default {what.default!r}"
-        yield f"    {what.meaning}"
+    yield from options_described(loss.options)
     yield "weight : array_like, optional"
     yield "    A factor of each element's loss; a mean divides by the number of elements."
     for operand, meaning in loss.operands.items():
@@ -52,12 +50,7 @@ def _parameters(loss: Any, derivatives: int) -> Iterator[str]:
     yield f"    Of the elements' losses.{BATCHMEAN * bool(loss.reductions)}"
     yield "dtype : dtype, optional"
     yield "    Of the loss: float16, float32 or float64; that of `input` by default."
-    if derivatives:
-        yield "upstream : float or array_like, optional"
-        yield "    The gradient with respect to the loss, of its shape; 1 by default."
-        of_both = " and of the second derivative, a tuple of two" * (derivatives > 1)
-        yield f"out : {'tuple of ndarray or None' if of_both else 'ndarray'}, optional"
-        yield f"    For the gradient{of_both}, with the shape and dtype of `input`; may be any operand of these."
+    yield from outputs_described(derivatives, "any operand of these")
 
 
 BATCHMEAN = ' "batchmean" divides the sum by the length of the first axis.'
@@ -70,8 +63,7 @@ def _returns(derivatives: int) -> Iterator[str]:
         yield "grad : ndarray"
         yield "    Of the shape and dtype of `input`."
     if derivatives > 1:
-        yield "hess : ndarray"
-        yield "    Likewise: the second derivatives, as boosting libraries ask for them."
+        yield from HESS
 
 
 def _notes(loss: Any, derivatives: int) -> Iterator[str]:

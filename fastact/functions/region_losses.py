@@ -4,7 +4,6 @@ All three are Tversky's: what is falsely predicted and what is missed count ``al
 common. One pass sums over the pixels, another writes the gradient (``region_passes.py``).
 """
 
-import inspect
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from fastact.calls.checking import refuse_unknown, sole
 from fastact.calls.containers import is_container
 from fastact.functions import region_reference
+from fastact.functions.docs import as_loss
 from fastact.functions.record import LABELS, OF_EACH_CLASS, Function, Operand, Variant, X, register
 from fastact.functions.region_containers import of_containers
 from fastact.functions.region_docs import WEIGHTS, docstring
@@ -49,12 +49,7 @@ def _loss(name: str, gradient: bool) -> Any:
             return of_containers(function, {"input": input, "target": target}, given | extra, gradient)
         return _computed(input, target, {**fixed, **given}, gradient, upstream, out)
 
-    function.__name__ = function.__qualname__ = f"{name}_with_grad" if gradient else name
-    function.__doc__ = docstring(name, gradient)
-    both = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("input", "target")]
-    named = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=value) for n, value in defaults.items()]
-    function.__signature__ = inspect.Signature([*both, *named])  # type: ignore[attr-defined]
-    return function
+    return as_loss(function, f"{name}_with_grad" if gradient else name, docstring(name, gradient), defaults)
 
 
 def _computed(x: Any, target: Any, given: dict[str, Any], gradient: bool, upstream: Any, out: Any) -> Any:

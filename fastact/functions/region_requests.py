@@ -6,9 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import broadcast_to, checked_out, integer, number, only_axis, switch
+from fastact.calls.checking import integer, number, one_of, only_axis, switch
 from fastact.calls.quiet import quietly
-from fastact.functions.cross_entropy_requests import as_floats, as_target, check_reduction, loss_dtype, meant
+from fastact.functions.cross_entropy_requests import (
+    as_floats,
+    as_reals,
+    as_target,
+    check_reduction,
+    checked_weight,
+    loss_dtype,
+    meant,
+    times_upstream,
+)
+from fastact.functions.cross_entropy_results import check_gradient_out
 from fastact.kernels.dtypes import FLOATS, NATIVE
 
 MODES = ("multiclass", "multilabel", "binary")
@@ -80,17 +90,12 @@ class Request(NamedTuple):
 
     def as_losses(self, upstream: Any) -> Any:
         """A gradient by the loss: a number, or where that has some for images and classes, as ``of_losses`` is given them."""
-        upstream = np.asarray(upstream)
-        if upstream.dtype.kind not in "iubf":
-            raise TypeError(f"upstream must hold real numbers, got {upstream.dtype}")
         if self.reduction != "none":
-            if upstream.ndim:
-                raise ValueError(f"upstream must be a number where the loss is one, got shape {upstream.shape}")
-            return float(upstream)
+            return times_upstream(1.0, upstream, self.reduction, ())
         images = len(self.arranged(self.x)) if self.per_image else 1
         numbers = self.of_losses(np.arange(images * self.classes).reshape(images, self.classes))
         values = np.empty(images * self.classes)
-        values[numbers] = broadcast_to("upstream", upstream, numbers.shape)
+        values[numbers] = times_upstream(1.0, upstream, self.reduction, numbers.shape)
         return values.reshape(images, self.classes)
 
 
@@ -129,22 +134,16 @@ def checked(
         else:
             check_labels("target", target, classes, ignore_index)
     else:
-        target, kind = np.asarray(target), "logits" if from_logits else "shares"
-        if target.dtype.kind not in "iubf":
-            raise TypeError(f"target must hold real numbers, got {target.dtype}")
+        target, kind = as_reals("target", target), "logits" if from_logits else "shares"
         if target.shape != x.shape:
             raise ValueError(f"target must have the shape of the input, {x.shape}, got {target.shape}")
-    weights = _checked_weight(weight, classes, mode)
+    if binary and weight is not None:
+        raise ValueError("weight must be None in the mode 'binary', which has no classes")
+    weights = checked_weight(weight, classes, "weight")
     given = x, target, mode, axis, classes, kind, from_logits and mode == "multiclass"
     return Request(
         *given, ignored, smooth, alpha, beta, weights, per_image, absent, reduction, loss_dtype(dtype, x.dtype)
     )
-
-
-def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    """``ValueError`` for what is none of the words that are allowed."""
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
 
 
 def at_least_zero(name: str, value: Any) -> float:
@@ -203,28 +202,12 @@ def check_shares(target: Any, ignored: float = NOTHING) -> None:
         raise ValueError(f"target must hold numbers between 0 and 1, got {target[position]}{where}")
 
 
-def _checked_weight(weight: Any, classes: int, mode: str) -> Any:
-    if weight is None:
-        return np.ones(classes)
-    if mode == "binary":
-        raise ValueError("weight must be None in the mode 'binary', which has no classes")
-    weight = np.asarray(weight)
-    if weight.dtype.kind not in "iuf":
-        raise TypeError(f"weight must hold real numbers, got {weight.dtype}")
-    if weight.shape != (classes,):
-        raise ValueError(f"weight must have one element for each of the {classes} classes, got shape {weight.shape}")
-    return quietly(weight.astype, np.float64)
-
-
 def gradient_array(request: Request, out: Any) -> Any:
     """Where the gradient is written first: in a sound ``out`` unless that would overwrite what is read later."""
     x = request.x
     if out is None:
         return np.empty_like(x)
-    if not isinstance(out, np.ndarray) or out.dtype.char != x.dtype.char:
-        given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
-        raise TypeError(f"out must be an array of {x.dtype}, got {given}")
-    checked_out(out, x.shape)
+    check_gradient_out(out, x.shape, x.dtype)
     place, source = ((a.__array_interface__["data"][0], a.strides, a.dtype) for a in (out, x))
     if np.may_share_memory(out, request.target) or (np.may_share_memory(out, x) and place != source):
         return np.empty_like(x)
