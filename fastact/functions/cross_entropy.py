@@ -22,7 +22,15 @@ from fastact.functions.cross_entropy_requests import (
     times_upstream,
     with_scale,
 )
-from fastact.functions.cross_entropy_results import among_all, as_rows, check_out, gradient_array, of_rows, reduced
+from fastact.functions.cross_entropy_results import (
+    among_all,
+    as_rows,
+    check_out,
+    gradient_array,
+    of_rows,
+    reduced,
+    row_results,
+)
 from fastact.functions.docs import documented
 from fastact.functions.record import (
     LABELS,
@@ -145,7 +153,7 @@ def cross_entropy(
             rows = few_rows(logits, target, ignore_index)
         if rows is not None:
             x, labels = _only(logits, rows), target.reshape(-1)[rows]
-        results, weighted = plain(x, labels, *operands), False
+        results, weighted = plain(x, labels, *operands, out=row_results(labels)), False
     else:
         request = checked(*arguments)
         request, rows = _counted(request, None)

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastact.calls import long_rows
 from fastact.functions.cross_entropy_requests import OPTIONS, Request, narrowed
+from fastact.functions.cross_entropy_results import row_results
 from fastact.kernels.limits import RESULTS
 from fastact.kinds.labelled import LabelledKernel
 from fastact.kinds.rows import Exponentials, Once, Sum
@@ -75,10 +76,13 @@ def compute(request: Request, scale: Any, argmax: bool, grad: Any = None, zeroed
         return _compute_widened(request, scale, argmax, grad)
     if _is_long(request):
         return _compute_long(request, scale, argmax, grad)
-    operands = request.operands(scale, argmax, zeroed)
+    operands, results = (
+        request.operands(scale, argmax, zeroed),
+        row_results(request.target if request.label else request.logits[..., 0]),
+    )
     if grad is None:
-        return gufunc(request, False)(*operands)
-    return gufunc(request, True)(*operands, out=(None, grad))[0]
+        return gufunc(request, False)(*operands, out=results)
+    return gufunc(request, True)(*operands, out=(results, grad))[0]
 
 
 def _compute_widened(request: Request, scale: Any, argmax: bool, grad: Any) -> Any:

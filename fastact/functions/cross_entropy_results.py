@@ -11,6 +11,17 @@ from fastact.calls.quiet import quietly
 from fastact.functions.cross_entropy_requests import Request, rounded
 from fastact.kernels.limits import LOSS, RESULTS, WEIGHT
 
+MANY_ROWS = 1024
+"""Of so many rows the results lie apart by kind."""
+
+
+def row_results(rows: Any) -> Any:
+    """An array for the results of rows that have the shape of ``rows``; ``None`` for few, which NumPy allocates sooner.
+
+    One kind of result after the other: sums read them in order, and what is not read but by who asks costs no time.
+    """
+    return np.moveaxis(np.empty((RESULTS, *rows.shape)), 0, -1) if rows.size >= MANY_ROWS else None
+
 
 def among_all(values: Any, rows: Any, shape: tuple[int, ...]) -> Any:
     """Something of each row: as it is, or, if ``rows`` leaves out some, with zeros for these."""
@@ -42,15 +53,14 @@ def reduced(reduction: str, results: Any, dtype: Any, empty: float, weighted: bo
     if results.size == RESULTS:
         total, weight = results.item(LOSS), results.item(WEIGHT)
     else:
-        rows = results.reshape(-1, RESULTS)
-        losses, weights = rows[:, LOSS], rows[:, WEIGHT]
+        losses, weights = (results[..., which].reshape(-1) for which in (LOSS, WEIGHT))
         # The order of additions, and so the last bit, must not depend on who left out the rows that add nothing.
         if weighted:
             counted = (losses != 0) | (weights != 0)
             losses, weight = losses[counted], float(quietly(np.add.reduce, weights[counted]))
         else:
             weight = float(np.add.reduce(weights))
-            losses = losses if weight == len(rows) else losses[weights != 0]
+            losses = losses if weight == len(losses) else losses[weights != 0]
         total = float(quietly(np.add.reduce, losses))
     if reduction == "mean":
         total = empty if weight == total == 0 else total / weight if weight else total * math.inf

@@ -24,7 +24,7 @@ from fastact.functions.cross_entropy_requests import (
     times_upstream,
     total_weight,
 )
-from fastact.functions.cross_entropy_results import as_rows, check_out, gradient_array, of_rows, places
+from fastact.functions.cross_entropy_results import as_rows, check_out, gradient_array, of_rows, places, row_results
 from fastact.functions.docs import ENDINGS, as_loss
 from fastact.functions.labelled_docs import docstring
 from fastact.functions.options import Option
@@ -171,7 +171,7 @@ def _called(loss: LabelledLoss, function: Any, ending: str, x: Any, target: Any,
     scale = times_upstream(1.0 / divisor if divisor else 0.0, given.get("upstream"), request.reduction, shape)
     grads = [_gradient(request, array, loss.sparse) for array in outs]
     operands = request.beside(tuple(numbers.values()), scale, zeroed=loss.sparse)
-    found = _ufunc(loss, ending)(*operands, out=(None, *grads) if grads else None)
+    found = _ufunc(loss, ending)(*operands, out=(row_results(request.target), *grads))
     results = found[0] if grads else found
     total = _loss_of(request, results, divisor, dtype)
     placed = [_placed(request, grad, array) for grad, array in zip(grads, outs, strict=True)]

@@ -93,7 +93,7 @@ def with_parameters(
     """
     names = (*(("x",) if leading == 1 else ("grad", "x")), *parameters)
     defaults = tuple(p.default for p in parameters.values() if p.default is not p.empty)
-    scope = {"call": partial(_call, name, ufunc, names, leading, check)}
+    scope = {"ufunc": ufunc, "call": partial(_call, name, ufunc, names, leading, check)}
     if at_defaults is not None:
         scope |= {"at_defaults": at_defaults, **dict(zip(("DEFAULT_P", "DEFAULT_Q"), defaults, strict=False))}
     return clone(_TEMPLATES[leading, len(parameters)], scope, names, (*defaults, None))
@@ -154,26 +154,26 @@ def _constant_p_q(x: Any) -> Any:
 
 
 def _x_p(x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
-    if p is DEFAULT_P and type(x) is np.ndarray and x.dtype.char in FLOATS and not ufunc_arguments:
-        return at_defaults(x, out=out)
+    if p is DEFAULT_P and type(x) is np.ndarray and not ufunc_arguments:
+        return at_defaults(x, out=out) if x.dtype.char in FLOATS else ufunc(x, p, out=out)
     return call((x, p), out, ufunc_arguments)
 
 
 def _x_p_q(x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
-    if p is DEFAULT_P and q is DEFAULT_Q and type(x) is np.ndarray and x.dtype.char in FLOATS and not ufunc_arguments:
-        return at_defaults(x, out=out)
+    if p is DEFAULT_P and q is DEFAULT_Q and type(x) is np.ndarray and not ufunc_arguments:
+        return at_defaults(x, out=out) if x.dtype.char in FLOATS else ufunc(x, p, q, out=out)
     return call((x, p, q), out, ufunc_arguments)
 
 
 def _grad_x_p(grad: Any, x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
-    if p is DEFAULT_P and type(x) is np.ndarray and x.dtype.char in FLOATS and not ufunc_arguments:
-        return at_defaults(grad, x, out=out)
+    if p is DEFAULT_P and type(grad) is type(x) is np.ndarray and not ufunc_arguments:
+        return at_defaults(grad, x, out=out) if x.dtype.char in FLOATS else ufunc(grad, x, p, out=out)
     return call((grad, x, p), out, ufunc_arguments)
 
 
 def _grad_x_p_q(grad: Any, x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
-    if p is DEFAULT_P and q is DEFAULT_Q and type(x) is np.ndarray and x.dtype.char in FLOATS and not ufunc_arguments:
-        return at_defaults(grad, x, out=out)
+    if p is DEFAULT_P and q is DEFAULT_Q and type(grad) is type(x) is np.ndarray and not ufunc_arguments:
+        return at_defaults(grad, x, out=out) if x.dtype.char in FLOATS else ufunc(grad, x, p, q, out=out)
     return call((grad, x, p, q), out, ufunc_arguments)
 
 

@@ -43,7 +43,7 @@ from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import are_short_rows, as_columns, as_rows
 from fastact.kernels.tuples import Each
 from fastact.maths.logsumexp import joined, level, reach
-from fastact.maths.simd import Scalar, maximum, widen
+from fastact.maths.simd import Scalar, fmax, widen
 
 # What instances fill in; the values here serve the reader and the type checker.
 SIZE, COMPUTED_SIZE, NEAR, ALONE, MAPS, GIVES = 4, 4, False, True, True, False
@@ -72,19 +72,19 @@ BEST, BASE, SHIFT, FLOOR, TIED, STATE_ROWS = range(6)
 
 def copy_one(elements: Any, best: Any, constants: Any) -> tuple[Any, Any]:
     """Keep an element, and the larger of its value and the column's best."""
-    return maximum(best[0], value(elements, constants)), elements[0]
+    return fmax(best[0], value(elements, constants)), elements[0]
 
 
 def largest_one(elements: Any, best: Any, constants: Any) -> Any:
     """The largest of four elements and the column's best."""
     a, b, c, d = elements
-    low = maximum(value((a,), constants), value((b,), constants))
-    return maximum(best[0], maximum(low, maximum(value((c,), constants), value((d,), constants))))
+    low = fmax(value((a,), constants), value((b,), constants))
+    return fmax(best[0], fmax(low, fmax(value((c,), constants), value((d,), constants))))
 
 
 def level_one(m: Scalar, best: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     """The largest so far, and its level."""
-    largest = maximum(m, best)
+    largest = fmax(m, best)
     base, n = level(largest)
     shift, floor = reach(n)
     return largest, base, shift, floor

@@ -38,7 +38,7 @@ from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import LONGEST
 from fastact.kernels.tuples import Each, Named, integers_at, numbers_in, operands_at, picked, stack_spaces
 from fastact.maths.logsumexp import add_exponential, joined, level, merged, reach
-from fastact.maths.simd import maximum, widen
+from fastact.maths.simd import fmax, maximum, widen
 
 LANES, CHUNK = 64, 1024
 AHEAD = 2048
@@ -62,7 +62,7 @@ write_elements = FILLED_IN
 
 def larger(elements: Any, best: Any, constants: Any) -> Any:
     """The larger of the two; ``best`` when the value is NaN."""
-    return maximum(best[0], value(elements, constants))
+    return fmax(best[0], value(elements, constants))
 
 
 def add_one(elements: Any, sums: Any, constants: Any) -> Any:

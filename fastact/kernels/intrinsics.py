@@ -22,13 +22,19 @@ ANY_INTEGER = "fastact.any"
 
 
 def _call(name: str) -> Callable[..., Any]:
-    """An emitter that calls the LLVM intrinsic ``llvm.<name>`` on operands of one type."""
+    """An emitter that calls the LLVM intrinsic ``llvm.<name>`` of one operand."""
 
-    def emit(builder: Any, *operands: Any) -> Any:
-        declared = builder.module.declare_intrinsic(f"llvm.{name}", [operands[0].type])
-        if len(declared.function_type.args) != len(operands):
-            declared = _declare(builder.module, name, operands)
-        return builder.call(declared, operands)
+    def emit(builder: Any, x: Any) -> Any:
+        return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", [x.type]), (x,))
+
+    return emit
+
+
+def _call_of_two(name: str) -> Callable[..., Any]:
+    """The same of two operands of one type, which llvmlite would declare with one."""
+
+    def emit(builder: Any, x: Any, y: Any) -> Any:
+        return builder.call(_declare(builder.module, name, (x, y)), (x, y))
 
     return emit
 
@@ -84,9 +90,10 @@ PRIMITIVES: dict[Callable[..., Any], tuple[Any, Callable[..., Any]]] = {
     simd.rint: (SAME, _call("rint")),
     simd.sqrt: (SAME, _call("sqrt")),
     simd.absolute: (SAME, _call("fabs")),
-    simd.copysign: (SAME, lambda b, x, y: b.call(_declare(b.module, "copysign", (x, y)), (x, y))),
+    simd.copysign: (SAME, _call_of_two("copysign")),
     simd.minimum: (SAME, _pick("<")),
     simd.maximum: (SAME, _pick(">")),
+    simd.fmax: (SAME, _call_of_two("maxnum")),
     simd.bits: (AS_INT, lambda b, x: b.bitcast(x, _int_of(x))),
     simd.from_bits: (AS_FLOAT, lambda b, i: b.bitcast(i, _float_of(i))),
     simd.to_int: (AS_INT, _to_int),

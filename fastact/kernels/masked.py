@@ -28,7 +28,7 @@ from fastact.kernels.memory import (
 )
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named, numbers_in, operands_at, picked, rows_at, stack_spaces
-from fastact.maths.simd import maximum, select, widen
+from fastact.maths.simd import fmax, select, widen
 
 SMALL = 1024
 """Rows of up to so many elements have their tiles on the stack."""
@@ -56,7 +56,7 @@ def taken_one(elements: Any, best: Any, constants: Any) -> Any:
     """The larger of an element that takes part and the best so far, and what stands in the tile."""
     x, keep = elements
     own = select(keep != 0, x * constants[0], LOWEST)
-    return maximum(best[0], own), own
+    return fmax(best[0], own), own
 
 
 def taken_with_weight(elements: Any, best: Any, constants: Any) -> Any:
@@ -64,7 +64,7 @@ def taken_with_weight(elements: Any, best: Any, constants: Any) -> Any:
     x, b, keep = elements
     weight = select(keep != 0, b, ZERO)
     own = select(weight != ZERO, x * constants[0], LOWEST)
-    return maximum(best[0], own), own, weight
+    return fmax(best[0], own), own, weight
 
 
 def computed_one(elements: Any, sums: Any, constants: Any) -> Any:

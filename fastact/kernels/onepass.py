@@ -35,7 +35,7 @@ from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Named
 from fastact.maths.logsumexp import HUGE, exp_at, level, reach, split
 from fastact.maths.scalar import scalar
-from fastact.maths.simd import Scalar, absolute, maximum, select, widen
+from fastact.maths.simd import Scalar, absolute, fmax, select, widen
 
 SUMS = 16
 MARGIN = 40.0
@@ -68,7 +68,7 @@ def settled(m: Scalar, guess: Scalar) -> Scalar:
 def keep_along(x: Scalar, best: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> tuple[Scalar, Scalar]:
     """The larger of an element and the best so far, and its exponential."""
     exponent = value((x,), ())
-    return maximum(best, exponent), exp_at(exponent, base, shift, floor)
+    return fmax(best, exponent), exp_at(exponent, base, shift, floor)
 
 
 def keep_across(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar, best: Scalar) -> tuple[Scalar, Scalar]:

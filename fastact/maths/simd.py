@@ -80,6 +80,15 @@ def maximum(x: Scalar, y: Scalar) -> Scalar:
     return y if y > x else x
 
 
+def fmax(x: Scalar, y: Scalar) -> Scalar:
+    """The larger of the two; the other one where one is NaN. Which of two zeros it is does not matter to those who call it.
+
+    Where a result replaces an operand in memory, the instructions of ``maximum`` would be merged into a store under a mask, which
+    AMD's processors take 20 times as long for as for a store.
+    """
+    return y if y > x or x != x else x
+
+
 def bits(x: Scalar) -> Scalar:
     """The bit pattern of a float as a signed integer of the same width."""
     return x.view(INT_OF[x.dtype])
