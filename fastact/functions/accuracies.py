@@ -13,7 +13,7 @@ from fastact.functions.cross_entropy_requests import check_labels, check_reducti
 from fastact.functions.cross_entropy_results import as_rows
 from fastact.functions.docs import documented
 from fastact.functions.record import LABELS, OF_EACH_CLASS, Function, X, register, variants
-from fastact.kernels.limits import LOSS, LSE
+from fastact.kernels.limits import LOSS, LSE, WANT_LSE
 from fastact.kinds.labelled import LabelledKernel
 from fastact.kinds.rows import Once, Sum
 from fastact.maths.scalar import scalar
@@ -226,7 +226,7 @@ def _of_predictions(x: Any, target: Any, weight: Any, ignored: int) -> tuple[Any
 
 def _among_best(request: Any, k: int) -> Any:
     """Whether each label is among the best `k` of its row; among equals the first are better."""
-    results = _ufunc()(*request.beside(()))
+    results = _ufunc()(*request.beside((), wanted=WANT_LSE))
     above, equal = results[..., LOSS], results[..., LSE]
     tied = (equal > 1) & (above < k)
     if np.any(tied):

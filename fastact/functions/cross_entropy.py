@@ -44,7 +44,7 @@ from fastact.functions.record import (
     variants,
 )
 from fastact.kernels.dtypes import NATIVE
-from fastact.kernels.limits import ARGMAX, LSE
+from fastact.kernels.limits import ARGMAX, LSE, WANT_ARGMAX, WANT_LSE, WANT_WEIGHT
 
 FEW, MANY = 256, 2048
 """With so many rows it pays to leave out the ignored ones, if they are known to be many; and to look whether they are."""
@@ -157,7 +157,7 @@ def cross_entropy(
     else:
         request = checked(*arguments)
         request, rows = _counted(request, None)
-        results, kind, weighted = compute(request, 1.0, False), request.logits.dtype, request.weighted
+        results, kind, weighted = compute(request, 1.0, WANT_WEIGHT), request.logits.dtype, request.weighted
     loss = reduced(reduction, results, kind if dtype is None else loss_dtype(dtype, kind), empty, weighted)
     # A label out of range makes NaN of its row, and nothing that the caller could see has been written.
     if reduction == "mean" and loss == loss:
@@ -183,7 +183,7 @@ def _plain(logits: Any, target: Any) -> bool:
 def _plain_call(classes: int, dtype: Any, ignore_index: int) -> tuple[Any, tuple[Any, ...], Any]:
     """Who computes a loss without options, the operands after logits and labels, and the loss's dtype."""
     request = checked(np.zeros((0, classes), dtype), np.zeros(0, int), None, ignore_index, 0.0, 0.0, None, "sum", -1)
-    return gufunc(request, False), request.operands(1.0, False)[2:], request.logits.dtype
+    return gufunc(request, False), request.operands(1.0, WANT_WEIGHT)[2:], request.logits.dtype
 
 
 def _counted(request: Request, ignored: int | None) -> tuple[Request, Any]:
@@ -289,15 +289,17 @@ def cross_entropy_with_grad(
     scale = times_upstream(scale, upstream, reduction, shape)
     counted, rows = _counted(request, ignored)
     grad, zeroed = gradient_array(request, out, 2 * ignored > request.target.size)
+    all_count = not request.weighted and not (request.label and ignored and rows is None)
+    wanted = return_lse * WANT_LSE | return_argmax * WANT_ARGMAX | (not all_count) * WANT_WEIGHT
     if rows is None:
-        results = compute(request, scale, return_argmax, grad, zeroed)
+        results = compute(request, scale, wanted, grad, zeroed)
     else:
         own = scale.reshape(-1)[rows] if isinstance(scale, np.ndarray) else scale
-        results = compute(counted, own, return_argmax, counted.logits)
+        results = compute(counted, own, wanted, counted.logits)
         if not zeroed:
             grad[...] = 0
         _put(grad, rows, counted.logits)
-    loss = reduced(reduction, results, dtype, empty, request.weighted)
+    loss = reduced(reduction, results, dtype, empty, request.weighted, all_count)
     if reduction == "none":
         loss = as_rows(among_all(loss, rows, shape), request)
     extras = []

@@ -8,7 +8,7 @@ import numpy as np
 from fastact.calls import long_rows
 from fastact.functions.cross_entropy_requests import OPTIONS, Request, narrowed
 from fastact.functions.cross_entropy_results import row_results
-from fastact.kernels.limits import RESULTS
+from fastact.kernels.limits import RESULTS, WANT_ARGMAX
 from fastact.kinds.labelled import LabelledKernel
 from fastact.kinds.rows import Exponentials, Once, Sum
 from fastact.maths import losses
@@ -67,17 +67,17 @@ def gufunc(request: Request, grad: bool) -> Any:
     return _gufunc(request.label, request.dense is not None, grad, request.softcap > 0)
 
 
-def compute(request: Request, scale: Any, argmax: bool, grad: Any = None, zeroed: bool = False) -> Any:
+def compute(request: Request, scale: Any, wanted: int, grad: Any = None, zeroed: bool = False) -> Any:
     """The rows' results; a gradient, multiplied by ``scale``, is written to ``grad``, which is zero already if ``zeroed``.
 
-    ``scale`` is a number, or an array of one for each row.
+    ``scale`` is a number, or an array of one for each row; ``wanted`` has the bits of what is wanted beside the loss.
     """
     if request.dense is not None and request.dense.dtype != request.logits.dtype:
-        return _compute_widened(request, scale, argmax, grad)
+        return _compute_widened(request, scale, wanted, grad)
     if _is_long(request):
-        return _compute_long(request, scale, argmax, grad)
+        return _compute_long(request, scale, wanted, grad)
     operands, results = (
-        request.operands(scale, argmax, zeroed),
+        request.operands(scale, wanted, zeroed),
         row_results(request.target if request.label else request.logits[..., 0]),
     )
     if grad is None:
@@ -85,12 +85,12 @@ def compute(request: Request, scale: Any, argmax: bool, grad: Any = None, zeroed
     return gufunc(request, True)(*operands, out=(results, grad))[0]
 
 
-def _compute_widened(request: Request, scale: Any, argmax: bool, grad: Any) -> Any:
+def _compute_widened(request: Request, scale: Any, wanted: int, grad: Any) -> Any:
     """Compute halves beside a dense target of single floats, which they are widened to, a block of rows at a time."""
     logits, target, dense = request.logits, request.target, request.dense
     if logits.ndim == 1:
         row = request._replace(logits=logits[None], target=target[None], dense=dense if request.label else dense[None])
-        return _compute_widened(row, scale, argmax, None if grad is None else grad[None])[0]
+        return _compute_widened(row, scale, wanted, None if grad is None else grad[None])[0]
     if grad is not None:
         logits, target, dense = long_rows.apart([logits, target, dense], grad)
     results = np.empty((*logits.shape[:-1], RESULTS))
@@ -101,7 +101,7 @@ def _compute_widened(request: Request, scale: Any, argmax: bool, grad: Any) -> A
         if not request.label:
             block = block._replace(dense=dense[rows])
         own = scale[rows] if isinstance(scale, np.ndarray) else scale
-        results[rows] = compute(block, own, argmax, None if grad is None else block.logits)
+        results[rows] = compute(block, own, wanted, None if grad is None else block.logits)
         if grad is not None:
             grad[rows] = narrowed(block.logits, grad.dtype)
     return results
@@ -115,7 +115,7 @@ def _is_long(request: Request) -> bool:
 
 
 @np.errstate(all="ignore")
-def _compute_long(request: Request, scale: Any, argmax: bool, grad: Any) -> Any:
+def _compute_long(request: Request, scale: Any, wanted: int, grad: Any) -> Any:
     """Compute each row with its segments shared out over the threads, to the same bits."""
     logits, weights = request.logits, request.weight
     if grad is not None:
@@ -133,7 +133,7 @@ def _compute_long(request: Request, scale: Any, argmax: bool, grad: Any) -> Any:
         own = float(scale[row]) if isinstance(scale, np.ndarray) else scale
         known = long_rows.constants(kernel, [x], [x[label], weights[label], 0.0, own, *request.options()])
         loss, lse = known[names.index("loss")], known[names.index("lse")]
-        results[row] = loss, weights[label], lse, np.argmax(x) if argmax else 0
+        results[row] = loss, weights[label], lse, np.argmax(x) if wanted & WANT_ARGMAX else 0
         if grad is not None:
             long_rows.write(kernel, [x], known, grad[row])
             grad[row][label] = known[names.index("at_label")]

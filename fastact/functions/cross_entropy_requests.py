@@ -48,23 +48,23 @@ class Request(NamedTuple):
         """The numbers that ``OPTIONS`` names."""
         return self.keep, self.slope, self.offset, self.z_loss, self.softcap
 
-    def operands(self, scale: Any, argmax: bool, zeroed: bool = False) -> tuple[Any, ...]:
+    def operands(self, scale: Any, wanted: int, zeroed: bool = False) -> tuple[Any, ...]:
         """What the kernel is given; ``scale`` multiplies the gradient, whose memory is zero already if ``zeroed``.
 
         It is a number, or an array of one for each row.
         """
-        return self.beside(self.options(), scale, argmax, zeroed)
+        return self.beside(self.options(), scale, wanted, zeroed)
 
     def beside(
-        self, options: tuple[float, ...], scale: Any = 1.0, argmax: bool = False, zeroed: bool = False
+        self, options: tuple[float, ...], scale: Any = 1.0, wanted: int = 0, zeroed: bool = False
     ) -> tuple[Any, ...]:
         """What a kernel of labelled rows is given that takes these options."""
         numbers: Any
         if isinstance(scale, np.ndarray):
             numbers = np.empty((*scale.shape, len(options) + len(LAST)))
-            numbers[..., :-1], numbers[..., -1] = (*options, argmax, zeroed), scale
+            numbers[..., :-1], numbers[..., -1] = (*options, wanted, zeroed), scale
         else:
-            numbers = _array((*options, argmax, zeroed, scale), np.float64)
+            numbers = _array((*options, wanted, zeroed, scale), np.float64)
         dense = _constant_row(0.0, self.classes, self.logits.dtype) if self.dense is None else self.dense
         labels = self.target if self.label else _NO_LABEL
         return self.logits, labels, self.weight, dense, _array(self.ignore_index, np.int64), numbers

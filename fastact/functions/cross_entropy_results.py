@@ -46,16 +46,24 @@ def as_rows(values: Any, request: Request) -> Any:
     return arranged_like([of_logits, request.target] if request.label else [of_logits], values)
 
 
-def reduced(reduction: str, results: Any, dtype: Any, empty: float, weighted: bool = False) -> Any:
-    """The loss of the rows' losses, whose labels' weights are 1 or, if ignored, 0 unless they are ``weighted``."""
+def reduced(
+    reduction: str, results: Any, dtype: Any, empty: float, weighted: bool = False, all_count: bool = False
+) -> Any:
+    """The loss of the rows' losses, whose labels' weights are 1 or, if ignored, 0 unless they are ``weighted``.
+
+    If ``all_count`` all are 1, and are not among the results.
+    """
     if reduction == "none":
         return of_rows(results, LOSS, dtype)
     if results.size == RESULTS:
-        total, weight = results.item(LOSS), results.item(WEIGHT)
+        total, weight = results.item(LOSS), 1.0 if all_count else results.item(WEIGHT)
     else:
-        losses, weights = (results[..., which].reshape(-1) for which in (LOSS, WEIGHT))
+        losses = results[..., LOSS].reshape(-1)
         # The order of additions, and so the last bit, must not depend on who left out the rows that add nothing.
-        if weighted:
+        weights = None if all_count else results[..., WEIGHT].reshape(-1)
+        if weights is None:
+            weight = float(losses.size)
+        elif weighted:
             counted = (losses != 0) | (weights != 0)
             losses, weight = losses[counted], float(quietly(np.add.reduce, weights[counted]))
         else:

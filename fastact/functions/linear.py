@@ -31,7 +31,7 @@ from fastact.functions.docs import documented
 from fastact.functions.linear_containers import linear_loss_of_containers
 from fastact.functions.record import Function, Operand, Variant, X, register, variants
 from fastact.kernels.dtypes import LISTED, NATIVE
-from fastact.kernels.limits import LOSS, RESULTS, WEIGHT
+from fastact.kernels.limits import LOSS, RESULTS, WANT_WEIGHT, WEIGHT
 
 BLOCKS, LARGEST_BLOCK = 12, 2**26
 """A block of logits takes a twelfth of what all would, and at most so many bytes."""
@@ -235,7 +235,7 @@ def linear_cross_entropy(
     dtype = loss_dtype(dtype, layer.dtype)
     results = np.empty((layer.rows, RESULTS))
     for block, _, _, request in layer.blocks():
-        gufunc(request, False)(*request.operands(1.0, False), out=results[block])
+        gufunc(request, False)(*request.operands(1.0, WANT_WEIGHT), out=results[block])
     return _loss(layer, results, dtype, empty)
 
 
@@ -329,7 +329,7 @@ def linear_cross_entropy_with_grad(
     for block, place, states, request in layer.blocks():
         own = scale[block] if isinstance(scale, np.ndarray) else scale
         # The gradient is written over the logits.
-        _, grad = gufunc(request, True)(*request.operands(own, False), out=(results[block], request.logits))
+        _, grad = gufunc(request, True)(*request.operands(own, WANT_WEIGHT), out=(results[block], request.logits))
         if isinstance(place, slice) and grad.dtype == layer.dtype:
             quietly(np.matmul, grad, layer.weight, out=grad_hidden[place])
         else:

@@ -29,7 +29,8 @@ from fastact.kernels.blocks import (
     zero_row,
     zero_wide_row,
 )
-from fastact.kernels.elementwise import scatter, taken_by_team
+from fastact.kernels.elementwise import LINE_BYTES, scatter, taken_by_team
+from fastact.kernels.lanes import prefetch, prefetch_for_writing
 from fastact.kernels.memory import (
     advance,
     allocate,
@@ -59,6 +60,8 @@ write_elements = write_numbers = places_of = steps_of = cores_of = targets_of = 
 target_cores_of = numbers_of = number_steps_of = options_of = options_stored = tiles_at = target_tiles_at = FILLED_IN
 given_rows = constants_given = FILLED_IN
 
+ROWS_AHEAD = 2
+"""Rows ahead of the one that is read or written that are asked for."""
 HEAPED, LANE_BYTES = False, 0
 MOST_LANE_BYTES = 65536
 """Bytes of sums that may be on the stack of a server's thread."""
@@ -124,6 +127,22 @@ def larger_of_columns(x: Any, core_step: Any, block: Any, count: Any, best: Any,
         second, third, fourth = advance(place, core_step), advance(place, 2 * core_step), advance(place, 3 * core_step)
         find_largest((place, second, third, fourth, *known, best), block, options)
     return count // 4 * 4
+
+
+def fetch_row(place: Any, core_step: Any, k: Any, c: Any, block: Any) -> None:
+    """Ask for the row that lies ``ROWS_AHEAD`` further than row ``k``, if there is one: the processor does not foresee it."""
+    if k + ROWS_AHEAD < c:
+        row = advance(place, (k + ROWS_AHEAD) * core_step)
+        for line in range(0, block * SIZE, LINE_BYTES):
+            prefetch(advance(row, line))
+
+
+def own_row(place: Any, core_step: Any, k: Any, c: Any, block: Any) -> None:
+    """As ``fetch_row`` for what will be written."""
+    if k + ROWS_AHEAD < c:
+        row = advance(place, (k + ROWS_AHEAD) * core_step)
+        for line in range(0, block * SIZE, LINE_BYTES):
+            prefetch_for_writing(advance(row, line))
 
 
 def others_at(places: Any, steps: Any, cores: Any, k: Any, width: Any, block: Any, tiles: Any) -> Any:
@@ -201,6 +220,7 @@ def exponential_states(
             others = others_at(places, steps, cores, start + k, width, block, tiles)
             place, row = advance(x, (start + k) * core_step), stored_row(tile, k, block)
             if step == SIZE and width == block:
+                fetch_row(x, core_step, start + k, c, block)
                 copy_larger((place, *others, *known, best, row), block, options)
             else:
                 find_larger((block_row(place, step, width, block, row), *others, *known, best), block, options)
@@ -233,6 +253,7 @@ def copied(
     for k in range(c):
         place, row = advance(x, k * cores[0]), stored_row(tile, k, block)
         if steps[0] == SIZE and width == block:
+            fetch_row(x, cores[0], k, c, block)
             copy_bytes(row, place, block * SIZE)
         else:
             block_row(place, steps[0], width, block, row)
@@ -268,6 +289,7 @@ def add_chunk_to(sums: Any, total: Any, used: Any, block: Any) -> None:
     add_chunks((sums, total), block, ())
 
 
+own_each = Each(own_row)
 row_each, zero_each, zero_wide_each, add_each = Each(row_of), Each(zero_row), Each(zero_wide_row), Each(add_chunk_to)
 
 
@@ -293,6 +315,7 @@ def write_columns(
         elements = elements_at(places, steps, cores, k, width, block, c, tile, tiles)
         targets = moved_each((ys, y_cores, k))
         if direct:
+            own_each((ys, y_cores, k, c, block))
             write_elements((*elements, *known, *targets), block, options)
         else:
             write_elements((*elements, *known, *results), block, options)

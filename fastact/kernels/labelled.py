@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import along, columns, lanes, memory
-from fastact.kernels.across import as_columns_each, instead_each, write_columns
+from fastact.kernels.across import as_columns_each, copied, instead_each, write_columns
 from fastact.kernels.along import CHUNK, LANES, computed_elsewhere, contiguous, write_row
 from fastact.kernels.blocks import (
     STEP,
@@ -34,7 +34,8 @@ from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import taken_by_team
 from fastact.kernels.fields import LABEL
 from fastact.kernels.instance import instance
-from fastact.kernels.limits import ARGMAX, LOSS, LSE, WEIGHT
+from fastact.kernels.jit import internal
+from fastact.kernels.limits import ARGMAX, LOSS, LSE, WANT_ARGMAX, WANT_LSE, WANT_WEIGHT, WEIGHT
 from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, zero_bytes
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import are_short_rows, as_rows
@@ -48,16 +49,16 @@ INT64 = 3
 # What instances fill in; the values here serve the reader and the type checker.
 HAS_LABEL, HAS_DENSE, HAS_GRAD, HAS_STATE, SPARSE = True, False, False, True, False
 SIZE, COMPUTED_SIZE, CORE, COMPACT, COMPACT_RESULTS = 4, 4, 7, (4,), (4,)
-WANT_ARGMAX, ZEROED, SCALE = 5, 6, 7
+WANTED, ZEROED, SCALE = 5, 6, 7
 T: Any = np.float32
 NAN = np.float32(np.nan)
 ZERO = np.float32(0)
 value = known = given = state_of = at_label_of = load_x = load_label = load_wide = store_x = load_value = FILLED_IN
 store_value = store_wide = chunk_tile = lane_space = fill_zero = count_matches = sum_of_lanes = FILLED_IN
 places_of = steps_within = targets_of = target_steps_within = options_stored = FILLED_IN
-row_tile = index_tile = value_tile = small_tile = find_last = pick_rows = state_rows = result_rows = at_label_row = (
-    FILLED_IN
-)
+row_tile = index_tile = value_tile = small_tile = keep_chunk = find_last = pick_rows = state_rows = result_rows = (
+    at_label_row
+) = FILLED_IN
 steps_of = cores_of = target_steps_of = target_cores_of = tiles_at = target_tiles_at = FILLED_IN
 
 
@@ -78,11 +79,18 @@ def scale_of(args: Any, steps: Any, i: Any) -> Any:
     return load_wide(advance(args[OPTIONS], i * steps[OPTIONS] + SCALE * steps[CORE + 3]))
 
 
-def put_row(place: Any, step: Any, loss: Any, weight: Any, lse: Any) -> None:
+def results_wanted(args: Any, steps: Any) -> Any:
+    """The bits of what is wanted."""
+    return int(switch(args, steps, WANTED))
+
+
+def put_row(place: Any, step: Any, wanted: Any, loss: Any, weight: Any, lse: Any) -> None:
     """Write a row's results but for the index of its maximum."""
     store_wide(advance(place, LOSS * step), loss)
-    store_wide(advance(place, WEIGHT * step), weight)
-    store_wide(advance(place, LSE * step), lse)
+    if wanted & WANT_WEIGHT:
+        store_wide(advance(place, WEIGHT * step), weight)
+    if wanted & WANT_LSE:
+        store_wide(advance(place, LSE * step), lse)
 
 
 def first_match(x: Any, step: Any, c: Any, m: Any, constants: Any) -> Any:
@@ -136,7 +144,7 @@ def labelled_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     x_core, w_core, d_core = steps[CORE], steps[CORE + 1], steps[CORE + 2]
     kind, ignored = field(record, LABEL), load_label(args[IGNORED], INT64)
     options = (*options_stored(args[OPTIONS], steps[CORE + 3]), c * 1.0)
-    within, y_within = steps_within(steps), target_steps_within(steps)
+    within, y_within, wanted = steps_within(steps), target_steps_within(steps), results_wanted(args, steps)
     for i in range(n):
         places, ys = places_of(args, steps, i), targets_of(args, steps, i)
         x, result, result_step = places[0], advance(args[OUTCOMES], i * steps[OUTCOMES]), steps[CORE + 4]
@@ -145,8 +153,9 @@ def labelled_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
             label = load_label(advance(args[LABELS], i * steps[LABELS]), kind)
             if label == ignored or label < 0 or label >= c:
                 nothing = widen(ZERO) if label == ignored else widen(NAN)
-                put_row(result, result_step, nothing, nothing, nothing)
-                store_wide(advance(result, ARGMAX * result_step), nothing)
+                put_row(result, result_step, wanted, nothing, nothing, nothing)
+                if wanted & WANT_ARGMAX:
+                    store_wide(advance(result, ARGMAX * result_step), nothing)
                 if HAS_GRAD and not SPARSE and label == ignored and switch(args, steps, ZEROED) == 0:
                     no_gradients((ys, y_within, c))
                 continue
@@ -160,8 +169,8 @@ def labelled_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
         fixed = (x_label, weight, d_label, scale_of(args, steps, i), *options)
         constants = known(places, within, c, fixed, y, y_step) + fixed
         loss, lse = given(constants)
-        put_row(result, result_step, loss, weight, lse)
-        if HAS_STATE and switch(args, steps, WANT_ARGMAX) != 0:
+        put_row(result, result_step, wanted, loss, weight, lse)
+        if HAS_STATE and wanted & WANT_ARGMAX:
             m, rest = state_of(constants)
             index = first_match(x, x_core, c, NAN if rest != rest else m, fixed)
             store_wide(advance(result, ARGMAX * result_step), index * 1.0)
@@ -181,10 +190,28 @@ def last_one(elements: Any, index: Any, constants: Any) -> Any:
     return select(hit, k, index[0])
 
 
+def replaced(values: Any, first: Any) -> Any:
+    """The values with another first one."""
+    return (first, *values[1:])
+
+
 def picks_of_block(
-    args: Any, steps: Any, record: Any, first: Any, width: Any, block: Any, c: Any, constants: Any
+    args: Any,
+    steps: Any,
+    record: Any,
+    first: Any,
+    x: Any,
+    outer: Any,
+    core: Any,
+    width: Any,
+    block: Any,
+    c: Any,
+    constants: Any,
 ) -> None:
-    """What is at the labels of a block of columns, zeros where there is none; and what their gradients are multiplied by."""
+    """What is at the labels of a block of columns, zeros where there is none; and what their gradients are multiplied by.
+
+    ``x`` is where the block's logits are, ``outer`` and ``core`` how many bytes apart.
+    """
     x_row, w_row, d_row, scale_row = pick_rows(constants, block)
     zero_row(x_row, block)
     zero_wide_row(w_row, block)
@@ -194,14 +221,14 @@ def picks_of_block(
         for j in range(width):
             store_wide(advance(scale_row, j * 8), scale_of(args, steps, first + j))
     if HAS_LABEL:
-        x, dense = advance(args[X], first * steps[X]), advance(args[DENSE], first * steps[DENSE])
+        dense = advance(args[DENSE], first * steps[DENSE])
         labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
         weights, weights_step = advance(args[WEIGHTS], first * steps[WEIGHTS]), steps[WEIGHTS]
         for j in range(width):
             label = load_label(advance(labels, j * labels_step), kind)
             if label >= 0 and label < c:
                 place = j * COMPUTED_SIZE
-                store_value(advance(x_row, place), load_x(advance(x, j * steps[X] + label * steps[CORE])))
+                store_value(advance(x_row, place), load_x(advance(x, j * outer + label * core)))
                 weight = load_wide(advance(weights, j * weights_step + label * steps[CORE + 1]))
                 store_wide(advance(w_row, j * 8), weight)
                 if HAS_DENSE:
@@ -218,14 +245,19 @@ def labelled_block(
     places, ys = places_of(args, steps, first), targets_of(args, steps, first)
     outer, cores, y_outer, y_cores = steps_of(steps), cores_of(steps), target_steps_of(steps), target_cores_of(steps)
     options = (*options_stored(args[OPTIONS], steps[CORE + 3]), c * 1.0)
-    picks_of_block(args, steps, record, first, width, block, c, constants)
     wide = width
     if short:
         tiles = tiles_at(tile, tile_bytes(c, True))
         as_columns_each((tiles, places, outer, cores, width, block, c))
         places, outer, cores, wide = tiles, COMPACT, instead_each((COMPACT, block * SIZE)), block
+    elif c <= CHUNK and not SPARSE:
+        # Read row by row, which the processor foresees; labels jump from row to row.
+        keep_chunk(places, outer, cores, width, block, c, tile, constants, options)
+        places, outer, cores = replaced(places, tile), replaced(outer, SIZE), replaced(cores, block * SIZE)
+    picks_of_block(args, steps, record, first, places[0], outer[0], cores[0], width, block, c, constants)
+    wanted = results_wanted(args, steps)
     known(places, outer, cores, wide, block, c, tile, constants, options)
-    if HAS_STATE and switch(args, steps, WANT_ARGMAX) != 0:
+    if HAS_STATE and wanted & WANT_ARGMAX:
         zero_row(indices, block)
         m, rest = state_rows(constants, block)
         for k in range(c - 1, -1, -1):
@@ -255,7 +287,7 @@ def put_block(
     losses, lses, weights = result_rows(constants, block)
     result, step, core_step = advance(args[OUTCOMES], first * steps[OUTCOMES]), steps[OUTCOMES], steps[CORE + 4]
     labels, labels_step, kind = advance(args[LABELS], first * steps[LABELS]), steps[LABELS], field(record, LABEL)
-    ignored = load_label(args[IGNORED], INT64)
+    ignored, wanted = load_label(args[IGNORED], INT64), results_wanted(args, steps)
     for j in range(width):
         loss, lse = load_wide(advance(losses, j * 8)), load_wide(advance(lses, j * 8))
         weight = widen(T(1))
@@ -271,8 +303,8 @@ def put_block(
                     no_gradients((ys, y_cores, c))  # also where it was zero: its neighbours' passes went over it
                 elif label >= 0 and label < c:
                     put_rows((ys, y_cores, label, at_label_row(constants, block), j))
-        put_row(advance(result, j * step), core_step, loss, weight, lse)
-    if HAS_STATE and switch(args, steps, WANT_ARGMAX) != 0:
+        put_row(advance(result, j * step), core_step, wanted, loss, weight, lse)
+    if HAS_STATE and wanted & WANT_ARGMAX:
         for j in range(width):
             index = widen(load_value(advance(indices, j * COMPUTED_SIZE)))
             if HAS_LABEL and load_label(advance(labels, j * labels_step), kind) == ignored:
@@ -310,7 +342,7 @@ def filled_in(kernel: Any, dtype: str) -> dict[str, Any]:
         "HAS_STATE": kernel.has_state,
         "SPARSE": kernel.sparse,
         "CORE": core,
-        "WANT_ARGMAX": len(kernel.options),
+        "WANTED": len(kernel.options),
         "ZEROED": len(kernel.options) + 1,
         "SCALE": len(kernel.options) + 2,
         "COMPUTED_SIZE": np.dtype(compute).itemsize,
@@ -371,6 +403,7 @@ def specialise_columns(kernel: Any, dtype: str) -> Callable[..., Any]:
         "pick_rows": layout.rows(["x_label", "w_label", "d_label", "scale"]),
         "result_rows": layout.rows(["loss", "lse", "w_label"]),
         "index_tile": filled["row_tile"],
+        "keep_chunk": internal(instance(copied, filled)),
     }
     if kernel.has_state:
         state = next(kernel.steps(dtype))

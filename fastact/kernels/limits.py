@@ -8,3 +8,5 @@ LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", 
 """The kinds of labels, as ``memory.load_label`` counts them."""
 LOSS, WEIGHT, LSE, ARGMAX, RESULTS = range(5)
 """Places of the results of a row with a label, which are of float64, and how many there are."""
+WANT_WEIGHT, WANT_LSE, WANT_ARGMAX = 1 << WEIGHT, 1 << LSE, 1 << ARGMAX
+"""Bits of what is wanted of these but for the loss; others are not written."""

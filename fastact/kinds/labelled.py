@@ -9,9 +9,10 @@ from fastact.kernels.limits import LABEL_DTYPES, RESULTS
 from fastact.kinds.loop import Loop
 from fastact.kinds.rows import WIDE, Exponentials, RowKernel
 
-LAST = ("want_argmax", "zeroed", "scale")
-"""The last options, which the schedules read: whether the index of the maximum is wanted; whether the gradient's memory is zero
-already, so that ignored rows need not be touched; and what the gradient is multiplied by, which may be another for each row."""
+LAST = ("wanted", "zeroed", "scale")
+"""The last options, which the schedules read: which of a row's results are wanted beside its loss, as bits; whether the gradient's
+memory is zero already, so that ignored rows need not be touched; and what the gradient is multiplied by, which may be another for
+each row."""
 
 
 @dataclass(frozen=True, eq=False)

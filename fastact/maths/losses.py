@@ -177,11 +177,19 @@ def label_loss(
     n: Scalar,
 ) -> tuple[Any, ...]:
     """``dense_loss`` without a dense part, whose constants the gradient does not need."""
-    none = widen(0.0)
-    loss, lse, base, shift, floor, slope_of_p, _, _, at_label = dense_loss(
-        m, ties, rest, none, none, top, top_slope, w_label, none, keep, slope, offset, z_loss, scale, n
-    )
-    return loss, lse, base, shift, floor, slope_of_p, at_label
+    T = type(m)
+    base, level_n = level(m)
+    shift, floor = reach(level_n)
+    q = keep * widen(w_label)
+    lse, sum_of_all = logsumexp(m, ties, rest), total(m, ties, rest)
+    nll = (widen(m) - widen(top)) + log_excess(m, ties, rest)
+    loss = select(q == widen(0.0), widen(0.0), q * nll) + z_loss * lse * lse
+    loss = loss + select(rest == rest, widen(0.0), widen(NAN))
+    # What z_loss adds to the factor of p is at the label a term as of any other class.
+    other = widen(2.0) * z_loss * lse
+    by_z_loss = T(scale * other / sum_of_all) * exp_at(top, base, shift, floor)
+    at_label = (T(scale * (q * expm1(-nll))) + by_z_loss) * top_slope
+    return loss, lse, base, shift, floor, T(scale * (q + other) / sum_of_all), at_label
 
 
 @scalar
