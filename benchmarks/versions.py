@@ -65,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="three rounds of one size, and two programs")
     parser.add_argument("--json", type=Path, help="a file for all ratios")
     options = parser.parse_args(arguments)
+    unknown = set(options.op or ()) - set(cases.op_names())
+    if unknown:
+        parser.error(f"{sorted(unknown)[0]} is no op (a gradient is measured with its function)")
     if not (options.other / "fastact").is_dir():
         parser.error(f"{options.other} holds no folder fastact")
     found: dict[str, list[float]] = {}

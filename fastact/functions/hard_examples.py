@@ -120,7 +120,7 @@ def ohem_cross_entropy_with_grad(
     check_out(request, out)
     losses, counted = _losses(request)
     kept = _kept(losses, counted, choice)
-    labels = np.where(kept, request.target.astype(np.int64), request.ignore_index)
+    labels = np.where(kept, request.target.astype(np.int64, copy=False), request.ignore_index)
     whole = np.moveaxis(request.logits, -1, request.axis)
     class_weight = quietly(np.divide, request.weight, max(1, np.count_nonzero(kept)))
     _, grad = cross_entropy_with_grad(
@@ -211,16 +211,20 @@ def _losses(request: Request) -> tuple[Any, Any]:
 
 def _kept(losses: Any, counted: Any, choice: Choice) -> Any:
     """Which rows are kept: those above a loss, or the largest, found without sorting; of equal ones the first."""
-    among = losses[counted]
+    every = bool(np.all(counted))
+    among = losses.reshape(-1) if every else losses[counted]
+    unknown = np.isnan(among)
     needed = min(max(choice.least, math.ceil(choice.share * among.size)), among.size)
     chosen = np.zeros(among.shape, bool) if choice.bound is None else among > choice.bound
-    if np.count_nonzero(chosen | np.isnan(among)) < needed:
-        key = np.where(np.isnan(among), math.inf, among)
+    if np.count_nonzero(chosen | unknown) < needed:
+        key = np.where(unknown, math.inf, among) if np.any(unknown) else among
         border = np.partition(key, among.size - needed)[among.size - needed]
         chosen = key > border
         ties = np.flatnonzero(key == border)[: needed - np.count_nonzero(chosen)]
         chosen[ties] = True
-    chosen = chosen | np.isnan(among)  # what is unknown must show
+    chosen |= unknown  # which must show
+    if every:
+        return chosen.reshape(losses.shape)
     kept = np.zeros(losses.shape, bool)
     kept[counted] = chosen
     return kept

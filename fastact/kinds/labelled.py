@@ -84,8 +84,8 @@ class LabelledKernel(RowKernel):
             return labelled.specialise_rows(self, dtype)
 
         def columns() -> Callable[..., Any]:
-            from fastact.kernels import labelled
+            from fastact.kernels import labelled_columns
 
-            return labelled.specialise_columns(self, dtype)
+            return labelled_columns.specialise_columns(self, dtype)
 
         return {self.name: rows, f"{self.name}.columns": columns}
