@@ -14,6 +14,8 @@ from pathlib import Path
 
 THIS = "this"
 SECONDS = 1800
+MASKED_STORE = r"^\s+v(?:p?maskmov\w+\s+%\w+, %\w+, [^%\n]*\(|mov\w+\s+%[xyz]mm\d+, [^%\n]*\([^\n]*\{%k)"
+"""A store under a mask, as x86 writes it."""
 MEMORY_AND_FLAGS = {"memcpy", "memmove", "memset", "feclearexcept"}
 """What kernels may call."""
 
@@ -119,6 +121,7 @@ def facts(function, name):
         "packed": sorted(packed(assembly)),
         "fused": collections.Counter(re.findall(r"call[^@\n]*@llvm\.fma\.(\w+)\(", ir)),
         "vectors": sorted(set(re.findall(r"<(?:vscale x )?\d+ x (?:float|double)>", ir))),
+        "masked stores": len(re.findall(MASKED_STORE, assembly, re.M)),
         "left scalar": "llvm.loop.interleave.count" in ir,
     }
 

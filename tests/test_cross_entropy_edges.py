@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import fastact as fa
+from fastact.functions.cross_entropy_results import MANY_ROWS
+from fastact.kernels.along import CHUNK
 
 
 def test_argmax_is_the_first_and_nan_counts():
@@ -251,3 +253,46 @@ def test_labels_and_ignore_index_of_64_bits():
             for target in ([0, 1, 2], np.arange(3)):
                 with pytest.raises(error, match="ignore_index must"):
                     function(x, target, ignore_index=wrong)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(2, 21, 256), (2, 21, 300), (1, CHUNK + 5, 70), (3000, 5)])
+def test_ignored_columns_are_zero_whatever_they_hold(dtype, shape):
+    """Whole blocks of columns and parts of one, columns of more than one chunk, and short rows, written directly and not."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=shape).astype(dtype)
+    labels = rng.integers(0, shape[1], (shape[0], *shape[2:]))
+    ignored = rng.random(labels.shape) < 0.3
+    labels[ignored] = -100
+    for bad in (np.nan, np.inf, -np.inf):
+        held = logits.copy()
+        np.moveaxis(held, 1, -1)[ignored] = bad
+        for options in ({}, {"z_loss": 0.5}, {"label_smoothing": 0.1}, {"softcap": 4.0}):
+            expected = fa.cross_entropy_with_grad(logits, labels, axis=1, **options)
+            direct = fa.cross_entropy_with_grad(held, labels, axis=1, **options)
+            apart = np.full((*shape[:-1], 2 * shape[-1]), 7, dtype)[..., ::2]
+            strided = fa.cross_entropy_with_grad(held, labels, axis=1, out=apart, **options)
+            for loss, grad in (direct, strided):
+                assert loss == expected[0]
+                np.testing.assert_array_equal(grad, expected[1])
+                assert not np.moveaxis(grad, 1, -1)[ignored].any()
+        for name in ("focal_loss", "multi_margin_loss", "crammer_singer_loss", "nll_loss"):
+            function = getattr(fa, f"{name}_with_grad")
+            np.testing.assert_array_equal(
+                function(held, labels, axis=1)[1], function(logits, labels, axis=1)[1], err_msg=name
+            )
+
+
+@pytest.mark.parametrize("rows", [3, MANY_ROWS])
+def test_results_that_are_not_asked_for_change_nothing(rows, same_bits):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(rows, 7)), rng.integers(0, 7, rows)
+    labels[0] = -100
+    loss, grad = fa.cross_entropy_with_grad(logits, labels)
+    every = fa.cross_entropy_with_grad(logits, labels, return_lse=True, return_argmax=True)
+    same_bits(every[:2], (loss, grad))
+    counted = labels >= 0
+    np.testing.assert_allclose(every[2], np.where(counted, fa.logsumexp(logits), 0), rtol=1e-14)
+    np.testing.assert_array_equal(every[3], np.where(counted, logits.argmax(-1), 0))
+    same_bits(fa.cross_entropy_with_grad(logits, labels, return_lse=True)[2], every[2])
+    same_bits(fa.cross_entropy_with_grad(logits[1:], labels[1:], return_argmax=True)[2], every[3][1:])

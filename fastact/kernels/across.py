@@ -87,7 +87,7 @@ def largest_one(elements: Any, best: Any, constants: Any) -> Any:
 
 def level_one(m: Scalar, best: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     """The largest so far, and its level."""
-    largest = fmax(m, best)
+    largest = fmax(best, m)
     base, n = level(largest)
     shift, floor = reach(n)
     return largest, base, shift, floor

@@ -81,7 +81,8 @@ def last_one(elements: Any, index: Any, constants: Any) -> Any:
     m, rest, k = constants[:3]
     exponent = value(elements, constants[3:])
     hit = select(rest == rest, exponent == m, exponent != exponent)
-    return select(hit, k, index[0])
+    # No choice between the old index and the new one, which would be a store under a mask; see ``simd.fmax``.
+    return index[0] + select(hit, k - index[0], type(k)(0.0))
 
 
 def replaced(values: Any, first: Any) -> Any:
