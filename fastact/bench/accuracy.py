@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import labelledidioms, regionidioms, rows
+from . import curvatureidioms, labelledidioms, regionidioms, rows
 from .case import Case
 from .elementwise import parameters_of
 
@@ -102,7 +102,8 @@ def _of_rows(case: Case, names: Mapping[str, Any], wide: Any) -> Exact | None:
     arrays = {name: sample(names[name]) for name in OPERANDS if name in names}
     arrays = {name: a.astype(wide) if a.dtype.kind == "f" else a for name, a in arrays.items()}
     values = parts(rows.numpy_contender(case, arrays).result())
-    return Exact(case.dtype, values, [_scale(case, arrays, value) for value in values], sample)
+    scales = [_scale(case, arrays, value, number) for number, value in enumerate(values)]
+    return Exact(case.dtype, values, scales, sample)
 
 
 def _as_recorded(case: Case, names: Mapping[str, Any], wide: Any) -> Exact:
@@ -124,8 +125,8 @@ def _sampler(case: Case) -> Callable[[Any], Any]:
     return (lambda array: array[..., ::step]) if case.setting == "axis=0" else (lambda array: array[::step])
 
 
-def _scale(case: Case, arrays: Mapping[str, Any], value: Any) -> Any:
-    """The magnitude of each element's largest term."""
+def _scale(case: Case, arrays: Mapping[str, Any], value: Any, number: int) -> Any:
+    """The magnitude of each element's largest term, of a result of that number."""
     axis = rows.setting_of(case)["axis"]
     if case.name == "logsumexp":
         return np.maximum(np.abs(value), np.abs(arrays["x"]).max(axis))
@@ -135,10 +136,12 @@ def _scale(case: Case, arrays: Mapping[str, Any], value: Any) -> Any:
     if case.name == "log_softmax_backward":
         grad, y = arrays["grad"], arrays["y"]
         return np.abs(grad) + np.exp(y) * np.sum(np.abs(grad), axis, keepdims=True)
-    if case.name == "distillation_loss_with_grad" and value.ndim:
+    if case.name.endswith("focal_loss_with_grad_hess") and number == 2:
+        return curvatureidioms.sizes_of_terms(case.name, arrays["x"], arrays["target"])
+    if case.name == "distillation_loss_with_grad" and number:
         return labelledidioms.sizes_of_distillation(arrays["x"], arrays["target"])
     loss = case.name.removesuffix("_with_grad")
-    if loss in regionidioms.WEIGHTS and value.ndim:
+    if loss in regionidioms.WEIGHTS and number:
         return regionidioms.sizes_of_terms(loss, arrays["x"], arrays["target"])
     if case.op.startswith("linear_"):  # sums of products: an element near zero has lost its last places
         return np.broadcast_to(np.max(np.abs(value)), value.shape)

@@ -99,6 +99,23 @@ def focal_loss_with_grad_hess(x: Array, target: Array, out: Derivatives = NEW) -
     return (loss * np.square(improbable)).mean(), grad, hess
 
 
+def sizes_of_terms(name: str, x: Array, target: Array) -> Array:
+    """How large the terms of a focal loss's second derivative are, which has either sign: by these errors are measured."""
+    if name.startswith("sigmoid"):
+        _, weight, improbable, loss = focal_parts(x, target)
+        squares, products = weight * np.square(improbable), weight * improbable * (1 - improbable)
+    else:
+        p, total, loss = exponentials(x, target)
+        p /= total[:, None]
+        products = p * (1 - p)
+        p[np.arange(len(x)), target] -= 1
+        squares, loss, improbable = np.square(p), loss[:, None], focal_slope(loss)[0][:, None]
+    probable = 1 - improbable
+    bend = 2 * probable * (2 * improbable + loss * np.maximum(probable, improbable))
+    slope = improbable * (improbable + 2 * loss * probable)
+    return (squares * bend + products * slope) / loss.size
+
+
 def torch_of_two_classes(functional: Any, x: Array, target: Array) -> All:
     p = x.sigmoid()
     loss = functional.binary_cross_entropy_with_logits(x, target)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .lossidioms import decaying, sigmoid, softplus
-from .rowidiom import Arrays, RowIdiom
+from .rowidiom import Arrays, RowIdiom, only_x
 
 Array = Any
 
@@ -65,14 +65,15 @@ def _pairs(x: Array, pieces: int) -> Arrays:
     return {"fake": np.random.default_rng(2).standard_normal(x.shape, dtype=np.float32).astype(x.dtype)}
 
 
-GENERATOR, DISCRIMINATOR = "{softplus}(-x).mean()", "({softplus}(-x).mean() + {softplus}(fake).mean())"
+GENERATOR, DISCRIMINATOR = "-{}(x).mean()", "-({0}(x).mean() + {0}(-fake).mean())"
+"""With the name of the logarithm of a sigmoid, which libraries have."""
 
 
 def _idioms(
     name: str, arguments: str, loss: str, out: str, arrays: Callable[[Array, int], Arrays]
 ) -> dict[str, RowIdiom]:
     """Those of a loss and of the loss with its gradients."""
-    torch, jax = loss.format(softplus="F.softplus"), loss.format(softplus="nn.softplus")
+    torch, jax = loss.format("F.logsigmoid"), loss.format("nn.log_sigmoid")
     by = tuple(range(arguments.count(",") + 1))
     gradients = f"jax.value_and_grad(lambda {arguments}: {jax}, {by})({arguments})"
     return {
@@ -89,7 +90,7 @@ def _idioms(
 
 
 LOSSES = {
-    **_idioms("gan_generator_loss", "x", GENERATOR, "np.zeros_like(x)", lambda x, pieces: {}),
+    **_idioms("gan_generator_loss", "x", GENERATOR, "np.zeros_like(x)", only_x),
     **_idioms("gan_discriminator_loss", "x, fake", DISCRIMINATOR, "(np.zeros_like(x), np.zeros_like(fake))", _pairs),
 }
 """By public function."""

@@ -190,11 +190,6 @@ def entropy_with_logits(x: Array, out: Array = None) -> Array:
     return np.subtract(np.log(total), y.sum(-1) / total, out=out)
 
 
-def torch_entropy_with_logits(x: Array) -> Any:
-    log_p = x.log_softmax(-1)
-    return -(log_p.exp() * log_p).sum(-1)
-
-
 def _logarithms(x: Array, pieces: int) -> Arrays:
     return {"x": log_softmax(x), **labels(x, pieces)}
 
@@ -238,7 +233,7 @@ LOSSES = {
     **idioms_of(
         "crammer_singer_loss",
         labels,
-        "(lambda label: F.relu(1 + x.scatter(-1, label, -torch.inf).amax(-1) - x.gather(-1, label)[:, 0]).mean())"
+        "(lambda label: F.relu(1 + x.scatter(-1, label, -torch.inf).max(-1).values - x.gather(-1, label)[:, 0]).mean())"
         "(target[:, None])",
         f"jnp.maximum(1 + jnp.where({HOT}, -jnp.inf, x).max(-1) - {LABEL}[:, 0], 0).mean()",
         **HERE,
@@ -284,14 +279,14 @@ ENTROPIES = {
         "x.max(-1)",
         _probabilities,
         scipy="special.entr(x).sum(-1, out=out)",
-        torch="torch.sum(torch.special.entr(x), -1, out=out)",
+        torch="torch.sum(x * x.log(), -1, out=out).neg_()",
         jax="-(x * jnp.log(x)).sum(-1)",
     ),
     "entropy_with_logits": RowIdiom(
         "x",
         "labelled.entropy_with_logits(x, out=out)",
         "x.max(-1)",
-        torch="labelled.torch_entropy_with_logits(x)",
+        torch="-(x.softmax(-1) * x.log_softmax(-1)).sum(-1)",
         jax="-(nn.softmax(x) * nn.log_softmax(x)).sum(-1)",
     ),
 }

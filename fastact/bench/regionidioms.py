@@ -107,22 +107,24 @@ def _counts(x: Array, target: Array, bincount: Any) -> tuple[Array, Array]:
 
 def iou_score(x: Array, target: Array, like: Array) -> Array:
     both, sizes = _counts(x, target, np.bincount)
-    return np.nanmean(np.divide(both, sizes - both, dtype=like.dtype))
+    return _mean(both, sizes - both, like)
 
 
 def dice_score(x: Array, target: Array, like: Array) -> Array:
     both, sizes = _counts(x, target, np.bincount)
-    return np.nanmean(np.divide(2 * both, sizes, dtype=like.dtype))
+    return _mean(2 * both, sizes, like)
 
 
-def torch_iou_score(torch: Any, x: Array, target: Array, like: Array) -> Any:
+def _mean(part: Array, whole: Array, like: Array) -> Array:
+    """The mean ratio of counts, which halves have no room for."""
+    ratios = np.divide(part, whole, dtype=np.promote_types(like.dtype, np.float32))
+    return np.nanmean(ratios).astype(like.dtype)
+
+
+def torch_score(torch: Any, dice: bool, x: Array, target: Array, like: Array) -> Any:
     both, sizes = _counts(x, target, torch.bincount)
-    return (both.to(like.dtype) / (sizes - both)).nanmean()
-
-
-def torch_dice_score(torch: Any, x: Array, target: Array, like: Array) -> Any:
-    both, sizes = _counts(x, target, torch.bincount)
-    return (2 * both.to(like.dtype) / sizes).nanmean()
+    part = both.to(torch.promote_types(like.dtype, torch.float32))
+    return (2 * part / sizes if dice else part / (sizes - both)).nanmean().to(like.dtype)
 
 
 def _maps(x: Array, pieces: int) -> Arrays:
@@ -145,14 +147,15 @@ def _loss(name: str, options: str = "") -> dict[str, RowIdiom]:
     return idioms_of(name, labels, torch, jax, options, home="regions")
 
 
-def _score(name: str, formula: str) -> dict[str, RowIdiom]:
+def _score(name: str, dice: bool) -> dict[str, RowIdiom]:
     """That of a score."""
-    arguments = f"x, target, num_classes={CLASSES}, dtype=like.dtype"
-    numpy, torch = f"regions.{name}(x, target, like)", f"regions.torch_{name}(torch, x, target, like)"
+    arguments, ratio = f"x, target, num_classes={CLASSES}, dtype=like.dtype", "both / (sizes - both)"
+    numpy, torch = f"regions.{name}(x, target, like)", f"regions.torch_score(torch, {dice}, x, target, like)"
     jax = (
-        f"(lambda ours, theirs: (lambda both, sizes: jnp.nanmean({formula}))"
-        "((ours & theirs).sum((0, 1)).astype(like.dtype), ours.sum((0, 1)) + theirs.sum((0, 1))))"
-        f"(x[..., None] == jnp.arange({CLASSES}), target[..., None] == jnp.arange({CLASSES}))"
+        f"(lambda ours, theirs: (lambda both, sizes: jnp.nanmean({'2 * both / sizes' if dice else ratio}))"
+        '((ours & theirs).sum((0, 1)).astype(jnp.promote_types(like.dtype, "float32")), '
+        "ours.sum((0, 1)) + theirs.sum((0, 1))))"
+        f"(x[..., None] == jnp.arange({CLASSES}), target[..., None] == jnp.arange({CLASSES})).astype(like.dtype)"
     )
     return {name: RowIdiom(arguments, numpy, arrays=_maps, torch=torch, jax=jax)}
 
@@ -161,7 +164,7 @@ LOSSES = {
     **_loss("dice_loss"),
     **_loss("jaccard_loss"),
     **_loss("tversky_loss", f", alpha={ALPHA}, beta={BETA}"),
-    **_score("iou_score", "both / (sizes - both)"),
-    **_score("dice_score", "2 * both / sizes"),
+    **_score("iou_score", dice=False),
+    **_score("dice_score", dice=True),
 }
 """By public function."""
