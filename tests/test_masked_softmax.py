@@ -274,6 +274,8 @@ def test_scales_at_their_ends():
     np.testing.assert_array_equal(fa.softmax(np.float16([6e4, 5e4]), scale=10.0), [1, 0])  # computed in float32
     np.testing.assert_array_equal(fa.log_softmax(np.float32([-np.inf, 1]), scale=0.3), [-np.inf, 0])
     np.testing.assert_array_equal(fa.softmax(np.float32([np.inf, 1]), scale=-0.3), [0, 1])
+    scale, x = 1 + 5.5e-8, np.repeat(np.float32([0, -13]), [1, 10**6])  # a float32 of it would be 1
+    np.testing.assert_allclose(fa.softmax(x, scale=scale)[0], 1 / (1 + 1e6 * np.exp(-13 * scale)), rtol=2.5e-7)
 
 
 def differences(function, x, grad):

@@ -284,6 +284,19 @@ def test_what_no_pixel_is_of(name):
         assert grad.shape == shape
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_missed_is_lost(name):
+    """A class of the target that nothing at all is predicted for is no absent one."""
+    for soft in (False, True):
+        target = np.array([0, 1, 2, 1])
+        certain = np.eye(3)[[0, 1, 0, 1]]
+        losses, _ = called(name, certain, np.eye(3)[target] if soft else target, from_logits=False, reduction="none")
+        assert losses[1:].tolist() == [0, 1]
+        for absent in ("zero", "skip"):
+            loss, _ = called(name, certain, target, from_logits=False, absent=absent)
+            assert loss == pytest.approx((losses[0] + 1) / 3, rel=1e-15)
+
+
 @pytest.mark.parametrize("mode", ["multiclass", "multilabel", "binary"])
 @pytest.mark.parametrize("soft", [False, True])
 def test_ignored_pixels_count_nothing(mode, soft):

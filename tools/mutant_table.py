@@ -4,57 +4,12 @@
 coefficient, a bound, a stride, an end of a segment or a chunk, a NaN, a dtype, a lock, a key of the cache, an ``errstate``.
 """
 
-from typing import NamedTuple
-
-
-class Mutant(NamedTuple):
-    """One fault, and the files of tests of which one at least must fail."""
-
-    name: str
-    file: str
-    """Below the package."""
-    old: str
-    new: str
-    tests: tuple[str, ...]
-    """Below ``tests``, files or single tests of them: the one that finds it first."""
-
-    @property
-    def is_in_kernels(self) -> bool:
-        """Whether machine code is made from the fault: what is not can be run with the kernels that there are."""
-        return not self.file.startswith(NO_KERNELS)
-
-
-NO_KERNELS = (
-    "calls/",
-    "functions/cross_entropy_requests.py",
-    "functions/gated_units.py",
-    "functions/linear.py",
-    "in_numba.py",
-    "runtime/cache.py",
-    "runtime/exceptions.py",
-    "runtime/fingerprint.py",
-    "runtime/threads.py",
-    "runtime/uninterrupted.py",
-)
-"""Where the faults below are in no kernel."""
-
-
-def _node(test: str) -> str:
-    """A file of tests, or what of it compiles one kernel where the whole compiles dozens before the test that fails."""
-    return f"test_{test}" if ".py" in test else f"test_{test}.py"
-
-
-def _of(file: str, tests: str, *faults: tuple[str, ...]) -> list[Mutant]:
-    """Faults in one file; each may name tests of its own."""
-    return [
-        Mutant(name, file, old, new, tuple(map(_node, (own[0] if own else tests).split())))
-        for name, old, new, *own in faults
-    ]
-
+from loss_mutants import LOSSES
+from mutant import of
 
 MUTANTS = [
     # Mathematics.
-    *_of(
+    *of(
         "maths/exp.py",
         "accuracy",
         ("a coefficient of exp", "0.0013818616280332208", "0.0013918616280332208", "accuracy.py::test_float32[exp]"),
@@ -66,7 +21,7 @@ MUTANTS = [
         ),
         ("expm1 splits in the middle", "T(-0.08496250072115618)", "T(0.0)", "accuracy.py::test_float32[expm1]"),
     ),
-    *_of(
+    *of(
         "maths/log.py",
         "special",
         (
@@ -76,7 +31,7 @@ MUTANTS = [
             "special.py::test_extreme_values_match_the_reference[log-float32]",
         ),
     ),
-    *_of(
+    *of(
         "maths/sigmoid.py",
         "special",
         (
@@ -92,14 +47,14 @@ MUTANTS = [
             "gates.py::test_errors_with_both_operands_at_random[swiglu]",
         ),
     ),
-    *_of(
+    *of(
         "maths/logsumexp.py",
         "softmax",
         ("maxima of earlier parts are counted", "ties + select(grown, T(0.0), ties0)", "ties + ties0"),
         ("exponentials far below the maximum", "(n - T(151.0))", "(n - T(15.0))"),
     ),
     # How arrays are walked.
-    *_of(
+    *of(
         "kernels/elementwise.py",
         "arrays",
         (
@@ -121,12 +76,12 @@ MUTANTS = [
             "arrays.py::test_overlap_with_other_strides[exp]",
         ),
     ),
-    *_of(
+    *of(
         "kernels/elementwise.py",
         "overlap",
         ("reduce goes by blocks", "if REDUCIBLE or n >=", "if n >=", "overlap.py::test_reductions[float32-add]"),
     ),
-    *_of(
+    *of(
         "kernels/elementwise.py",
         "custom_arithmetic",
         (
@@ -135,12 +90,12 @@ MUTANTS = [
             "memory.clear_fp_flags",
         ),
     ),
-    *_of(
+    *of(
         "kernels/elementloop.py",
         "vectorised",
         ("nothing promises that operands do not overlap", "if elsewhere:", "if elsewhere and j < 0:"),
     ),
-    *_of(
+    *of(
         "kernels/overlap.py",
         "overlap",
         (
@@ -150,7 +105,7 @@ MUTANTS = [
             "overlap.py::test_reductions[float32-add]",
         ),
     ),
-    *_of(
+    *of(
         "kernels/along.py",
         "softmax",
         (
@@ -165,7 +120,7 @@ MUTANTS = [
             "softmax.py::test_the_error_does_not_grow_with_the_row",
         ),
     ),
-    *_of(
+    *of(
         "kernels/across.py",
         "softmax",
         (
@@ -175,12 +130,12 @@ MUTANTS = [
             "rows.py::test_many_short_rows_are_what_a_few_are[log_softmax-float32]",
         ),
     ),
-    *_of(
+    *of(
         "kernels/transposition.py",
         "rows.py::test_many_short_rows_are_what_a_few_are[softmax-float32]",
         ("squares beyond the last column", "column = min(k, columns - side)", "column = min(k, columns - SMALLEST)"),
     ),
-    *_of(
+    *of(
         "kernels/labelled.py",
         "cross_entropy",
         (
@@ -191,12 +146,12 @@ MUTANTS = [
         ),
         ("every label has the first one's weight", "i * steps[WEIGHTS] + label * w_core", "i * steps[WEIGHTS]"),
     ),
-    *_of(
+    *of(
         "kernels/labelled.py",
         "ignored",
         ("ignored columns keep a gradient", "no_gradients((ys, y_cores, c))", "pass"),
     ),
-    *_of(
+    *of(
         "kernels/maxout_vectors.py",
         "maxout",
         (
@@ -206,7 +161,7 @@ MUTANTS = [
         ),
         ("of equal pieces the last", 'builder.icmp_signed("<", j, i)', 'builder.icmp_signed(">", j, i)'),
     ),
-    *_of(
+    *of(
         "kernels/defined.py",
         "custom_arithmetic",
         (
@@ -216,7 +171,7 @@ MUTANTS = [
             "custom_arithmetic.py::test_arithmetic_follows_numpy[100]",
         ),
     ),
-    *_of(
+    *of(
         "maths/losses.py",
         "cross_entropy",
         (
@@ -227,12 +182,12 @@ MUTANTS = [
         ),
     ),
     # How they run.
-    *_of(
+    *of(
         "runtime/system.py",
         "team.py::test_shared_integers_are_sequentially_consistent",
         ("shared integers may be seen in another order", 'ORDER = "seq_cst"', 'ORDER = "monotonic"'),
     ),
-    *_of(
+    *of(
         "runtime/team.py",
         "arrays threads",
         (
@@ -248,7 +203,7 @@ MUTANTS = [
             "arrays.py::test_large_arrays_on_threads[exp-float32]",
         ),
     ),
-    *_of(
+    *of(
         "runtime/cache.py",
         "cache",
         ("a damaged kernel is run", "and hashlib.sha256(contents).digest() == checksum:", "and checksum:"),
@@ -256,23 +211,23 @@ MUTANTS = [
         ("Numba's settings are no part of the key", "        _numba_settings(),\n", ""),
         ("a folder that a group can write to", "(stat.S_IWGRP | stat.S_IWOTH)", "stat.S_IWOTH"),
     ),
-    *_of(
+    *of(
         "runtime/fingerprint.py",
         "custom_cache",
         ("constants are no part of the key", "        self.add(code.co_consts)\n", ""),
         ("defaults are no part of the key", "        self.add(function.__defaults__)\n", ""),
     ),
-    *_of(
+    *of(
         "runtime/uninterrupted.py",
         "processes",
         ("a fork does not wait for compilation", "    _lock.acquire(timeout=LONGEST)\n", ""),
     ),
-    *_of(
+    *of(
         "runtime/exceptions.py",
         "custom_exceptions",
         ("an exception is raised twice", "        _left.pop(thread, None)\n", ""),
     ),
-    *_of(
+    *of(
         "runtime/threads.py",
         "threads",
         (
@@ -281,26 +236,24 @@ MUTANTS = [
             "_blocks.get()[:-1]",
         ),
     ),
-    *_of(
+    *of(
         "runtime/threads.py",
         "processes",
         ("half a processor is none", "max(1, math.floor(quota))", "math.floor(quota)"),
     ),
     # How arguments reach a ufunc.
-    *_of(
-        "calls/quiet.py", "warnings", ("NumPy's arithmetic warns", 'np.seterr, all="ignore"', 'np.seterr, all="warn"')
-    ),
-    *_of(
+    *of("calls/quiet.py", "warnings", ("NumPy's arithmetic warns", 'np.seterr, all="ignore"', 'np.seterr, all="warn"')),
+    *of(
         "calls/long_rows.py",
         "order",
         ("results in order of rows", 'arguments.get("order") or "K"', 'arguments.get("order") or "C"'),
     ),
-    *_of(
+    *of(
         "calls/long_rows.py",
         "softmax",
         ("parts of a row under other results", "if np.may_share_memory(a, out) and", "if False and"),
     ),
-    *_of(
+    *of(
         "calls/axes.py",
         "softmax",
         (
@@ -309,12 +262,12 @@ MUTANTS = [
             "if not axes:",
         ),
     ),
-    *_of(
+    *of(
         "calls/checking.py",
         "errors",
         ("a switch is an axis", "isinstance(value, bool | np.bool):", "isinstance(value, np.bool):"),
     ),
-    *_of(
+    *of(
         "calls/containers.py",
         "masked.py::test_masked_results_keep_the_rest_of_what_they_are_made_of",
         (
@@ -323,13 +276,13 @@ MUTANTS = [
             "np.ma.array(result)",
         ),
     ),
-    *_of(
+    *of(
         "calls/lazy.py",
         "dask",
         ("a row in several chunks", "        _refuse_several_chunks(name, x, places[name])\n", "        pass\n"),
     ),
     # What functions compute.
-    *_of(
+    *of(
         "functions/rectifiers.py",
         "gradients",
         (
@@ -339,7 +292,7 @@ MUTANTS = [
             "gradients.py::test_derivative_at_kinks_is_the_recorded_one[leaky_relu-float32]",
         ),
     ),
-    *_of(
+    *of(
         "functions/rectifiers.py",
         "special",
         (
@@ -349,7 +302,7 @@ MUTANTS = [
             "special.py::test_nan_stays_at_its_position[prelu_backward-float32]",
         ),
     ),
-    *_of(
+    *of(
         "functions/gelus.py",
         "values",
         (
@@ -359,7 +312,7 @@ MUTANTS = [
             "values.py::test_matches_the_reference_for_every_sample_of_parameters[gelu_tanh-float32]",
         ),
     ),
-    *_of(
+    *of(
         "functions/op_calls.py",
         "values",
         (
@@ -369,12 +322,12 @@ MUTANTS = [
             "values.py::test_parameters_by_position_name_default_and_array[hard_tanh-float32]",
         ),
     ),
-    *_of(
+    *of(
         "functions/gated_units.py",
         "masked",
         ("what masks a gate", "masked(result, value | gate, out, x)", "masked(result, value, out, x)"),
     ),
-    *_of(
+    *of(
         "functions/cross_entropy_requests.py",
         "cross_entropy_edges",
         ("a mean of ignored rows too", "float(request.target.size - ignored)", "float(request.target.size)"),
@@ -389,7 +342,7 @@ MUTANTS = [
             "    return values.astype(dtype, copy=False)",
         ),
     ),
-    *_of(
+    *of(
         "functions/linear.py",
         "cross_entropy",
         (
@@ -404,9 +357,10 @@ MUTANTS = [
             "    total[...] = np.add.reduce(grad, axis=0, dtype=np.float64)",
         ),
     ),
-    *_of(
+    *of(
         "in_numba.py",
         "overloads",
         ("no gradient multiplies a slope", "return T(grad) * formula(T(x), T(p))", "return formula(T(x), T(p))"),
     ),
+    *LOSSES,
 ]

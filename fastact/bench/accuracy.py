@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import lossidioms, rows
+from . import curvatureidioms, labelledidioms, regionidioms, rows
 from .case import Case
 from .elementwise import parameters_of
 
@@ -22,6 +22,8 @@ SAMPLE = 100_000
 """Elements that are measured, or so: whole rows of a function over rows."""
 LARGEST_LOSS = 1 << 25
 """Logits; a mean over rows cannot be sampled."""
+OPERANDS = ("x", "grad", "y", "which", "hidden", "weight", "target", "fake", "like")
+"""The arrays that statements of functions over rows name."""
 LARGEST_PRODUCT = {"float64": 1e7}
 """Multiplications of a linear layer; ``longdouble`` has no quick matrix product."""
 
@@ -91,18 +93,17 @@ def _elementwise(case: Case, names: Mapping[str, Any], wide: Any) -> Exact:
 
 
 def _of_rows(case: Case, names: Mapping[str, Any], wide: Any) -> Exact | None:
-    losses = "cross_entropy" in case.op or case.name in lossidioms.LOSSES
+    losses = "cross_entropy" in case.op or case.name in rows.LOSSES
     if losses and (case.size > LARGEST_LOSS or math.prod(case.shape) > LARGEST_PRODUCT.get(case.dtype, 1e9)):
         return None
     if case.name not in rows.ROWS:
         return _as_recorded(case, names, wide)
     sample = _whole if losses else _sampler(case)
-    arrays = {
-        name: sample(names[name]) for name in ("x", "grad", "y", "which", "hidden", "weight", "target") if name in names
-    }
+    arrays = {name: sample(names[name]) for name in OPERANDS if name in names}
     arrays = {name: a.astype(wide) if a.dtype.kind == "f" else a for name, a in arrays.items()}
     values = parts(rows.numpy_contender(case, arrays).result())
-    return Exact(case.dtype, values, [_scale(case, arrays, value) for value in values], sample)
+    scales = [_scale(case, arrays, value, number) for number, value in enumerate(values)]
+    return Exact(case.dtype, values, scales, sample)
 
 
 def _as_recorded(case: Case, names: Mapping[str, Any], wide: Any) -> Exact:
@@ -124,8 +125,8 @@ def _sampler(case: Case) -> Callable[[Any], Any]:
     return (lambda array: array[..., ::step]) if case.setting == "axis=0" else (lambda array: array[::step])
 
 
-def _scale(case: Case, arrays: Mapping[str, Any], value: Any) -> Any:
-    """The magnitude of each element's largest term."""
+def _scale(case: Case, arrays: Mapping[str, Any], value: Any, number: int) -> Any:
+    """The magnitude of each element's largest term, of a result of that number."""
     axis = rows.setting_of(case)["axis"]
     if case.name == "logsumexp":
         return np.maximum(np.abs(value), np.abs(arrays["x"]).max(axis))
@@ -135,6 +136,13 @@ def _scale(case: Case, arrays: Mapping[str, Any], value: Any) -> Any:
     if case.name == "log_softmax_backward":
         grad, y = arrays["grad"], arrays["y"]
         return np.abs(grad) + np.exp(y) * np.sum(np.abs(grad), axis, keepdims=True)
+    if case.name.endswith("focal_loss_with_grad_hess") and number == 2:
+        return curvatureidioms.sizes_of_terms(case.name, arrays["x"], arrays["target"])
+    if case.name == "distillation_loss_with_grad" and number:
+        return labelledidioms.sizes_of_distillation(arrays["x"], arrays["target"])
+    loss = case.name.removesuffix("_with_grad")
+    if loss in regionidioms.WEIGHTS and number:
+        return regionidioms.sizes_of_terms(loss, arrays["x"], arrays["target"])
     if case.op.startswith("linear_"):  # sums of products: an element near zero has lost its last places
         return np.broadcast_to(np.max(np.abs(value)), value.shape)
     return np.abs(value)

@@ -23,21 +23,21 @@ LOG_FLOOR, LEAST_VARIANCE = -100.0, 1e-12
 """PyTorch's bounds of the cross-entropy of probabilities and of its gradient's divisor."""
 
 
-def _softplus(x: Array, exponential: Array) -> Array:
+def softplus(x: Array, exponential: Array) -> Array:
     """``log(1 + exp(x))``, written over the exponential of ``-abs(x)``."""
     np.log1p(exponential, out=exponential)
     exponential += np.maximum(x, 0)
     return exponential
 
 
-def _decaying(x: Array) -> Array:
+def decaying(x: Array) -> Array:
     """``exp(-abs(x))``, which never overflows."""
     exponential = np.abs(x)
     np.negative(exponential, out=exponential)
     return np.exp(exponential, out=exponential)
 
 
-def _sigmoid(x: Array, exponential: Array, out: Array = None) -> Array:
+def sigmoid(x: Array, exponential: Array, out: Array = None) -> Array:
     """The logistic function, given the exponential of ``-abs(x)``."""
     return np.divide(np.where(x < 0, exponential, 1), 1 + exponential, out=out)
 
@@ -53,16 +53,16 @@ def _per_row(grad: Array) -> Array:
 
 
 def binary_cross_entropy_with_logits(x: Array, target: Array) -> Array:
-    loss = _softplus(x, _decaying(x))
+    loss = softplus(x, decaying(x))
     loss -= x * target
     return loss.mean()
 
 
 def binary_cross_entropy_with_logits_with_grad(x: Array, target: Array, out: Array = None) -> Both:
-    exponential = _decaying(x)
-    grad = _sigmoid(x, exponential, out)
+    exponential = decaying(x)
+    grad = sigmoid(x, exponential, out)
     grad -= target
-    loss = _softplus(x, exponential)
+    loss = softplus(x, exponential)
     loss -= x * target
     return loss.mean(), _per_element(grad)
 
@@ -88,17 +88,17 @@ def binary_cross_entropy_with_grad(x: Array, target: Array, out: Array = None) -
 def logistic_loss(x: Array, target: Array) -> Array:
     margin = x * target
     np.negative(margin, out=margin)
-    return _softplus(margin, _decaying(margin)).mean()
+    return softplus(margin, decaying(margin)).mean()
 
 
 def logistic_loss_with_grad(x: Array, target: Array, out: Array = None) -> Both:
     margin = x * target
     np.negative(margin, out=margin)
-    exponential = _decaying(margin)
-    grad = _sigmoid(margin, exponential, out)
+    exponential = decaying(margin)
+    grad = sigmoid(margin, exponential, out)
     grad *= target
     grad *= -1 / grad.size
-    return _softplus(margin, exponential).mean(), grad
+    return softplus(margin, exponential).mean(), grad
 
 
 def _lacking(x: Array, target: Array) -> Array:
@@ -133,7 +133,7 @@ def squared_hinge_loss_with_grad(x: Array, target: Array, out: Array = None) -> 
     return np.square(lacking, out=lacking).mean(), grad
 
 
-def _focal_parts(x: Array, target: Array) -> tuple[Array, Array, Array, Array]:
+def focal_parts(x: Array, target: Array) -> tuple[Array, Array, Array, Array]:
     """The label's sign, its class's weight, its improbability, and its cross-entropy."""
     sign = 2 * target
     sign -= 1
@@ -141,20 +141,20 @@ def _focal_parts(x: Array, target: Array) -> tuple[Array, Array, Array, Array]:
     weight += 1 - ALPHA
     margin = x * sign
     np.negative(margin, out=margin)
-    exponential = _decaying(margin)
-    improbable = _sigmoid(margin, exponential)
-    return sign, weight, improbable, _softplus(margin, exponential)
+    exponential = decaying(margin)
+    improbable = sigmoid(margin, exponential)
+    return sign, weight, improbable, softplus(margin, exponential)
 
 
 def sigmoid_focal_loss(x: Array, target: Array) -> Array:
-    _, weight, improbable, loss = _focal_parts(x, target)
+    _, weight, improbable, loss = focal_parts(x, target)
     loss *= np.square(improbable, out=improbable)
     loss *= weight
     return loss.mean()
 
 
 def sigmoid_focal_loss_with_grad(x: Array, target: Array, out: Array = None) -> Both:
-    sign, weight, improbable, loss = _focal_parts(x, target)
+    sign, weight, improbable, loss = focal_parts(x, target)
     grad = np.subtract(1, improbable, out=out)
     grad *= loss
     grad *= 2
@@ -280,16 +280,16 @@ def torch_loss_and_gradient(torch: Any, loss_of: Callable[[Any], Any], x: Array)
     return loss.detach(), leaf.grad
 
 
-def _labels(x: Array, pieces: int) -> Arrays:
+def labels_of_two(x: Array, pieces: int) -> Arrays:
     return {"target": np.random.default_rng(2).integers(0, 2, x.shape).astype(x.dtype)}
 
 
-def _signs(x: Array, pieces: int) -> Arrays:
-    return {"target": 2 * _labels(x, pieces)["target"] - 1}
+def signs(x: Array, pieces: int) -> Arrays:
+    return {"target": 2 * labels_of_two(x, pieces)["target"] - 1}
 
 
 def _of_probabilities(x: Array, pieces: int) -> Arrays:
-    return {"x": _sigmoid(x, _decaying(x)), **_labels(x, pieces)}
+    return {"x": sigmoid(x, decaying(x)), **labels_of_two(x, pieces)}
 
 
 def _numbers(x: Array, pieces: int) -> Arrays:
@@ -304,17 +304,25 @@ def _of_logarithms(x: Array, pieces: int) -> Arrays:
     return {"x": log_softmax(x), "target": softmax(_numbers(x, pieces)["target"])}
 
 
-def _idioms(
-    name: str, arrays: Callable[[Array, int], Arrays], torch: str, jax: str, options: str = ""
+def idioms_of(
+    name: str,
+    arrays: Callable[[Array, int], Arrays],
+    torch: str,
+    jax: str,
+    options: str = "",
+    home: str = "losses",
 ) -> dict[str, RowIdiom]:
-    """Those of a loss and of the loss with its gradient, given the statements of PyTorch and JAX for the loss."""
+    """Those of a loss and of the loss with its gradient, given the statements of PyTorch and JAX for the loss.
+
+    NumPy's functions are those of that name in the namespace ``home``.
+    """
     arguments = f"x, target{options}"
     gradient = f"losses.torch_loss_and_gradient(torch, lambda x: {torch}, x)"
     return {
-        name: RowIdiom(arguments, f"losses.{name}(x, target)", "", arrays, torch=torch, jax=jax),
+        name: RowIdiom(arguments, f"{home}.{name}(x, target)", "", arrays, torch=torch, jax=jax),
         f"{name}_with_grad": RowIdiom(
             arguments,
-            f"losses.{name}_with_grad(x, target, out=out)",
+            f"{home}.{name}_with_grad(x, target, out=out)",
             "np.zeros_like(x)",
             arrays,
             torch=gradient,
@@ -329,50 +337,50 @@ AGAINST = "(1 - 2 * target) * x"
 HUBER = "jnp.where(jnp.abs(x - target) < 1, 0.5 * jnp.square(x - target), jnp.abs(x - target) - 0.5).mean()"
 
 LOSSES = {
-    **_idioms(
+    **idioms_of(
         "binary_cross_entropy_with_logits",
-        _labels,
+        labels_of_two,
         "F.binary_cross_entropy_with_logits(x, target)",
         "(nn.softplus(x) - x * target).mean()",
     ),
-    **_idioms(
+    **idioms_of(
         "binary_cross_entropy",
         _of_probabilities,
         "F.binary_cross_entropy(x, target)",
         "-(target * jnp.maximum(jnp.log(x), -100) + (1 - target) * jnp.maximum(jnp.log1p(-x), -100)).mean()",
     ),
-    **_idioms("logistic_loss", _signs, "F.soft_margin_loss(x, target)", "nn.softplus(-target * x).mean()"),
-    **_idioms("hinge_loss", _signs, "F.relu(1 - target * x).mean()", "jnp.maximum(1 - target * x, 0).mean()"),
-    **_idioms(
+    **idioms_of("logistic_loss", signs, "F.soft_margin_loss(x, target)", "nn.softplus(-target * x).mean()"),
+    **idioms_of("hinge_loss", signs, "F.relu(1 - target * x).mean()", "jnp.maximum(1 - target * x, 0).mean()"),
+    **idioms_of(
         "squared_hinge_loss",
-        _signs,
+        signs,
         "F.relu(1 - target * x).square().mean()",
         "jnp.square(jnp.maximum(1 - target * x, 0)).mean()",
     ),
-    **_idioms(
+    **idioms_of(
         "sigmoid_focal_loss",
-        _labels,
+        labels_of_two,
         "losses.torch_sigmoid_focal_loss(F, x, target)",
         f"((0.75 - 0.5 * target) * nn.sigmoid({AGAINST}) ** 2 * nn.softplus({AGAINST})).mean()",
     ),
-    **_idioms("mse_loss", _numbers, "F.mse_loss(x, target)", "jnp.square(x - target).mean()"),
-    **_idioms("l1_loss", _numbers, "F.l1_loss(x, target)", "jnp.abs(x - target).mean()"),
-    **_idioms("huber_loss", _numbers, "F.huber_loss(x, target)", HUBER),
-    **_idioms("smooth_l1_loss", _numbers, "F.smooth_l1_loss(x, target)", HUBER),
-    **_idioms(
+    **idioms_of("mse_loss", _numbers, "F.mse_loss(x, target)", "jnp.square(x - target).mean()"),
+    **idioms_of("l1_loss", _numbers, "F.l1_loss(x, target)", "jnp.abs(x - target).mean()"),
+    **idioms_of("huber_loss", _numbers, "F.huber_loss(x, target)", HUBER),
+    **idioms_of("smooth_l1_loss", _numbers, "F.smooth_l1_loss(x, target)", HUBER),
+    **idioms_of(
         "log_cosh",
         _numbers,
         "losses.torch_log_cosh(F, x, target)",
         f"(jnp.logaddexp(x - target, target - x) - {math.log(2)}).mean()",
     ),
-    **_idioms(
+    **idioms_of(
         "kl_div",
         _of_logarithms,
         f"F.kl_div(x, target{BATCHMEAN})",
         "(target * (jnp.log(target) - x)).sum() / len(x)",
         BATCHMEAN,
     ),
-    **_idioms(
+    **idioms_of(
         "js_div",
         _distributions,
         "losses.torch_js_div(x, target)",

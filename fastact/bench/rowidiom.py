@@ -4,12 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 Arrays = dict[str, Any]
 
 
 def only_x(x: Any, pieces: int) -> Arrays:
     """No argument beyond ``x``."""
     return {}
+
+
+def labels(x: Any, pieces: int) -> Arrays:
+    """A label for each row of ``x``, whose elements are classes."""
+    return {"target": np.random.default_rng(2).integers(0, x.shape[-1], len(x))}
 
 
 @dataclass(frozen=True)

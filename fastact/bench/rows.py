@@ -1,8 +1,8 @@
 """The functions over rows, Maxout, glu and cross-entropy: their cases, their arguments, and what the peers write.
 
 A function that nobody has written statements for is called as its record in the table says, and compared with its reference.
-In a statement ``{axis}`` and ``{pieces}`` stand for the case's setting; the names are those of ``idioms``, ``rows`` for the
-functions of ``rowidioms`` and ``losses`` for those of ``lossidioms``. A case's ``size`` is that of an array with rows of at most
+In a statement ``{axis}`` and ``{pieces}`` stand for the case's setting; the names are those of ``idioms``, and for the functions
+of other modules those of ``NAMESPACES``. A case's ``size`` is that of an array with rows of at most
 1000 elements; its ``shape`` says which, and for the linear layer it is rows, width and classes.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from . import lossidioms, peers, rowidioms
+from . import curvatureidioms, ganidioms, labelledidioms, lossidioms, peers, regionidioms, rowidioms
 from .case import Case, Contender
 from .idioms import fresh
-from .rowidiom import Arrays, RowIdiom
+from .rowidiom import Arrays, RowIdiom, labels
 
 ROW = 1000
 """Elements of a row, in an array that has so many."""
@@ -25,10 +25,6 @@ READING_FROM = 10_000_000
 """From so many logits on, PyTorch's sum of them runs along with cross-entropy: it does nothing but read them."""
 LINEAR_UP_TO = 1_000_000
 """A larger linear layer is a benchmark of the matrix product, and takes minutes."""
-
-
-def _labels(x: Any, pieces: int) -> Arrays:
-    return {"target": np.random.default_rng(2).integers(0, x.shape[-1], len(x))}
 
 
 def _probabilities(x: Any, pieces: int) -> Arrays:
@@ -52,6 +48,15 @@ LOSS = "(nn.logsumexp(x, -1) - jnp.take_along_axis(x, target[:, None], -1)[:, 0]
 LINEAR_LOSS = f"(lambda x: {LOSS})(hidden @ weight.T)"
 LIKE_X = "np.zeros_like(x)"
 GROUPED = "x.reshape(*x.shape[:-1], -1, {pieces})"
+
+LOSSES = {
+    **lossidioms.LOSSES,
+    **curvatureidioms.LOSSES,
+    **labelledidioms.LOSSES,
+    **regionidioms.LOSSES,
+    **ganidioms.LOSSES,
+}
+"""By public function: those of which each number depends on all elements."""
 
 ROWS = {
     "softmax": RowIdiom(
@@ -108,7 +113,7 @@ ROWS = {
     "cross_entropy": RowIdiom(
         "x, target",
         "rows.cross_entropy(x, target)",
-        arrays=_labels,
+        arrays=labels,
         torch="F.cross_entropy(x, target)",
         jax=LOSS,
         onnx="SoftmaxCrossEntropyLoss",
@@ -117,7 +122,7 @@ ROWS = {
         "x, target",
         "rows.cross_entropy_with_grad(x, target, out=out)",
         LIKE_X,
-        _labels,
+        labels,
         torch="rows.torch_loss_and_gradient(torch, x, target)",
         jax=f"jax.value_and_grad(lambda x: {LOSS})(x)",
     ),
@@ -169,11 +174,19 @@ ROWS = {
         torch="aten.glu_backward.grad_input(grad, x, -1, grad_input=out)",
         jax="jax.vjp(nn.glu, x)[1](grad)[0]",
     ),
-    **lossidioms.LOSSES,
+    **labelledidioms.ENTROPIES,
+    **LOSSES,
 }
 """By public function."""
 
-NAMESPACES = {"rows": rowidioms, "losses": lossidioms}
+NAMESPACES = {
+    "rows": rowidioms,
+    "losses": lossidioms,
+    "curved": curvatureidioms,
+    "labelled": labelledidioms,
+    "regions": regionidioms,
+    "gans": ganidioms,
+}
 
 AS_RECORDED = RowIdiom("*operands, **options", "reference(*operands, **options)")
 """Of a function that has no statements of its own. The reference may compute in float64, which flatters fastact."""
