@@ -70,7 +70,7 @@ def test_registers(code, name):
 
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_no_store_is_masked(code, name):
-    """Some processors take 20 times as long for one: LLVM makes them of a choice between a number in memory and its successor."""
+    """Some processors take many times as long for one: LLVM makes them of a choice between a number in memory and its successor."""
     assert not {kernel for kernel, facts in code[name].items() if facts["masked stores"]}
 
 

@@ -99,6 +99,12 @@ def _score(function: Any, dice: bool, prediction: Any, target: Any, given: dict[
     return _counted(dice, prediction, target, None, **options)
 
 
+MOST_PAIRS = 2**14
+"""Number of pairs of classes, of all images, up to which pixels are counted by pairs, in one table."""
+PIECE = 2**16
+"""Number of pixels whose pairs are counted at a time: what is in between stays in the cache."""
+
+
 def _of_masked(dice: bool, prediction: Any, target: Any, **options: Any) -> Any:
     """The score as if the pixels were not there that either mask hides."""
     hidden = np.ma.getmaskarray(prediction) | np.ma.getmaskarray(target)
@@ -138,26 +144,45 @@ def _counted(
         raise TypeError(
             f"prediction and target must both hold booleans or integers, got {prediction.dtype} and {target.dtype}"
         )
-    counted = np.ones(target.shape, bool) if hidden is None else ~hidden
+    counted = None if hidden is None else ~hidden
     if ignore_index is not None:
-        counted &= target != integer("ignore_index", ignore_index, "an integer or None")
+        kept = target != integer("ignore_index", ignore_index, "an integer or None")
+        counted = kept if counted is None else counted & kept
     per_image = per_image and target.ndim > 0
     images = target.shape[0] if per_image else 1
-    which = np.arange(images).reshape(-1, *[1] * (target.ndim - 1)) if per_image else np.zeros((), int)
-    image = np.broadcast_to(which, target.shape)[counted]
-    prediction, target = prediction[counted], target[counted]
+    image: Any = 0
+    if per_image:
+        image = np.broadcast_to(np.arange(images).reshape(-1, *[1] * (target.ndim - 1)), target.shape)
+        image = image.reshape(-1) if counted is None else image[counted]
+    if counted is not None:
+        prediction, target = prediction[counted], target[counted]
     classes = 2 if binary else _classes(prediction, target, num_classes)
-    rows = images * classes
-    ours, theirs = (image * classes + labels.astype(np.intp) for labels in (prediction, target))
-    both = np.bincount(ours[ours == theirs], minlength=rows)
-    either = np.bincount(ours, minlength=rows) + np.bincount(theirs, minlength=rows)
+    both, either = _counts(image, images, prediction.reshape(-1), target.reshape(-1), classes)
     above, below = (2 * both, either) if dice else (both, either - both)
-    scores = np.where(below == 0, empty, above / np.maximum(1, below)).reshape(images, classes)
+    scores = np.where(below == 0, empty, above / np.maximum(1, below))
     scores = scores[:, 1] if binary else scores
     if reduction == "mean":
         known = scores[~np.isnan(scores)]
         return narrowed(np.float64(np.mean(known) if known.size else math.nan), dtype)
     return narrowed(scores if per_image else scores[0], dtype)[()]
+
+
+def _counts(image: Any, images: int, prediction: Any, target: Any, classes: int) -> tuple[Any, Any]:
+    """How many pixels of each image are of each class in both, and how many in one plus in the other."""
+    rows = images * classes
+    if rows * classes <= MOST_PAIRS:
+        pairs = np.zeros(rows * classes, np.intp)
+        for start in range(0, target.size, PIECE):
+            piece = slice(start, start + PIECE)
+            which = image[piece] * classes if images > 1 else np.zeros((), np.intp)
+            which = (which + prediction[piece]) * classes + target[piece]
+            pairs += np.bincount(which.astype(np.intp, copy=False), minlength=pairs.size)
+        table = pairs.reshape(images, classes, classes)
+        return np.diagonal(table, axis1=1, axis2=2), table.sum(1) + table.sum(2)
+    ours, theirs = (image * classes + labels.astype(np.intp, copy=False) for labels in (prediction, target))
+    in_each = (np.bincount(of, minlength=rows) for of in (ours[ours == theirs], ours, theirs))
+    both, of_ours, of_theirs = (found.reshape(images, classes) for found in in_each)
+    return both, of_ours + of_theirs
 
 
 def _labels(name: str, labels: Any) -> Any:

@@ -33,6 +33,8 @@ INT64 = 3
 HAS_LABEL, HAS_DENSE, HAS_GRAD, HAS_STATE, SPARSE = True, False, False, True, False
 SIZE, CORE = 4, 7
 WANTED, ZEROED, SCALE = 5, 6, 7
+SPARSE_COST = 32
+"""Elements that take as long as a row of which one element is read, most often from memory."""
 T: Any = np.float32
 NAN = np.float32(np.nan)
 ZERO = np.float32(0)
@@ -111,7 +113,7 @@ def labelled_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """A row's loss, and its gradient."""
     n, c = dims[0], dims[1]
     if SPARSE:  # whose rows nobody reads
-        if n > 1 and taken_by_team(n * c, args, dims, steps, record):
+        if n > 1 and taken_by_team(n * SPARSE_COST, args, dims, steps, record):
             return
     elif computed_elsewhere(args, dims, steps, record):
         return

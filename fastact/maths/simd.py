@@ -84,7 +84,7 @@ def fmax(x: Scalar, y: Scalar) -> Scalar:
     """The larger of the two; the other one where one is NaN. Which of two zeros it is does not matter to those who call it.
 
     Where a result replaces an operand in memory, a choice between the two would be merged into a store under a mask, which AMD's
-    processors take 20 times as long for as for a store. On x86 this is a choice if ``x`` is NaN, for ``y`` then.
+    processors take many times as long for as for a store. On x86 this is a choice if ``x`` is NaN, for ``y`` then.
     """
     return y if y > x or x != x else x
 
