@@ -96,11 +96,12 @@ def checked(
     axis: int,
     weight_name: str = "weight",
     name: str = "logits",
+    allowed: Sequence[str] = REDUCTIONS,
 ) -> Request:
     """Check the arguments; ``ValueError`` and ``TypeError`` say which is wrong, what it was and what is allowed."""
     ignore_index = checked_index(ignore_index)
     label_smoothing, z_loss, softcap = checked_options(label_smoothing, z_loss, softcap)
-    check_reduction(reduction)
+    check_reduction(reduction, allowed)
     logits = as_floats(name, logits)
     if not logits.shape:
         raise ValueError(f"{name} must have an axis of classes, got a scalar")
@@ -139,9 +140,7 @@ def labelled(
             f"target must hold integers (class indices), got {target.dtype}"
             + meant(target, whole[:one] + whole[one + 1 :], whole, axis, floats=False)
         )
-    return checked(x, target, weight, ignore_index, 0.0, 0.0, None, "none", axis, name="input")._replace(
-        reduction=reduction
-    )
+    return checked(x, target, weight, ignore_index, 0.0, 0.0, None, reduction, axis, name="input", allowed=allowed)
 
 
 def as_target(target: Any, rows: int) -> Any:
