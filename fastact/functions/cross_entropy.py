@@ -153,7 +153,7 @@ def cross_entropy(
             rows = few_rows(logits, target, ignore_index)
         if rows is not None:
             x, labels = _only(logits, rows), target.reshape(-1)[rows]
-        results, weighted = plain(x, labels, *operands, out=row_results(labels)), False
+        results, weighted = plain(x, labels, *operands, out=row_results(labels.shape)), False
     else:
         request = checked(*arguments)
         request, rows = _counted(request, None)

@@ -78,7 +78,7 @@ def compute(request: Request, scale: Any, wanted: int, grad: Any = None, zeroed:
         return _compute_long(request, scale, wanted, grad)
     operands, results = (
         request.operands(scale, wanted, zeroed),
-        row_results(request.target if request.label else request.logits[..., 0]),
+        row_results(request.logits.shape[:-1]),
     )
     if grad is None:
         return gufunc(request, False)(*operands, out=results)

@@ -15,12 +15,12 @@ MANY_ROWS = 1024
 """Of so many rows the results lie apart by kind."""
 
 
-def row_results(rows: Any) -> Any:
-    """An array for the results of rows that have the shape of ``rows``; ``None`` for few, which NumPy allocates sooner.
+def row_results(shape: tuple[int, ...]) -> Any:
+    """An array for the results of rows of that shape; ``None`` for few, which NumPy allocates sooner.
 
     One kind of result after the other: sums read them in order, and what is not read but by who asks costs no time.
     """
-    return np.moveaxis(np.empty((RESULTS, *rows.shape)), 0, -1) if rows.size >= MANY_ROWS else None
+    return np.moveaxis(np.empty((RESULTS, *shape)), 0, -1) if math.prod(shape) >= MANY_ROWS else None
 
 
 def among_all(values: Any, rows: Any, shape: tuple[int, ...]) -> Any:

@@ -171,7 +171,7 @@ def _called(loss: LabelledLoss, function: Any, ending: str, x: Any, target: Any,
     scale = times_upstream(1.0 / divisor if divisor else 0.0, given.get("upstream"), request.reduction, shape)
     grads = [_gradient(request, array, loss.sparse) for array in outs]
     operands = request.beside(tuple(numbers.values()), scale, zeroed=loss.sparse)
-    found = _ufunc(loss, ending)(*operands, out=(row_results(request.target), *grads))
+    found = _ufunc(loss, ending)(*operands, out=(row_results(request.target.shape), *grads))
     results = found[0] if grads else found
     total = _loss_of(request, results, divisor, dtype)
     placed = [_placed(request, grad, array) for grad, array in zip(grads, outs, strict=True)]
