@@ -76,10 +76,7 @@ def compute(request: Request, scale: Any, wanted: int, grad: Any = None, zeroed:
         return _compute_widened(request, scale, wanted, grad)
     if _is_long(request):
         return _compute_long(request, scale, wanted, grad)
-    operands, results = (
-        request.operands(scale, wanted, zeroed),
-        row_results(request.logits.shape[:-1]),
-    )
+    operands, results = request.operands(scale, wanted, zeroed), row_results(request.logits.shape[:-1])
     if grad is None:
         return gufunc(request, False)(*operands, out=results)
     return gufunc(request, True)(*operands, out=(results, grad))[0]

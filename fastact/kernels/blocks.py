@@ -84,7 +84,7 @@ def free_tile(tile: Any, small: Any) -> None:
 
 def block_row(x: Any, step: Any, width: Any, block: Any, tile: Any) -> Any:
     """``width`` elements of one row, ``step`` bytes apart, as a full block: in place if they are one, else in ``tile``."""
-    if step == SIZE and width == block:
+    if (step == SIZE and width == block) or as_address(x) == as_address(tile):
         return x
     if width < block:
         fill_step(advance(tile, (block - STEP) * SIZE))
