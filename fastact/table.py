@@ -26,6 +26,7 @@ MODULES = (
     "regression_losses",
     "divergences",
     "entropies",
+    "entropy_gradients",
     "gan_losses",
     "region_losses",
     "region_scores",
