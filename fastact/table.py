@@ -29,6 +29,7 @@ MODULES = (
     "entropy_gradients",
     "gan_losses",
     "region_losses",
+    "lovasz_losses",
     "region_scores",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
