@@ -385,7 +385,7 @@ def test_containers(same_bits):
         lazy = function(*map(in_dask, given), **options)
         assert all(isinstance(a, dask.Array) for a in lazy)
         same_bits(tuple(np.asarray(a.compute()) for a in lazy), whole)
-        loss, grad = function(xarray.DataArray(x, dims=("a", "b", "c")), given[1], **options)
+        _, grad = function(xarray.DataArray(x, dims=("a", "b", "c")), given[1], **options)
         assert grad.dims == ("a", "b", "c")
         np.testing.assert_array_equal(grad, whole[1])
 

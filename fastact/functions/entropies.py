@@ -142,8 +142,8 @@ def entropy_with_logits(
     .. math:: -\sum_j p_j \ln p_j, \quad p = \mathrm{softmax}(x)
 
     Computed is the mean distance of the logits from their `logsumexp`, as that of their largest and that from their largest:
-    neither is negative. Error: at most 8 ULP (8 in float64), however certain the distribution. A row that holds NaN or +inf, or nothing but
-    -inf, gives NaN.
+    neither is negative. Error: at most 8 ULP (8 in float64), however certain the distribution. A row that holds NaN or +inf, or
+    nothing but -inf, gives NaN.
 
     Examples
     --------

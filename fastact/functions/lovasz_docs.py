@@ -1,9 +1,11 @@
 """What the docstrings of Lovasz losses have in common."""
 
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from fastact.functions import docs
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 PIECES: dict[str, str] = {
     "lovasz softmax": """\
@@ -87,4 +89,7 @@ arXiv:1705.08790.""",
 }
 """By the name that a docstring gives in angle brackets, on a line of its own."""
 
-documented: Any = partial(docs.documented, pieces=PIECES)
+
+def documented(function: Function) -> Function:
+    """Fill in the pieces that a docstring names."""
+    return docs.documented(function, PIECES)

@@ -407,7 +407,8 @@ SIDES = Operand("labels", below=2)
 WAYS: dict[Any, list[Variant]] = {
     "lovasz_softmax": [
         Variant(),
-        Variant({"per_image": True, "reduction": "none", "classes": "all"}),
+        Variant({"per_image": True, "classes": "all"}),
+        Variant({"reduction": "none"}, alike=True),
         Variant({"ignore_index": 1, "reduction": "sum"}, alike=True),
     ],
     "lovasz_hinge": [Variant(), Variant({"per_image": True, "reduction": "none", "ignore_index": 0}, alike=True)],
