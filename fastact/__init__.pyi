@@ -31,10 +31,16 @@ from fastact.functions.distillation import distillation_loss as distillation_los
 from fastact.functions.distillation import distillation_loss_with_grad as distillation_loss_with_grad
 from fastact.functions.entropies import entropy as entropy
 from fastact.functions.entropies import entropy_with_logits as entropy_with_logits
+from fastact.functions.entropy_gradients import entropy_with_grad as entropy_with_grad
+from fastact.functions.entropy_gradients import entropy_with_logits_with_grad as entropy_with_logits_with_grad
 from fastact.functions.gan_losses import gan_discriminator_loss as gan_discriminator_loss
 from fastact.functions.gan_losses import gan_discriminator_loss_with_grad as gan_discriminator_loss_with_grad
 from fastact.functions.gan_losses import gan_generator_loss as gan_generator_loss
 from fastact.functions.gan_losses import gan_generator_loss_with_grad as gan_generator_loss_with_grad
+from fastact.functions.lovasz_losses import lovasz_softmax_loss as lovasz_softmax_loss
+from fastact.functions.lovasz_losses import lovasz_softmax_loss_with_grad as lovasz_softmax_loss_with_grad
+from fastact.functions.lovasz_losses import lovasz_hinge_loss as lovasz_hinge_loss
+from fastact.functions.lovasz_losses import lovasz_hinge_loss_with_grad as lovasz_hinge_loss_with_grad
 from fastact.functions.region_scores import iou_score as iou_score
 from fastact.functions.region_scores import dice_score as dice_score
 

@@ -26,8 +26,10 @@ MODULES = (
     "regression_losses",
     "divergences",
     "entropies",
+    "entropy_gradients",
     "gan_losses",
     "region_losses",
+    "lovasz_losses",
     "region_scores",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""

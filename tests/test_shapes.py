@@ -8,7 +8,7 @@ from tests.calls import CALLS, RECORDS, REDUCING
 
 SHAPES = [(), (1,), (1, 1), (0,), (3, 0), (0, 3), (0, 0), (2, 0, 4)]
 AXES = [-1, 0, 1, None, (), (0,), (0, 1), (-1, 0)]
-ROWWISE = [name for name, record in RECORDS.items() if record.axis == "several"]
+ROWWISE = [name for name, record in RECORDS.items() if record.axis == "several" and not name.endswith("_with_grad")]
 ALONE = {"softmax": 1, "softmin": 1, "log_softmax": 0, "softmax_backward": 0}
 OF_HALVES = {
     "logsumexp": lambda many: 0.5 + np.log(many),

@@ -108,6 +108,33 @@ References
 ----------
 A. Shrivastava et al., Training Region-based Object Detectors with Online Hard Example Mining, 2016.
 Z. Wu et al., Bridging Category-level and Instance-level Semantic Image Segmentation, 2016.""",
+    "entropies with gradient": """\
+axis : int, tuple of int or None, default -1
+    Over what is summed: one axis, several together, or the whole array.
+reduction : {"none", "mean", "sum"}, default "none"
+    Of the entropies; the mean of none is NaN.
+dtype : dtype, optional
+    Of the entropies: float16, float32 or float64; that of `input` by default.
+upstream : float or array_like, optional
+    The gradient with respect to the value, of its shape; 1 by default.
+out : ndarray, optional
+    For the gradient, with the shape and dtype of `input`; may be `input` itself.
+
+Returns
+-------
+value : scalar or ndarray
+    Of `dtype`. With ``reduction="none"`` of the shape of `input` without `axis`.
+grad : ndarray
+    Of the shape and dtype of `input`.
+
+Raises
+------
+numpy.exceptions.AxisError
+    If `axis` is not an axis of `input`.
+ValueError
+    If an argument has a shape or value that is not allowed. Nothing has been written then.
+TypeError
+    If an argument has a type or dtype that is not allowed.""",
     "distillation to axis": """\
 input : array_like
     The student's logits; float16, float32 or float64.
@@ -314,14 +341,14 @@ def as_loss(function: Function, name: str, doc: str, defaults: Mapping[str, Any]
     return function
 
 
-def documented(function: Function) -> Function:
+def documented(function: Function, pieces: Mapping[str, str] = PIECES) -> Function:
     """Fill in the pieces that a docstring names."""
     lines = []
     for line in (function.__doc__ or "").splitlines():
         name = line.strip()
         if name.startswith("<") and name.endswith(">"):
             indent = line[: len(line) - len(line.lstrip())]
-            lines += [indent + piece for piece in PIECES[name[1:-1]].splitlines()]
+            lines += [indent + piece for piece in pieces[name[1:-1]].splitlines()]
         else:
             lines.append(line)
     function.__doc__ = "\n".join(lines) or None

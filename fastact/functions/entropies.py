@@ -14,13 +14,13 @@ from fastact.functions.docs import documented
 from fastact.functions.record import SHARES, Function, X, register, variants
 from fastact.kinds.rows import Exponentials, Once, RowKernel, Sum
 from fastact.maths.log import log
-from fastact.maths.logsumexp import exp_at, level, log_excess, reach, total
+from fastact.maths.logsumexp import level, log_excess, reach, times_exp_at, total
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, select, widen
 
 
 @scalar
-def _surprise(x: Scalar) -> Scalar:
+def surprise(x: Scalar) -> Scalar:
     T = type(x)
     return select(x == T(0), T(0), -x * log(x))
 
@@ -56,6 +56,7 @@ def entropy(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, **
     See Also
     --------
     entropy_with_logits : that of a softmax, without computing it.
+    entropy_with_grad : this and its gradient.
 
     Notes
     -----
@@ -80,7 +81,7 @@ def entropy(x: Any, axis: Axis = -1, keepdims: bool = False, out: Any = None, **
 
 
 _entropy_rows = row_ufunc(
-    RowKernel("entropy", [Sum("terms", _surprise), Once("result", _as_it_is)], gives="result", cost=0.6), entropy
+    RowKernel("entropy", [Sum("terms", surprise), Once("result", _as_it_is)], gives="result", cost=0.6), entropy
 )
 
 
@@ -90,20 +91,26 @@ def _distribution(m: Scalar, ties: Scalar, rest: Scalar) -> tuple[Any, ...]:
     T = type(m)
     base, level_n = level(m)
     shift, floor = reach(level_n)
-    return T(log_excess(m, ties, rest)), base, shift, floor, T(widen(1.0) / total(m, ties, rest))
+    return log_excess(m, ties, rest), base, shift, floor, T(widen(1.0) / total(m, ties, rest))
 
 
-DISTRIBUTION = Once("excess base shift floor share", _distribution)
+DISTRIBUTION = Once("excess base shift floor share", _distribution, wide="excess")
 
 
 @scalar
-def _uncertainty(
-    x: Scalar, m: Scalar, excess: Scalar, base: Scalar, shift: Scalar, floor: Scalar, share: Scalar
-) -> Scalar:
-    """``-p * log(p)``; 0 of 0."""
-    T = type(x)
-    p = exp_at(x, base, shift, floor) * share
-    return select(p == T(0), T(0), p * ((m - x) + excess))
+def _distance(x: Scalar, m: Scalar, base: Scalar, shift: Scalar, floor: Scalar, share: Scalar) -> Scalar:
+    """What an element adds to the mean distance of logits from the largest."""
+    return times_exp_at(x, (m - x) * share, base, shift, floor)
+
+
+SPREAD = Sum("spread", _distance)
+
+
+@scalar
+def uncertainty(excess: Scalar, spread: Scalar, n: Scalar) -> Scalar:
+    """The entropy in float64: neither term is negative; 0 of no class."""
+    zero = widen(0.0)
+    return select(n > zero, excess + spread, zero)
 
 
 @documented
@@ -134,8 +141,9 @@ def entropy_with_logits(
     -----
     .. math:: -\sum_j p_j \ln p_j, \quad p = \mathrm{softmax}(x)
 
-    Error: at most 8 ULP (8 in float64), however certain the distribution. A row that holds NaN or +inf, or nothing but -inf, gives
-    NaN.
+    Computed is the mean distance of the logits from their `logsumexp`, as that of their largest and that from their largest:
+    neither is negative. Error: at most 8 ULP (8 in float64), however certain the distribution. A row that holds NaN or +inf, or
+    nothing but -inf, gives NaN.
 
     Examples
     --------
@@ -151,7 +159,7 @@ def entropy_with_logits(
 _entropy_of_logits = row_ufunc(
     RowKernel(
         "entropy_with_logits",
-        [Exponentials(), DISTRIBUTION, Sum("terms", _uncertainty), Once("result", _as_it_is)],
+        [Exponentials(), DISTRIBUTION, SPREAD, Once("result", uncertainty)],
         gives="result",
         cost=0.8,
     ),
@@ -159,30 +167,30 @@ _entropy_of_logits = row_ufunc(
 )
 
 
-def _reference_entropy(x: Any, axis: Any = -1, keepdims: Any = False) -> Any:
+def reference_entropy(x: Any, axis: Any = -1, keepdims: Any = False) -> Any:
     return np.sum(np.where(x == 0, 0.0, -x * np.log(np.where(x == 0, 1.0, x))), axis=axis, keepdims=keepdims)
 
 
-def _log_probabilities(x: Any, axis: Any = -1) -> Any:
+def log_probabilities(x: Any, axis: Any = -1) -> Any:
     shifted = x - np.max(x, axis=axis, keepdims=True, initial=-math.inf)
     others = np.sum(np.where(shifted == 0, 0.0, np.exp(shifted)), axis=axis, keepdims=True)
     return shifted - np.log1p(others + (np.sum(shifted == 0, axis=axis, keepdims=True) - 1))
 
 
-def _reference_of_logits(x: Any, axis: Any = -1, keepdims: Any = False) -> Any:
-    log_p = _log_probabilities(x, axis)
+def reference_of_logits(x: Any, axis: Any = -1, keepdims: Any = False) -> Any:
+    log_p = log_probabilities(x, axis)
     return np.sum(np.where(log_p == -math.inf, 0.0, -np.exp(log_p) * log_p), axis=axis, keepdims=keepdims)
 
 
 _KEPT = variants({"keepdims": True})
 _rows = partial(Function, home=__name__, family="entropies", variants=_KEPT, axis="several", in_parts=True)
-register(_rows("entropy", lambda: entropy, operands=[SHARES], reference=_reference_entropy, ulp=6.0, double_ulp=6.0))
+register(_rows("entropy", lambda: entropy, operands=[SHARES], reference=reference_entropy, ulp=6.0, double_ulp=6.0))
 register(
     _rows(
         "entropy_with_logits",
         lambda: entropy_with_logits,
         operands=[X],
-        reference=_reference_of_logits,
+        reference=reference_of_logits,
         ulp=8.0,
         double_ulp=8.0,
     )

@@ -75,30 +75,50 @@ reach = ByPrecision(float32=_reach_float32, float64=_reach_float64)
 
 
 @scalar
-def _exp_at_float32(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> Scalar:
-    """``exp(x - level)`` for x up to the maximum, or NaN; 0 below the floor."""
+def _exp_parts_float32(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> tuple[Scalar, Scalar]:
+    """Two factors of ``exp(x - level)`` for x up to the maximum, or NaN: the latter a power of two, 0 below the floor."""
     T = type(x)
     d = maximum(x - base, floor)
     shifted = fma(d, T(1.4426950216293335), shift)
     n = shifted - shift
     r = fma(n, T(-0.6931471824645996), d)
     r = fma(n, T(1.9046542121259336e-09), r)
-    return _SCALED_EXP_FLOAT32(r) * from_bits(shift_left(bits(shifted), 23))
+    return _SCALED_EXP_FLOAT32(r), from_bits(shift_left(bits(shifted), 23))
 
 
 @scalar
-def _exp_at_float64(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> Scalar:
-    """``exp(x - level)`` in float64."""
+def _exp_parts_float64(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> tuple[Scalar, Scalar]:
+    """The same in float64."""
     T = type(x)
     d = maximum(x - base, floor)
     shifted = fma(d, T(1.4426950408889634), shift)
     n = shifted - shift
     r = fma(n, T(-0.6931471805599453), d)
     r = fma(n, T(-2.3190468138462996e-17), r)
-    return _SCALED_EXP_FLOAT64(r) * from_bits(shift_left(bits(shifted), 52))
+    return _SCALED_EXP_FLOAT64(r), from_bits(shift_left(bits(shifted), 52))
 
 
-exp_at = ByPrecision(float32=_exp_at_float32, float64=_exp_at_float64)
+_exp_parts = ByPrecision(float32=_exp_parts_float32, float64=_exp_parts_float64)
+
+
+@scalar
+def exp_at(x: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> Scalar:
+    """``exp(x - level)`` for x up to the maximum, or NaN; 0 below the floor."""
+    part, power = _exp_parts(x, base, shift, floor)
+    return part * power
+
+
+@scalar
+def times_exp_at(x: Scalar, factor: Scalar, base: Scalar, shift: Scalar, floor: Scalar) -> Scalar:
+    """``factor * exp(x - level)``, what is small last, so that one rounding takes a small product's digits.
+
+    The factor may be infinite where the other is 0.
+    """
+    T = type(x)
+    part, power = _exp_parts(x, base, shift, floor)
+    far = power < T(1)  # of a part of 2**-24 or less
+    product = part * select(far, factor, power) * select(far, power, factor)
+    return select(x - base <= floor, T(0), product)
 
 
 @scalar
