@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # A virtual environment with the package and all that the tests need; made anew when pyproject.toml changes.
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[test,bench,plot]"
+	$(BIN)/python -m pip install --editable ".[test,bench,plot]"
 	touch $@
 
 test: $(VENV)/ready
@@ -83,7 +83,7 @@ bench-commits: .asv/machine
 	$(BIN)/asv compare --split --factor 1.1 "$(A)" "$(B)"
 
 .asv/machine: $(VENV)/ready
-	$(BIN)/asv machine --yes
+	$(BIN)/asv machine --yes > /dev/null # it prints its questions, and asks none
 	mkdir -p .asv && touch $@
 
 clean:

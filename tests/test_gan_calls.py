@@ -193,8 +193,12 @@ def test_what_is_refused():
             fa.gan_discriminator_loss_with_grad(real, fake, out=(places[0], second))
         with pytest.raises(error, match=words):
             fa.gan_generator_loss_with_grad(fake, out=second)
-    with pytest.raises(ValueError, match="out must be two arrays, got the same one twice"):
+    with pytest.raises(ValueError, match="out must be two arrays that do not overlap"):
         fa.gan_discriminator_loss_with_grad(fake, fake, out=(places[1], places[1]))
+    shared = np.full(fake.size + 2, 7, fake.dtype)
+    with pytest.raises(ValueError, match="out must be two arrays that do not overlap"):
+        fa.gan_discriminator_loss_with_grad(fake, fake, out=(shared[:-2], shared[2:]))
+    assert (shared == 7).all()
     with pytest.raises(TypeError, match="fake must be float16, float32 or float64, got complex"):
         fa.gan_discriminator_loss(real, 1j * fake)
     assert (places[0] == 7).all()

@@ -388,6 +388,54 @@ class TestAccuracies:
             fa.accuracy(np.eye(3), [0, 1, 3])
 
 
+@pytest.mark.parametrize("rows", [20, 400])
+def test_presets_are_the_definitions_in_use(rows):
+    """Written as their authors do: by the labels' probabilities, by sorted losses, and by those of all pixels."""
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(size=(2, rows, 5)), rng.integers(0, 5, (2, rows))
+    target[rng.random(target.shape) < 0.2] = -100
+    losses = fa.cross_entropy(x, target, reduction="none")
+    valid = losses[target >= 0]
+
+    p = np.sort(np.exp(-valid))
+    bound = max(p[min(100_000 * 2, len(p) - 1)], 0.3)
+    chosen = (target >= 0) & (np.exp(-losses) < bound)
+    assert_close = np.testing.assert_allclose
+    assert_close(fa.ohem_cross_entropy(x, target, threshold=0.3, preset="openmmlab"), (losses * chosen).mean())
+
+    for threshold in (0.3, 1e-9):
+        hard = valid[valid > -np.log(threshold)]
+        if len(hard) < len(valid) // 16:
+            hard = np.sort(valid)[::-1][: len(valid) // 16]
+        assert_close(fa.ohem_cross_entropy(x, target, threshold=threshold, preset="bisenet"), hard.mean())
+
+    for fraction in (0.1, 0.2, 1.0):
+        hardest = np.sort(losses, axis=None)[::-1][: int(fraction * losses.size)]
+        assert_close(fa.ohem_cross_entropy(x, target, fraction=fraction, preset="deeplab"), hardest.mean())
+    default = fa.ohem_cross_entropy(x, target, preset="deeplab")
+    assert default == fa.ohem_cross_entropy(x, target, fraction=0.2, preset="deeplab")
+
+    for options in ({"preset": "openmmlab"}, {"preset": "bisenet"}, {"preset": "deeplab"}):
+        loss, grad = fa.ohem_cross_entropy_with_grad(x, target, **options)
+        assert loss == fa.ohem_cross_entropy(x, target, **options)
+        step = 1e-6 * rng.normal(size=x.shape)
+        ahead, behind = (fa.ohem_cross_entropy(x + k * step, target, **options) for k in (1, -1))
+        assert_close(np.sum(grad * step), (ahead - behind) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"preset": "mine"}, "preset must be one of"),
+        ({"preset": "bisenet", "min_kept": 3}, "min_kept must be 0"),
+        ({"preset": "openmmlab", "fraction": 0.5}, "fraction must be None"),
+    ],
+)
+def test_what_presets_refuse(options, text):
+    with pytest.raises(ValueError, match=text):
+        fa.ohem_cross_entropy(np.zeros((4, 2)), np.zeros(4, int), **options)
+
+
 class TestHardExamples:
     def test_against_a_full_sort(self):
         rng = np.random.default_rng(0)

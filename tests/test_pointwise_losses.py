@@ -395,3 +395,10 @@ def test_out_in_either_byte_order(name):
     assert got[1] is out
     assert got[0] == expected[0]
     np.testing.assert_array_equal(out, expected[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_longer_target_is_refused(name):
+    x, target = operands(name, (3, 4), "float32")
+    with pytest.raises(TypeError, match="target must be float16, float32, float64, of integers or booleans"):
+        with_grad(name)(x, target.astype(np.longdouble))

@@ -94,14 +94,14 @@ LOSSES = [
         ("all rows of equal losses are kept", "[: needed - np.count_nonzero(chosen)]", ""),
         (
             "a share of rows is rounded down",
-            "math.ceil(choice.share * among.size)",
-            "math.floor(choice.share * among.size)",
+            "math.ceil(choice.share * counted)",
+            "math.floor(choice.share * counted)",
             "table.py::test_every_variant_gives_what_the_reference_gives[ohem_cross_entropy]",
         ),
         (
             "the gradient of one row more than are kept",
-            "max(1, np.count_nonzero(kept))",
-            "1 + np.count_nonzero(kept)",
+            "max(1, _divisor(kept, choice))",
+            "1 + _divisor(kept, choice)",
             "labelled_losses.py::TestHardExamples::test_against_a_full_sort",
         ),
     ),
@@ -126,7 +126,11 @@ LOSSES = [
         "functions/entropies.py",
         "entropies.py::test_what_is_impossible_adds_nothing labelled_losses.py::TestEntropies::test_identities",
         ("the surprise of what is impossible", "select(x == T(0), T(0), -x * log(x))", "-x * log(x)"),
-        ("the entropy of logits lacks the logarithm of their sum", "p * ((m - x) + excess)", "p * (m - x)"),
+        (
+            "the entropy of logits lacks the logarithm of their sum",
+            "select(n > zero, excess + spread, zero)",
+            "select(n > zero, spread, zero)",
+        ),
     ),
     # Of adversarial networks.
     *of(
@@ -217,8 +221,8 @@ LOSSES = [
         ("a union counts what is common twice", "(both, either - both)", "(both, either)"),
         (
             "images share their pixels",
-            "(image * classes + labels.astype(np.intp)",
-            "(image + labels.astype(np.intp)",
+            "which = image[piece] * classes if images",
+            "which = image[piece] if images",
             "region_scores.py::test_scores_are_those_of_the_losses",
         ),
     ),

@@ -147,9 +147,9 @@ MUTANTS = [
         ("every label has the first one's weight", "i * steps[WEIGHTS] + label * w_core", "i * steps[WEIGHTS]"),
     ),
     *of(
-        "kernels/labelled.py",
+        "kernels/labelled_columns.py",
         "ignored",
-        ("ignored columns keep a gradient", "no_gradients((ys, y_cores, c))", "pass"),
+        ("ignored columns keep a gradient", "clear_each((ys, y_cores, c, block, mask))", "pass"),
     ),
     *of(
         "kernels/maxout_vectors.py",

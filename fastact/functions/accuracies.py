@@ -62,7 +62,8 @@ def zero_one_loss(
     Returns
     -------
     scalar or ndarray
-        Of `dtype`; with ``reduction="none"`` 1 or 0 for each row, which is 0 where the row is ignored.
+        Of `dtype`; with ``reduction="none"`` for each row the weight of its label, 1 without `weight`, or 0,
+        which it is where the row is ignored.
 
     <label errors>
 
@@ -108,7 +109,8 @@ def accuracy(
     Returns
     -------
     scalar or ndarray
-        Of `dtype`; with ``reduction="none"`` 1 or 0 for each row, which is 0 where the row is ignored.
+        Of `dtype`; with ``reduction="none"`` for each row the weight of its label, 1 without `weight`, or 0,
+        which it is where the row is ignored.
 
     <label errors>
 
@@ -157,7 +159,8 @@ def top_k_accuracy(
     Returns
     -------
     scalar or ndarray
-        Of `dtype`; with ``reduction="none"`` 1 or 0 for each row, which is 0 where the row is ignored.
+        Of `dtype`; with ``reduction="none"`` for each row the weight of its label, 1 without `weight`, or 0,
+        which it is where the row is ignored.
 
     <label errors>
 
@@ -203,8 +206,8 @@ def _score(function: Any, given: dict[str, Any], k: int, *, wrong: bool) -> Any:
     if reduction == "none":
         losses = losses.astype(dtype)[()]
         return losses if predictions else as_rows(losses, request)
-    total = float(quietly(np.add.reduce, losses, axis=None, dtype=np.float64))
-    divisor = float(quietly(np.add.reduce, each, axis=None, dtype=np.float64)) if reduction == "mean" else 1.0
+    total = float(quietly(np.add.reduce, losses.reshape(-1), dtype=np.float64))
+    divisor = float(quietly(np.add.reduce, each.reshape(-1), dtype=np.float64)) if reduction == "mean" else 1.0
     return rounded(total / divisor if divisor else total * math.inf, dtype)
 
 

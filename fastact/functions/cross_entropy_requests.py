@@ -313,7 +313,10 @@ def check_labels(request: Request, shift: int = 0) -> int:
     target, classes, ignored = request.target, request.classes, request.ignore_index
     if not request.label:
         return 0
-    beyond = target.view(_unsigned(target.dtype)) >= classes  # as negative labels are, read so
+    if target.dtype.kind == "i" and classes > np.iinfo(target.dtype).max:
+        beyond = target < 0  # none is too large
+    else:
+        beyond = target.view(_unsigned(target.dtype)) >= classes  # as negative labels are, read so
     found, is_class = np.count_nonzero(beyond), 0 <= ignored < classes
     count = int(np.count_nonzero(target == ignored)) if found or is_class else 0
     if found > (0 if is_class else count):
@@ -347,10 +350,10 @@ def total_weight(request: Request, ignored: int, sample_weight: Any = None) -> f
     if not request.weighted and sample_weight is None:
         return float(request.target.size - ignored)
     labels = request.target[request.target != request.ignore_index] if ignored else request.target
-    weights = request.weight[labels]
+    weights = request.weight[labels].reshape(-1)
     if sample_weight is not None:
-        weights = quietly(np.multiply, weights, sample_weight)
-    return float(quietly(np.add.reduce, weights, axis=None))
+        weights = quietly(np.multiply, weights, sample_weight.reshape(-1))
+    return float(quietly(np.add.reduce, weights))
 
 
 def times_upstream(scale: float, upstream: Any, reduction: str, shape: tuple[int, ...]) -> Any:

@@ -121,6 +121,11 @@ def _computed(
     if not 0.0 < degrees < math.inf:
         raise ValueError(f"temperature must be {allowed}, got {temperature!r}")
     x, target = as_floats("input", x), as_floats("target", target)
+    precision = np.finfo(np.result_type(x, target, np.float32))
+    if not float(precision.tiny) <= degrees <= float(precision.max):
+        raise ValueError(
+            f"temperature must be between {precision.tiny} and {precision.max} for {x.dtype}, got {temperature!r}"
+        )
     if not x.ndim:
         raise ValueError("input must have an axis of classes, got a scalar")
     if target.shape != x.shape:

@@ -65,7 +65,8 @@ softcap : float, optional
     Logits are replaced by ``softcap * tanh(logits / softcap)``.""",
     "scores to axis": """\
 input : array_like
-    Scores of classes, such as logits; float16, float32 or float64. Or predicted classes, integers with the shape of `target`.
+    Scores of classes, such as logits; float16, float32 or float64. Of `accuracy` and `zero_one_loss` also predicted classes,
+    integers with the shape of `target`.
 target : array_like of int
     Class indices of any integer dtype, with the shape of `input` without `axis`.
 weight : array_like, optional
@@ -87,6 +88,11 @@ fraction : float, optional
     In place of `threshold`: this share of the rows that are not ignored is kept, rounded up, those with the largest losses.
 min_kept : int, default 0
     At least so many rows are kept, if there are as many, those with the largest losses.
+preset : {"openmmlab", "bisenet", "deeplab"}, optional
+    One of the definitions in use, in place of `min_kept`. OpenMMLab's keeps at least 100,000 rows of each image (the first axis),
+    all but one if there are fewer, and divides by the number of all rows, kept or not. BiSeNet's keeps at least a sixteenth of the
+    rows that are not ignored. DeepLab's keeps a `fraction` (0.2 by default) of all rows, rounded down, and divides by their number:
+    those that are ignored count with a loss of 0.
 weight : array_like, optional
     A weight for each class, which multiplies the losses of its rows. The mean divides by the number of rows kept.
 ignore_index : int, default -100
@@ -100,9 +106,8 @@ Notes
 
 The losses of all rows take one pass over `input`, the choice a partial select, and the gradient a pass over the rows kept. Which
 rows are kept is not differentiated. Of equal losses the first rows are kept; NaN always is. Error: at most 8 ULP of the loss and
-of the gradient's larger term (8 in float64). Definitions in use:
-OpenMMLab's and HRNet's are ``threshold=0.7, min_kept=100_000``; BiSeNet's is that with ``min_kept`` a sixteenth of the
-pixels; bootstrapped cross-entropy is ``fraction=0.25``.
+of the gradient's larger term (8 in float64). Bootstrapped cross-entropy is ``fraction=0.25``; the bootstrapping of noisy labels
+is another thing.
 
 References
 ----------

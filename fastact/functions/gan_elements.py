@@ -139,8 +139,8 @@ def _outs(out: Any, sides: Sequence[Side]) -> list[Any]:
                 given = place.dtype if isinstance(place, np.ndarray) else type(place).__name__
                 raise TypeError(f"out must be an array of {side.x.dtype}, got {given}")
             checked_out(place, side.x.shape)
-    if len(outs) > 1 and outs[0] is not None and outs[0] is outs[1]:
-        raise ValueError("out must be two arrays, got the same one twice")
+    if len(outs) > 1 and all(isinstance(out, np.ndarray) for out in outs) and np.may_share_memory(*outs):
+        raise ValueError("out must be two arrays that do not overlap")
     return list(outs)
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import integer, number, only_axis, sole
+from fastact.calls.checking import integer, number, one_of, only_axis, sole
 from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task
@@ -27,6 +27,7 @@ def ohem_cross_entropy(
     threshold: float | None = 0.7,
     fraction: float | None = None,
     min_kept: int = 0,
+    preset: str | None = None,
     weight: Any = None,
     ignore_index: int = -100,
     axis: int = -1,
@@ -60,10 +61,11 @@ def ohem_cross_entropy(
     """
     if any(map(is_container, (input, target, weight))):
         return _of_containers(ohem_cross_entropy, locals(), ("",))
-    request, choice = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
+    request, choice = _checked(input, target, threshold, fraction, min_kept, preset, weight, ignore_index, axis)
     dtype = loss_dtype(dtype, request.logits.dtype)
     losses, counted = _losses(request)
-    return _mean(losses, _kept(losses, counted, choice), dtype)
+    kept = _kept(losses, counted, choice)
+    return _mean(losses, kept, choice, dtype)
 
 
 @documented
@@ -74,6 +76,7 @@ def ohem_cross_entropy_with_grad(
     threshold: float | None = 0.7,
     fraction: float | None = None,
     min_kept: int = 0,
+    preset: str | None = None,
     weight: Any = None,
     ignore_index: int = -100,
     axis: int = -1,
@@ -115,14 +118,14 @@ def ohem_cross_entropy_with_grad(
     if any(map(is_container, (input, target, weight, out))):
         outcome: tuple[Any, Any] = _of_containers(ohem_cross_entropy_with_grad, locals(), ("", "...n"))
         return outcome
-    request, choice = _checked(input, target, threshold, fraction, min_kept, weight, ignore_index, axis)
+    request, choice = _checked(input, target, threshold, fraction, min_kept, preset, weight, ignore_index, axis)
     dtype, out = loss_dtype(dtype, request.logits.dtype), sole(out)
     check_out(request, out)
     losses, counted = _losses(request)
     kept = _kept(losses, counted, choice)
     labels = np.where(kept, request.target.astype(np.int64, copy=False), request.ignore_index)
     whole = np.moveaxis(request.logits, -1, request.axis)
-    class_weight = quietly(np.divide, request.weight, max(1, np.count_nonzero(kept)))
+    class_weight = quietly(np.divide, request.weight, max(1, _divisor(kept, choice)))
     _, grad = cross_entropy_with_grad(
         whole,
         labels,
@@ -132,7 +135,7 @@ def ohem_cross_entropy_with_grad(
         axis=request.axis,
         out=out,
     )
-    return _mean(losses, kept, dtype), grad
+    return _mean(losses, kept, choice, dtype), grad
 
 
 def _of_containers(function: Any, given: dict[str, Any], results: tuple[str, ...]) -> Any:
@@ -152,6 +155,11 @@ def _lazily(function: Any, layout: Layout, operands: Any, options: Any) -> Any:
     return in_one_task(function, operands, options, shapes, like="input")
 
 
+OPENMMLAB, BISENET, DEEPLAB = PRESETS = ("openmmlab", "bisenet", "deeplab")
+OF_EACH_IMAGE, SIXTEENTH, SHARE_OF_ALL = 100_000, 16, 0.2
+"""What these keep at least: rows of an image, a part of those that count, a share of all."""
+
+
 class Choice(NamedTuple):
     """Which rows are kept."""
 
@@ -161,6 +169,8 @@ class Choice(NamedTuple):
     """The least share of the rows that count."""
     least: int
     """The least number of rows."""
+    preset: str | None = None
+    """Whose definition it is, of ``PRESETS``."""
 
 
 def _checked(
@@ -169,6 +179,7 @@ def _checked(
     threshold: float | None,
     fraction: float | None,
     min_kept: int,
+    preset: str | None,
     weight: Any,
     ignore_index: int,
     axis: int,
@@ -177,18 +188,26 @@ def _checked(
     least = integer("min_kept", min_kept)
     if least < 0:
         raise ValueError(f"min_kept must be at least 0, got {min_kept!r}")
+    if preset is not None:
+        one_of("preset", preset, PRESETS)
+        if least:
+            raise ValueError(f"min_kept must be 0 where preset={preset!r} says what is kept, got {min_kept!r}")
+        if fraction is not None and preset != DEEPLAB:
+            raise ValueError(f"fraction must be None with preset={preset!r}, got {fraction!r}")
+        if preset == DEEPLAB and fraction is None:
+            fraction = SHARE_OF_ALL
     if fraction is not None:
         share = number("fraction", fraction, "None or a number above 0 and at most 1")
         if not 0.0 < share <= 1.0:
             raise ValueError(f"fraction must be None or a number above 0 and at most 1, got {fraction!r}")
-        choice = Choice(None, share, least)
+        choice = Choice(None, share, least, preset)
     elif threshold is None:
         raise ValueError("threshold and fraction must not both be None")
     else:
         bound = number("threshold", threshold, "None or a number above 0 and at most 1")
         if not 0.0 < bound <= 1.0:
             raise ValueError(f"threshold must be None or a number above 0 and at most 1, got {threshold!r}")
-        choice = Choice(-math.log(bound), 0.0, least)
+        choice = Choice(-math.log(bound), 0.0, least, preset)
     request = labelled(x, target, weight, ignore_index, "none", axis)
     check_labels(request)
     return request, choice
@@ -214,7 +233,7 @@ def _kept(losses: Any, counted: Any, choice: Choice) -> Any:
     every = bool(np.all(counted))
     among = losses.reshape(-1) if every else losses[counted]
     unknown = np.isnan(among)
-    needed = min(max(choice.least, math.ceil(choice.share * among.size)), among.size)
+    needed = _needed(choice, losses.shape, among.size)
     chosen = np.zeros(among.shape, bool) if choice.bound is None else among > choice.bound
     if np.count_nonzero(chosen | unknown) < needed:
         key = np.where(unknown, math.inf, among) if np.any(unknown) else among
@@ -230,10 +249,30 @@ def _kept(losses: Any, counted: Any, choice: Choice) -> Any:
     return kept
 
 
-def _mean(losses: Any, kept: Any, dtype: Any) -> Any:
-    number_kept = np.count_nonzero(kept)
-    total = float(quietly(np.add.reduce, losses[kept])) if number_kept else math.nan
-    return rounded(total / number_kept if number_kept else total, dtype)
+def _needed(choice: Choice, shape: tuple[int, ...], counted: int) -> int:
+    """The least number of rows to keep, of rows of that shape, of which so many count."""
+    rows = math.prod(shape)
+    if choice.preset == OPENMMLAB:
+        images = shape[0] if len(shape) > 1 else 1
+        return max(0, min(OF_EACH_IMAGE * images, counted - 1))
+    if choice.preset == BISENET:
+        return counted // SIXTEENTH
+    if choice.preset == DEEPLAB:
+        return min(int(choice.share * rows), counted)
+    return min(max(choice.least, math.ceil(choice.share * counted)), counted)
+
+
+def _divisor(kept: Any, choice: Choice) -> int:
+    """What the mean divides the sum by."""
+    if choice.preset == OPENMMLAB:
+        return int(kept.size)
+    return int(choice.share * kept.size) if choice.preset == DEEPLAB else int(np.count_nonzero(kept))
+
+
+def _mean(losses: Any, kept: Any, choice: Choice, dtype: Any) -> Any:
+    divisor = _divisor(kept, choice)
+    total = float(quietly(np.add.reduce, losses[kept]))
+    return rounded(total / divisor if divisor else math.nan, dtype)
 
 
 def _reference(gradient: bool, x: Any, target: Any, **given: Any) -> Any:
@@ -242,18 +281,25 @@ def _reference(gradient: bool, x: Any, target: Any, **given: Any) -> Any:
     losses = np.asarray(reference_loss(x, target, reduction="none", **arguments))
     order = np.argsort(-np.where(target == ignored, -np.inf, losses), axis=None, kind="stable")
     rows = np.count_nonzero(target != ignored)
-    if given.get("fraction") is not None:
-        many = math.ceil(given["fraction"] * rows)
+    preset: Any = given.get("preset")
+    fraction, many = given.get("fraction"), 0
+    all_rows = int((fraction or 0.2) * losses.size)
+    if preset == "deeplab":
+        many = all_rows
+    elif fraction is not None:
+        many = math.ceil(fraction * rows)
     else:
-        many = np.count_nonzero((losses > -math.log(given.get("threshold", 0.7))) & (target != ignored))
-    many = min(rows, max(many, given.get("min_kept", 0)))
+        many = int(np.count_nonzero((losses > -math.log(given.get("threshold", 0.7))) & (target != ignored)))
+    least = {"openmmlab": min(100_000 * (len(losses) if losses.ndim > 1 else 1), rows - 1), "bisenet": rows // 16}
+    many = min(rows, max(many, least.get(preset, given.get("min_kept", 0))))
     kept = np.zeros(losses.shape, bool)
     kept.reshape(-1)[order[:many]] = True
-    loss = losses[kept].sum() / many if many else math.nan
+    divisor = {"openmmlab": losses.size, "deeplab": all_rows}.get(preset, many)
+    loss = losses[kept].sum() / divisor if divisor else math.nan
     if not gradient:
         return loss
     _, grad = reference_gradient(x, np.where(kept, target, ignored), reduction="sum", **arguments)
-    return loss, grad / max(1, many)
+    return loss, grad / max(1, divisor)
 
 
 _WAYS = variants(
@@ -261,6 +307,7 @@ _WAYS = variants(
     {"fraction": 0.25},
     {"threshold": 0.125, "min_kept": 5, "ignore_index": 1},
     {"fraction": 0.5, "weight": OF_EACH_CLASS},
+    *({"preset": preset} for preset in PRESETS),
 )
 for _function, _gradient in ((ohem_cross_entropy, False), (ohem_cross_entropy_with_grad, True)):
     register(

@@ -189,7 +189,7 @@ def _loss_of(request: Request, results: Any, divisor: float, dtype: Any) -> Any:
     """The losses of rows, or their sum or mean."""
     if request.reduction == "none":
         return as_rows(of_rows(results, LOSS, dtype), request)
-    total = float(quietly(np.add.reduce, results[..., LOSS], axis=None))
+    total = float(quietly(np.add.reduce, results[..., LOSS].reshape(-1)))
     if not divisor:
         return rounded(total * math.inf, dtype)  # NaN of nothing
     return rounded(total / divisor, dtype)

@@ -18,7 +18,8 @@ MARGIN = Option(1.0, "By how much the label's score must be above the others'.")
 @scalar
 def _gap(x: Scalar, x_label: Scalar, margin: Scalar) -> Scalar:
     T = type(x)
-    return maximum(T(margin) + (x - x_label), T(0))
+    distance = select(x == x_label, T(0), x - x_label)  # also of scores that are both infinite
+    return maximum(T(margin) + distance, T(0))
 
 
 @scalar
@@ -64,7 +65,8 @@ def _multi_margin_gradient(x: Scalar, x_label: Scalar, margin: Scalar, p: Scalar
 
 def _gaps(x: Any, hot: Any, margin: float) -> Any:
     label = np.where(hot, x, 0.0).sum(-1, keepdims=True)
-    return np.where(hot, 0.0, np.maximum(margin + x - label, 0.0))
+    distance = np.where(x == label, 0.0, x - label)
+    return np.where(hot, 0.0, np.maximum(margin + distance, 0.0))
 
 
 def _multi_margin_reference(x: Any, hot: Any, p: float, margin: float) -> Any:
@@ -96,7 +98,8 @@ register(
         scale_meaning="the loss, or of what ties lose if that is more, likewise",
         options={"p": Option(1.0, "The power, 1 or 2.", "1 or 2", lambda p: p in (1, 2)), "margin": MARGIN},
         kinks="Where a score is just the margin below the label's, its derivative is 0.",
-        notes="PyTorch's ``multi_margin_loss``. scikit-learn's hinge loss of many classes is `crammer_singer_loss`.",
+        notes="PyTorch's ``multi_margin_loss``, but that NaN is not passed over, and infinite scores may be equal like others. "
+        "scikit-learn's hinge loss of many classes is `crammer_singer_loss`.",
         paper="J. Weston and C. Watkins, Support Vector Machines for Multi-Class Pattern Recognition, 1999.",
         samples=({"p": 2.0}, {"margin": 0.25, "reduction": "none"}),
         cost=0.3,
@@ -128,17 +131,18 @@ def _crammer_singer_loss(
     """The largest other score is the label's own where two classes have that, and none is larger."""
     T = type(m)
     one, zero = widen(1.0), widen(0.0)
-    own = (same > one + one / (one + one)) & (x_label > m)
+    own = (same > one + one / (one + one)) & (x_label >= m)
     largest = select(own, x_label, m)
-    gap = margin + (widen(largest) - widen(x_label))
-    loss = select(gap > zero, gap, zero) + select((rest == rest) & (x_label == x_label), zero, widen(math.nan))
+    gap = margin + select(own, zero, widen(m) - widen(x_label))
+    unknown = select((rest == rest) & (x_label == x_label), zero, widen(math.nan))
+    loss = select(gap > zero, gap, zero) + unknown
     count = select(own, same - one, widen(ties))
-    active = select(gap > zero, scale * widen(w_label), zero)
+    active = select(gap > zero, scale * widen(w_label), zero) + unknown
     return part(widen(w_label), loss), gap, largest, T(active / count), T(zero - active)
 
 
 def _crammer_singer_gradient(x: Scalar, largest: Scalar, part: Scalar) -> Scalar:
-    return select(x == largest, part, type(x)(0))
+    return select((x == largest) | (part != part), part, type(x)(0))
 
 
 def _largest_other(x: Any, hot: Any, margin: float) -> tuple[Any, Any]:

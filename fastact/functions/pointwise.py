@@ -250,6 +250,8 @@ def _called(loss: PointwiseLoss, function: Any, derivatives: int, x: Any, target
     numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
     x = as_floats("input", x)
     target = as_reals("target", target)
+    if target.dtype.char == "g":
+        raise TypeError(f"target must be float16, float32, float64, of integers or booleans, got {target.dtype}")
     if target.shape != x.shape:
         target = broadcast_to("target", target, x.shape)
     arrays = {name: as_reals(name, a) for name, a in arrays.items()}
