@@ -61,7 +61,9 @@ def test_statements_give_the_same(name, dtype, peer):
                 got = [np.copy(part) for part in accuracy.parts(contender.result())]
                 for g, e in zip(got, expected, strict=True):
                     assert (g.dtype, g.shape) == (e.dtype, e.shape) == (dtype, e.shape)
-                    np.testing.assert_allclose(g, e, rtol=0, atol=40 * np.finfo(dtype).eps * np.max(abs(e)))
+                    # The others' Lovasz derivatives are differences of neighbours that are nearly 1.
+                    largest = 1 if name.startswith("lovasz") else np.max(abs(e))
+                    np.testing.assert_allclose(g, e, rtol=0, atol=40 * np.finfo(dtype).eps * largest)
 
 
 @pytest.mark.parametrize("name", rows.LOSSES)
@@ -108,12 +110,14 @@ def test_numpy_gradients_match_differences():
         arrays = rows.arrays_of(case_of(name, "float64", "fresh"))
         loss, *grads = called(name, arrays)
         value = name.removesuffix(WITH_GRAD)
-        np.testing.assert_allclose(loss, called(value, arrays), rtol=1e-13, err_msg=name)
+        np.testing.assert_allclose(
+            loss, np.sum(called(value, arrays)), rtol=1e-13, err_msg=name
+        )  # of entropies, of rows
         for key, grad in zip(("x", "fake"), grads, strict=False):
             x = arrays[key]
             near = abs(abs(x - arrays["target"]) - 1) < 1e-3 if np.shape(arrays.get("target")) == x.shape else False
             direction = rng.normal(size=x.shape) * ~np.asarray(near)
-            above, below = (called(value, arrays | {key: x + d * direction}) for d in (step, -step))
+            above, below = (np.sum(called(value, arrays | {key: x + d * direction})) for d in (step, -step))
             slope = (above - below) / (2 * step)
             np.testing.assert_allclose(np.sum(grad * direction), slope, rtol=1e-5, err_msg=f"{name} by {key}")
 

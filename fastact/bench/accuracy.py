@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import curvatureidioms, labelledidioms, regionidioms, rows
+from . import curvatureidioms, labelledidioms, lovaszidioms, regionidioms, rows
 from .case import Case
 from .elementwise import parameters_of
 
@@ -138,6 +138,10 @@ def _scale(case: Case, arrays: Mapping[str, Any], value: Any, number: int) -> An
         return np.abs(grad) + np.exp(y) * np.sum(np.abs(grad), axis, keepdims=True)
     if case.name.endswith("focal_loss_with_grad_hess") and number == 2:
         return curvatureidioms.sizes_of_terms(case.name, arrays["x"], arrays["target"])
+    if case.name == "lovasz_softmax_loss_with_grad" and number:
+        return lovaszidioms.sizes_of_terms(arrays["x"], arrays["target"])
+    if case.name == "entropy_with_logits_with_grad" and number:
+        return labelledidioms.sizes_of_entropy(arrays["x"])
     if case.name == "distillation_loss_with_grad" and number:
         return labelledidioms.sizes_of_distillation(arrays["x"], arrays["target"])
     loss = case.name.removesuffix("_with_grad")

@@ -190,6 +190,29 @@ def entropy_with_logits(x: Array, out: Array = None) -> Array:
     return np.subtract(np.log(total), y.sum(-1) / total, out=out)
 
 
+def entropy_with_grad(x: Array, out: Array = None) -> Both:
+    logs = np.log(x)
+    value = np.negative(np.vdot(x, logs))
+    grad = np.add(logs, 1, out=out)
+    return value, np.negative(grad, out=grad)
+
+
+def entropy_with_logits_with_grad(x: Array, out: Array = None) -> Both:
+    log_p = log_softmax(x, out=out)
+    p = np.exp(log_p)
+    entropies = -(p * log_p).sum(-1, keepdims=True)
+    log_p += entropies
+    log_p *= p
+    return entropies.sum(), np.negative(log_p, out=log_p)
+
+
+def sizes_of_entropy(x: Array) -> Array:
+    """How large the terms of the gradient by logits are, by which errors are measured."""
+    log_p = log_softmax(x)
+    p = np.exp(log_p)
+    return p * (-log_p - (p * log_p).sum(-1, keepdims=True))
+
+
 def _logarithms(x: Array, pieces: int) -> Arrays:
     return {"x": log_softmax(x), **labels(x, pieces)}
 
@@ -214,7 +237,25 @@ COOLED = f"F.cross_entropy(x / {TEMPERATURE}, (target / {TEMPERATURE}).softmax(-
 AMONG_BEST = f"((x > {LABEL}).sum(-1) < {BEST})"
 HERE = {"home": "labelled"}
 
+OF_ROWS = 'x, reduction="sum"'
+TORCH, JAX = "losses.torch_loss_and_gradient(torch, lambda x: {}, x)", "jax.value_and_grad(lambda x: {})(x)"
+
 LOSSES = {
+    "entropy_with_grad": RowIdiom(
+        OF_ROWS,
+        "labelled.entropy_with_grad(x, out=out)",
+        "np.zeros_like(x)",
+        _probabilities,
+        torch=TORCH.format("-(x * x.log()).sum()"),
+        jax=JAX.format("-(x * jnp.log(x)).sum()"),
+    ),
+    "entropy_with_logits_with_grad": RowIdiom(
+        OF_ROWS,
+        "labelled.entropy_with_logits_with_grad(x, out=out)",
+        "np.zeros_like(x)",
+        torch=TORCH.format("-(x.softmax(-1) * x.log_softmax(-1)).sum()"),
+        jax=JAX.format("-(nn.softmax(x) * nn.log_softmax(x)).sum()"),
+    ),
     **idioms_of("nll_loss", _logarithms, "F.nll_loss(x, target)", f"-{LABEL}.mean()", **HERE),
     **idioms_of(
         "focal_loss",

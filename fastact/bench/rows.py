@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import curvatureidioms, ganidioms, labelledidioms, lossidioms, peers, regionidioms, rowidioms
+from . import curvatureidioms, ganidioms, labelledidioms, lossidioms, lovaszidioms, peers, regionidioms, rowidioms
 from .case import Case, Contender
 from .idioms import fresh
 from .rowidiom import Arrays, RowIdiom, labels
@@ -54,6 +54,7 @@ LOSSES = {
     **curvatureidioms.LOSSES,
     **labelledidioms.LOSSES,
     **regionidioms.LOSSES,
+    **lovaszidioms.LOSSES,
     **ganidioms.LOSSES,
 }
 """By public function: those of which each number depends on all elements."""
@@ -185,6 +186,7 @@ NAMESPACES = {
     "curved": curvatureidioms,
     "labelled": labelledidioms,
     "regions": regionidioms,
+    "lovasz": lovaszidioms,
     "gans": ganidioms,
 }
 

@@ -227,7 +227,7 @@ def _called(function: Any, x: Any, axis: Axis, reduction: str, dtype: Any, upstr
         one = given[(..., *[0] * len(axes))] if x.size else entropies
         value = arranged_like([one], of_rows(entropies, LOSS, dtype))[()]
     else:
-        total = float(quietly(np.add.reduce, entropies[..., LOSS], axis=None))
+        total = float(quietly(np.add.reduce, entropies[..., LOSS].reshape(-1)))
         value = rounded(total / count if count else math.nan, dtype) if reduction == "mean" else rounded(total, dtype)
     return value, grad if out is not None or grad.ndim else grad[()]
 
@@ -236,7 +236,7 @@ def _rows(name: str, rows: Any, scale: Any, target: Any) -> Any:
     """The entropies of rows, whose gradients are written to ``target``."""
     request = Request(rows, None, rows.shape[-1], -1, "none", -100, np.broadcast_to(1.0, rows.shape[-1:]), label=False)
     operands = request.beside((), scale)
-    return quietly(_ufunc(name), *operands, out=(row_results(rows[..., 0] if rows.shape[-1] else rows), target))[0]
+    return quietly(_ufunc(name), *operands, out=(row_results(rows.shape[:-1]), target))[0]
 
 
 def _of_masked(function: Any, **arguments: Any) -> Any:

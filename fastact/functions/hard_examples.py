@@ -307,7 +307,9 @@ _WAYS = variants(
     {"fraction": 0.25},
     {"threshold": 0.125, "min_kept": 5, "ignore_index": 1},
     {"fraction": 0.5, "weight": OF_EACH_CLASS},
-    *({"preset": preset} for preset in PRESETS),
+    {"preset": OPENMMLAB},
+    {"preset": BISENET},
+    {"preset": DEEPLAB, "fraction": 0.5},
 )
 for _function, _gradient in ((ohem_cross_entropy, False), (ohem_cross_entropy_with_grad, True)):
     register(
