@@ -1,7 +1,5 @@
 """Lovasz losses: the paper's formula, PyTorch's autograd, differences, ties, what is empty or ignored, layouts and threads."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ import fastact as fa
 from fastact.functions.lovasz_reference import lovasz_hinge, lovasz_softmax
 from tests.calls import LABEL_DTYPES
 from tests.containers import in_dask
+from tests.peaks import peak_bytes
 from tests.placement import ways_to_lie
 
 PROMISED = 8
@@ -399,11 +398,7 @@ def test_memory_beside_the_gradient():
         (lambda: fa.lovasz_softmax_loss(x, target, axis=1), 1.5),
     ):
         call()
-        tracemalloc.start()
-        call()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak <= most * x.nbytes
+        assert peak_bytes(call) <= most * x.nbytes
 
 
 def test_refusals():

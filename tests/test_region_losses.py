@@ -1,7 +1,6 @@
 """Losses of regions: precision, PyTorch's autograd, shapes and layouts, and what is empty or ignored."""
 
 import itertools
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from fastact.functions.region_reference import region_loss
 from fastact.functions.region_requests import PIECE, SLAB, slabs
 from fastact.kinds.planes import PlanesKernel
 from tests.calls import LABEL_DTYPES
+from tests.peaks import peak_bytes
 from tests.placement import ways_to_lie
 
 WEIGHTS = {"dice_loss": (0.5, 0.5), "jaccard_loss": (1.0, 1.0), "tversky_loss": (0.25, 0.75)}
@@ -418,11 +418,7 @@ def test_memory_beside_the_gradient():
         (lambda: fa.dice_loss(x, target, axis=1), 0.5),
     ):
         call()
-        tracemalloc.start()
-        call()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak <= most * x.nbytes
+        assert peak_bytes(call) <= most * x.nbytes
 
 
 def test_a_kernel_that_lacks_what_its_formulas_take_is_refused():

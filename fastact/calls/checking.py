@@ -60,6 +60,17 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
 
 
+def first_place(wrong: Any) -> tuple[tuple[int, ...], str]:
+    """The index of the first element that is wrong, and what an error says of it."""
+    position = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return position, at_position(position)
+
+
+def at_position(position: tuple[int, ...]) -> str:
+    """What an error says of an element's place; nothing of a scalar."""
+    return f" at position {position[0] if len(position) == 1 else position}" if position else ""
+
+
 def at_one_shape(arrays: Mapping[str, Any]) -> list[Any]:
     """Arrays at the shape that all broadcast to; the error names them."""
     try:

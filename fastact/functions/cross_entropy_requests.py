@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import broadcast_to, integer, number, one_of, only_axis
+from fastact.calls.checking import at_position, broadcast_to, integer, number, one_of, only_axis
 from fastact.calls.quiet import quietly
 from fastact.kernels.dtypes import DTYPES, FLOATS, LISTED, NATIVE
 from fastact.kinds.labelled import LAST
@@ -322,7 +322,7 @@ def check_labels(request: Request, shift: int = 0) -> int:
     if found > (0 if is_class else count):
         position = tuple(int(i) for i in np.argwhere(beyond & (target != ignored))[0])
         shown = (*position[:-1], position[-1] + shift) if shift else position
-        where = f" at position {shown[0] if len(shown) == 1 else shown}" if shown else ""
+        where = at_position(shown)
         known = f"allowed are 0 to {classes - 1} and" if classes else "allowed is"
         raise IndexError(
             f"label {target[position]}{where} is out of range for {classes} classes: {known} ignore_index={ignored}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.calls.checking import one_of, sole
+from fastact.calls.checking import first_place, one_of, sole
 from fastact.calls.containers import is_container
 from fastact.calls.quiet import quietly
 from fastact.functions import lovasz_reference
@@ -391,8 +391,7 @@ def _check_sides(target: Any, ignored: float) -> None:
     """``ValueError`` for the first number that is neither 0 nor 1, nor ignored."""
     beyond = (target != 0) & (target != 1) & (target != ignored)
     if beyond.any():
-        position = tuple(int(i) for i in np.argwhere(beyond)[0])
-        where = f" at position {position[0] if len(position) == 1 else position}" if position else ""
+        position, where = first_place(beyond)
         also = f" and ignore_index={int(ignored)}" if ignored == ignored else ""
         raise ValueError(f"target must hold 0 and 1{also}, got {target[position]}{where}")
 

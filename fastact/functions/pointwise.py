@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import broadcast_to, integer, refuse_unknown
+from fastact.calls.checking import broadcast_to, first_place, integer, refuse_unknown
 from fastact.calls.containers import is_container
 from fastact.calls.elements import over_elements, rows_dtype
 from fastact.functions.cross_entropy_requests import (
@@ -71,8 +71,7 @@ class Target(NamedTuple):
         beyond, *both = sums or (0.0,)
         if beyond:
             known = (target >= 0) & (target <= 1) if not both else (target == 0) | (abs(target) == 1)
-            position = tuple(int(i) for i in np.argwhere(~known)[0])
-            where = f" at position {position[0] if len(position) == 1 else position}" if position else ""
+            position, where = first_place(~known)
             raise ValueError(f"target must hold {self.allowed}, got {target[position]}{where}")
         if both and all(both):
             raise ValueError(f"target must hold {self.allowed}, got -1 as well as 0")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import integer, number, one_of, only_axis, switch
+from fastact.calls.checking import first_place, integer, number, one_of, only_axis, switch
 from fastact.calls.quiet import quietly
 from fastact.functions.cross_entropy_requests import (
     as_floats,
@@ -186,8 +186,7 @@ def check_labels(name: str, labels: Any, classes: int, ignored: Any) -> None:
         beyond &= labels != ignored
     if not beyond.any():
         return
-    position = tuple(int(i) for i in np.argwhere(beyond)[0])
-    where = f" at position {position[0] if len(position) == 1 else position}" if position else ""
+    position, where = first_place(beyond)
     known = f"allowed are 0 to {classes - 1}" if classes else "there is none"
     also = f" and ignore_index={ignored}" if ignored is not None else ""
     raise IndexError(f"label {labels[position]}{where} of {name} is out of range for {classes} classes: {known}{also}")
@@ -197,8 +196,7 @@ def check_shares(target: Any, ignored: float = NOTHING) -> None:
     """``ValueError`` for the first number that is neither ignored nor between 0 and 1."""
     beyond = ((target < 0) | (target > 1)) & (target != ignored)
     if beyond.any():
-        position = tuple(int(i) for i in np.argwhere(beyond)[0])
-        where = f" at position {position[0] if len(position) == 1 else position}" if position else ""
+        position, where = first_place(beyond)
         raise ValueError(f"target must hold numbers between 0 and 1, got {target[position]}{where}")
 
 
