@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,21 @@ QUICK = (2, 5, 32, 32), (64, 100), 10_000
 
 Call = Callable[[], Any]
 
+PAGE = """\
+<!-- Written by python -m benchmarks.losses --page: do not edit. -->
+# Losses with their gradients, beside PyTorch and NumPy
+
+The loss and its gradient of {segmentation} logits (a segmentation, whose classes are the second axis), of {classifier}
+(a classifier), and of {binary:,} elements. Contenders take turns; figures are how many times as long PyTorch's forward
+and backward, or the best that is known in NumPy, take: the median over {rounds} rounds, and the quartiles. Under *memory*,
+how long a function takes that reads and writes as much and computes next to nothing: 1 would be the speed of the memory.
+Accuracies have no gradient.
+
+{table}
+
+{conditions}
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
@@ -30,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="only losses whose name holds this")
     parser.add_argument("--quick", action="store_true", help="three rounds of small arrays")
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the table to FILE as a page")
     options = parser.parse_args(arguments)
     segmentation, classifier, binary = QUICK if options.quick else (SEGMENTATION, CLASSIFIER, BINARY)
     rows = []
@@ -43,8 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.only in name:
                 rows.append((name, *_figures(calls, 3 if options.quick else options.rounds)))
     head = ("loss and gradient", "fastact", "PyTorch / fastact", "NumPy / fastact", "memory / fastact")
-    print(tables.table(head, rows, options.markdown))
-    print(f"\n{machine.conditions(fa.get_num_threads(), ['torch'] if peers.module('torch') else [])}")
+    table = tables.table(head, rows, options.markdown or options.page is not None)
+    conditions = machine.conditions(fa.get_num_threads(), ["torch"] if peers.module("torch") else [])
+    print(f"{table}\n\n{conditions}")
+    if options.page is not None:
+        shapes = {"segmentation": " x ".join(map(str, segmentation)), "classifier": " x ".join(map(str, classifier))}
+        text = PAGE.format(**shapes, binary=binary, rounds=options.rounds, table=table, conditions=conditions)
+        options.page.write_text(text, encoding="utf-8")
     busy = machine.busy()
     if busy:
         print(busy)
@@ -137,6 +159,14 @@ def _of_rows(shape: tuple[int, int]) -> dict[str, dict[str, Call]]:
             "fastact": lambda: fa.multi_margin_loss_with_grad(x, y, out=out),
             "NumPy": lambda: _multi_margin(x, y, out),
         },
+        "crammer_singer_loss": {
+            "fastact": lambda: fa.crammer_singer_loss_with_grad(x, y, out=out),
+            "NumPy": lambda: _crammer_singer(x, y, out),
+        },
+        "accuracy": {
+            "fastact": lambda: fa.accuracy(x, y),
+            "NumPy": lambda: np.mean(x.argmax(-1) == y),
+        },
         "top_k_accuracy": {
             "fastact": lambda: fa.top_k_accuracy(x, y),
             "NumPy": lambda: np.mean(np.any(np.argpartition(x, -5)[:, -5:] == y[:, None], -1)),
@@ -155,6 +185,7 @@ def _of_rows(shape: tuple[int, int]) -> dict[str, dict[str, Call]]:
         calls["nll_loss"]["PyTorch"] = _backward(logs, lambda z: functional.nll_loss(z, labels))
         calls["focal_loss"]["PyTorch"] = _backward(leaf, partial(_torch_focal, torch, labels))
         calls["multi_margin_loss"]["PyTorch"] = _backward(leaf, lambda z: functional.multi_margin_loss(z, labels))
+        calls["accuracy"]["PyTorch"] = lambda: (leaf.detach().argmax(-1) == labels).float().mean()
         calls["top_k_accuracy"]["PyTorch"] = lambda: (
             (leaf.detach().topk(5).indices == labels[:, None]).any(-1).float().mean()
         )
@@ -280,6 +311,18 @@ def _multi_margin(x: Any, y: Any, out: Any) -> Any:
     out *= x.dtype.type(1 / x.size)
     out[rows, y] = -out.sum(1)
     return loss
+
+
+def _crammer_singer(x: Any, y: Any, out: Any) -> Any:
+    rows = np.arange(len(x))
+    np.copyto(out, x)
+    out[rows, y] = -np.inf
+    nearest = out.argmax(-1)
+    gaps = np.maximum(0, 1 + out[rows, nearest] - x[rows, y])
+    out[...] = 0
+    out[rows, nearest] = (gaps > 0) / x.dtype.type(len(x))
+    out[rows, y] = -out[rows, nearest]
+    return gaps.mean()
 
 
 def _binary(x: Any, y: Any, out: Any) -> Any:

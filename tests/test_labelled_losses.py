@@ -352,6 +352,9 @@ class TestAccuracies:
                     np.testing.assert_array_equal(got, place < k)
                 assert fa.accuracy(scores, target, dtype="float64") == np.mean(np.argmax(scores, 1) == target)
                 assert fa.zero_one_loss(scores, target, reduction="sum") == np.sum(np.argmax(scores, 1) != target)
+                weight = rng.random(classes)
+                got = fa.zero_one_loss(scores, target, weight=weight, reduction="none", dtype="float64")
+                np.testing.assert_array_equal(got, weight[target] * (place > 0))
                 moved = np.ascontiguousarray(scores.T)
                 assert fa.top_k_accuracy(moved, target, k=2, axis=0, dtype="float64") == np.mean(place < 2)
 
@@ -359,6 +362,8 @@ class TestAccuracies:
         scores = np.array([[1.0, np.nan, 0.0], [np.nan, 1.0, 0.0]])
         np.testing.assert_array_equal(fa.accuracy(scores, [0, 1], reduction="none"), [0, 0])
         np.testing.assert_array_equal(fa.top_k_accuracy(scores, [0, 1], k=2, reduction="none"), [1, 1])
+        tied = np.array([[1.0, np.nan, 1.0]])  # NaN and the first of equals are before the label
+        np.testing.assert_array_equal([fa.top_k_accuracy(tied, [2], k=k) for k in (1, 2, 3)], [0, 0, 1])
 
     def test_predictions(self):
         assert fa.accuracy([0, 1, 2, 1], [0, 1, 1, 1]) == 0.75

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from fastact.calls.column_sums import LEAST_ROWS, column_sums
+from fastact.calls.long_rows import along
 from fastact.calls.row_ufuncs import row_ufunc
 from fastact.kernels.dtypes import DTYPES
 from fastact.kinds.column_sums import ColumnSumsKernel
-from fastact.kinds.rows import Once, RowKernel, Sum
+from fastact.kinds.rows import Largest, Once, RowKernel, Sum
 from fastact.maths.scalar import Product
-from fastact.maths.simd import sqrt, widen
+from fastact.maths.simd import select, sqrt, widen
 
 EPS = 1e-5
 SHAPES = ((1, 1), (3, 100), (9, 7), (40, 100), (9, 1500), (2, 66_000))
@@ -164,6 +165,41 @@ def test_two_sums_and_two_rows(ufuncs):
     g = grad * weight
     expected = (g - g.mean(axis=1, keepdims=True) - hat * (g * hat).mean(axis=1, keepdims=True)) * scale
     np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-12)
+
+
+def _is_top(x, top):
+    T = type(x)
+    return select(x == top, T(1), T(0))
+
+
+def _below(x, top, count):
+    return (top - x) * type(x)(count)
+
+
+def below_top():
+    """How far elements are below the largest of their row, times how many are as large."""
+
+
+@pytest.fixture(scope="module")
+def below():
+    kernel = RowKernel("tests.below_top", [Largest("top"), Sum("count", _is_top)], _below)
+    return row_ufunc(kernel, below_top)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 2**19 + 77)], ids=str)
+def test_the_largest_of_a_row(below, threads, same_bits, shape):
+    """Wherever it is, NaN is passed over, in every layout and in the segments of a long row."""
+    threads(2)
+    rng = np.random.default_rng(1)
+    x = -rng.integers(1, 9, shape).astype("float32")
+    for place in {0, shape[1] // 2, shape[1] - 1}:
+        row = x.copy()
+        row[:, shape[1] // 3] = 3 if place else np.nan
+        row[:, place] = 3
+        top = np.nanmax(row, axis=1, keepdims=True)
+        expected = (top - row) * np.sum(row == top, axis=1, keepdims=True)
+        same_bits(along(below, [row], -1, None, {}), expected.astype("float32"), "rows")
+        same_bits(below(np.asfortranarray(row)), expected.astype("float32"), "columns")
 
 
 def test_results_may_take_an_operands_memory(ufuncs, same_bits):

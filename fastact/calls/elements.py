@@ -75,15 +75,12 @@ def _slab(
     """The rows of some elements, counted in C's order, and their numbers, those of the last, shorter row apart."""
     inputs = [x.reshape(-1)[here] if _lies(x, dtype) else quietly(_copied, x, here, dtype) for x in operands]
     outputs = [y.reshape(-1)[here] if _lies(y, dtype) else np.empty(here.stop - here.start, dtype) for y in results]
-    whole = (here.stop - here.start) // ROW * ROW
+    size, count = here.stop - here.start, ufunc.nout - len(results)
+    whole = size // ROW * ROW
     numbers = []
-    for rows in (slice(whole), slice(whole, None)):
-        xs, ys = (
-            [x[rows].reshape(-1, min(ROW, x[rows].size)) for x in vectors if x[rows].size]
-            for vectors in (inputs, outputs)
-        )
-        if xs:
-            count = ufunc.nout - len(results)
+    for start, stop, row in ((0, whole, ROW), (whole, size, size - whole)):
+        if start < stop:
+            xs, ys = ([x[start:stop].reshape(-1, row) for x in vectors] for vectors in (inputs, outputs))
             found = quietly(ufunc, *xs, options, out=(*ys, *[None] * count))
             found = found if isinstance(found, tuple) else (found,)
             numbers.append(np.array(found[len(results) :], np.float64).reshape(count, len(xs[0])))

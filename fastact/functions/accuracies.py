@@ -10,10 +10,10 @@ from fastact.calls.checking import as_integer
 from fastact.calls.quiet import quietly
 from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers
 from fastact.functions.cross_entropy_requests import check_labels, check_reduction, labelled, loss_dtype, rounded
-from fastact.functions.cross_entropy_results import as_rows
+from fastact.functions.cross_entropy_results import as_rows, reduced, row_results
 from fastact.functions.docs import documented
 from fastact.functions.record import LABELS, OF_EACH_CLASS, Function, X, register, variants
-from fastact.kernels.limits import LOSS, LSE, WANT_LSE
+from fastact.kernels.limits import LOSS, LSE, WANT_LSE, WANT_WEIGHT
 from fastact.kinds.labelled import LabelledKernel
 from fastact.kinds.rows import Once, Sum
 from fastact.maths.scalar import scalar
@@ -29,15 +29,18 @@ def _rank_terms(x: Scalar, x_label: Scalar) -> tuple[Scalar, Scalar]:
 
 
 @scalar
-def _rank(above: Scalar, equal: Scalar) -> tuple[Scalar, Scalar]:
-    return widen(above), widen(equal)
+def _score_of_rank(above: Scalar, equal: Scalar, w_label: Scalar, k: Scalar, wrong: Scalar) -> tuple[Scalar, Scalar]:
+    """The label's weight if it is among the best `k`, or if it is not; and 1 if that depends on which of equals come first."""
+    one, zero = widen(1.0), widen(0.0)
+    among = select(above < k, one, zero)
+    return widen(w_label) * select(wrong > zero, one - among, among), among * select(above + equal > k, one, zero)
 
 
 @cache
 def _ufunc() -> Any:
-    passes: list[Any] = [Sum("above equal", _rank_terms), Once("loss lse", _rank, wide="loss lse")]
-    kernel = LabelledKernel("ranks", passes, cost=0.2)
-    return make_ufunc(kernel, kernel.name, "How many scores are above the label's, and how many equal it.", __name__)
+    passes: list[Any] = [Sum("above equal", _rank_terms), Once("loss lse", _score_of_rank, wide="loss lse")]
+    kernel = LabelledKernel("label_scores", passes, option_names="k wrong", cost=0.2)
+    return make_ufunc(kernel, kernel.name, "Whether labels are among the best few, and whether ties decide.", __name__)
 
 
 @documented
@@ -186,28 +189,39 @@ def top_k_accuracy(
 def _score(function: Any, given: dict[str, Any], k: int, *, wrong: bool) -> Any:
     """Which rows have their label among the best `k`, or have not, and the mean or sum of that."""
     x, target, ignored, reduction = (given[name] for name in ("input", "target", "ignore_index", "reduction"))
-    predictions = k == 1 and np.ndim(x) == np.ndim(target) and np.asanyarray(x).dtype.kind in "iu"
-    if predictions:
-        check_reduction(reduction)
-        right, counted, weight = _of_predictions(x, target, given["weight"], ignored)
-        labels, dtype = np.asarray(target), loss_dtype(given["dtype"], np.dtype(np.float64))
-    elif are_contained(x, target, given["weight"]):
+    if k == 1 and np.ndim(x) == np.ndim(target) and np.asanyarray(x).dtype.kind in "iu":
+        return _score_of_predictions(given, wrong)
+    if are_contained(x, target, given["weight"]):
         return loss_of_containers(function, given, "input")
-    else:
-        request = labelled(x, target, given["weight"], ignored, reduction, given["axis"])
-        dtype = loss_dtype(given["dtype"], request.logits.dtype)
-        check_labels(request)
-        right = _among_best(request, k)
-        labels, weight = request.target, request.weight if request.weighted else None
-        counted = labels != request.ignore_index
-    hits = (right != wrong) & counted
+    request = labelled(x, target, given["weight"], ignored, reduction, given["axis"])
+    dtype = loss_dtype(given["dtype"], request.logits.dtype)
+    all_count = check_labels(request) == 0 and not request.weighted
+    wanted = WANT_LSE if all_count else WANT_LSE | WANT_WEIGHT
+    operands = request.beside((float(k), float(wrong)), wanted=wanted)
+    results = _ufunc()(*operands, out=(row_results(request.target.shape),))
+    tied = results[..., LSE] > 0
+    if np.any(tied):
+        among = _among_best(request, tied, k)
+        labels = request.target[tied]
+        results[tied, LOSS] = np.where(among != wrong, request.weight[labels], 0.0)
+    found = reduced(reduction, results, dtype, math.nan, request.weighted, all_count)
+    return as_rows(found, request) if reduction == "none" else found
+
+
+def _score_of_predictions(given: dict[str, Any], wrong: bool) -> Any:
+    """As `_score` of classes that were predicted, in place of the scores of each."""
+    check_reduction(given["reduction"])
+    target = given["target"]
+    right, counted, weight = _of_predictions(given["input"], target, given["weight"], given["ignore_index"])
+    labels, dtype = np.asarray(target), loss_dtype(given["dtype"], np.dtype(np.float64))
     each = counted if weight is None else np.where(counted, weight[np.where(counted, labels, 0)], 0.0)
-    losses = np.where(hits, each, 0.0)
-    if reduction == "none":
-        losses = losses.astype(dtype)[()]
-        return losses if predictions else as_rows(losses, request)
+    losses = np.where((right != wrong) & counted, each, 0.0)
+    if given["reduction"] == "none":
+        return losses.astype(dtype)[()]
     total = float(quietly(np.add.reduce, losses.reshape(-1), dtype=np.float64))
-    divisor = float(quietly(np.add.reduce, each.reshape(-1), dtype=np.float64)) if reduction == "mean" else 1.0
+    divisor = 1.0
+    if given["reduction"] == "mean":
+        divisor = float(quietly(np.add.reduce, each.reshape(-1), dtype=np.float64))
     return rounded(total / divisor if divisor else total * math.inf, dtype)
 
 
@@ -227,16 +241,12 @@ def _of_predictions(x: Any, target: Any, weight: Any, ignored: int) -> tuple[Any
     return np.asarray(np.ma.getdata(x)) == np.asarray(np.ma.getdata(target)), counted, weight
 
 
-def _among_best(request: Any, k: int) -> Any:
-    """Whether each label is among the best `k` of its row; among equals the first are better."""
-    results = _ufunc()(*request.beside((), wanted=WANT_LSE))
-    above, equal = results[..., LOSS], results[..., LSE]
-    tied = (equal > 1) & (above < k)
-    if np.any(tied):
-        rows, labels = request.logits[tied], request.target[tied][:, None]
-        same = rows == np.take_along_axis(rows, labels, -1)
-        above[tied] += np.count_nonzero(same & (np.arange(rows.shape[-1]) < labels), -1)
-    return above < k
+def _among_best(request: Any, tied: Any, k: int) -> Any:
+    """Whether the labels of these rows are among the best `k`; among equals the first are better."""
+    rows, labels = request.logits[tied], request.target[tied][:, None]
+    own = np.take_along_axis(rows, labels, -1)
+    better = ~(rows <= own) | ((rows == own) & (np.arange(rows.shape[-1]) < labels))
+    return np.count_nonzero(better, -1) < k
 
 
 def _reference(best: int, wrong: bool, x: Any, target: Any, **given: Any) -> Any:

@@ -402,7 +402,7 @@ _NORMAL = {kind: (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kin
 def rounded(value: float, dtype: Any) -> Any:
     """A number as a scalar of a dtype, without a warning: what is too large for it is infinite."""
     tiny, largest = _NORMAL[dtype.char]
-    if tiny <= value <= largest:
+    if tiny <= abs(value) <= largest or value == 0.0:
         return dtype.type(value)  # to switch off warnings takes longer than the rest of a call for one row
     return narrowed(np.float64(value), dtype)
 

@@ -32,7 +32,7 @@ from fastact.functions.record import LABELS, OF_EACH_CLASS, OF_EACH_ROW, Functio
 from fastact.functions.record import register as add
 from fastact.kernels.limits import LOSS
 from fastact.kinds.labelled import LabelledKernel
-from fastact.kinds.rows import Exponentials, Formula, Once, Sum
+from fastact.kinds.rows import Formula, Pass
 from fastact.runtime.ufunc import make_ufunc
 
 LOSS_ALONE, WITH_GRAD, WITH_GRAD_HESS = ENDINGS
@@ -43,7 +43,7 @@ class LabelledLoss:
     """The record of a loss of rows with a label each."""
 
     name: str
-    passes: Sequence[Exponentials | Sum | Once]
+    passes: Sequence[Pass]
     """Of the loss and its gradient: the program of ``LabelledKernel``. It yields ``loss``, which the label's weight ``w_label``
     multiplies already, and ``lse``, any other number of a row; and ``at_label``. ``scale`` multiplies gradients."""
     gradient: Formula
@@ -58,7 +58,7 @@ class LabelledLoss:
     """LaTeX of a row's loss."""
     derivative_formula: str
     """LaTeX of its derivative by an element."""
-    curved: Sequence[Exponentials | Sum | Once] = ()
+    curved: Sequence[Pass] = ()
     """The program of the loss, its gradient and its curvature, which yields ``hess_at_label`` as well."""
     curvature: Formula | None = None
     """The second derivative at a class that is not the label's."""

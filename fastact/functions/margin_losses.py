@@ -8,7 +8,7 @@ import numpy as np
 from fastact.functions.common import part
 from fastact.functions.labelled_losses import LabelledLoss, register
 from fastact.functions.options import Option
-from fastact.kinds.rows import Exponentials, Once, Sum
+from fastact.kinds.rows import Largest, Once, Sum
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, maximum, select, widen
 
@@ -112,17 +112,20 @@ def _other(x: Scalar, x_label: Scalar) -> Scalar:
     return select(x == x_label, type(x)(-math.inf), x)
 
 
-def _tie(x: Scalar, x_label: Scalar) -> Scalar:
+@scalar
+def _equals(x: Scalar, x_label: Scalar, m: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+    """Whether an element is as large as the largest other score, and as the label's; and NaN if it is that."""
     T = type(x)
-    return select(x == x_label, T(1), T(0))
+    same, zero, one = x == x_label, T(0), T(1)
+    return select(same, zero, select(x == m, one, zero)), select(same, one, zero), select(x == x, zero, x)
 
 
 @scalar
 def _crammer_singer_loss(
     m: Scalar,
     ties: Scalar,
-    rest: Scalar,
     same: Scalar,
+    unknown: Scalar,
     x_label: Scalar,
     w_label: Scalar,
     margin: Scalar,
@@ -134,9 +137,8 @@ def _crammer_singer_loss(
     own = (same > one + one / (one + one)) & (x_label >= m)
     largest = select(own, x_label, m)
     gap = margin + select(own, zero, widen(m) - widen(x_label))
-    unknown = select((rest == rest) & (x_label == x_label), zero, widen(math.nan))
     loss = select(gap > zero, gap, zero) + unknown
-    count = select(own, same - one, widen(ties))
+    count = select(own, same - one, ties)
     active = select(gap > zero, scale * widen(w_label), zero) + unknown
     return part(widen(w_label), loss), gap, largest, T(active / count), T(zero - active)
 
@@ -162,8 +164,8 @@ register(
     LabelledLoss(
         "crammer_singer_loss",
         [
-            Exponentials(_other),
-            Sum("same", _tie),
+            Largest("m", _other),
+            Sum("ties same unknown", _equals),
             Once("loss lse largest part at_label", _crammer_singer_loss, wide="loss lse"),
         ],
         _crammer_singer_gradient,

@@ -242,6 +242,19 @@ def exponential_states(
             join_states((best, tied, sums, m, ties, rest), block, ())
 
 
+def largest_values(
+    places: Any, steps: Any, cores: Any, width: Any, block: Any, c: Any, tile: Any, constants: Any, options: Any
+) -> None:
+    """The largest values of a block of columns."""
+    own_function_with_wide_vectors()
+    tiles, known = row_tiles(), known_rows(constants, block)
+    (best,) = own_rows(constants, block)
+    lowest_row(best, block)
+    for k in range(c):
+        elements = elements_at(places, steps, cores, k, width, block, c, tile, tiles)
+        find_larger((*elements, *known, best), block, options)
+
+
 def copied(
     places: Any, steps: Any, cores: Any, width: Any, block: Any, c: Any, tile: Any, constants: Any, options: Any
 ) -> None:

@@ -202,6 +202,25 @@ def segment_state(places: Any, steps: Any, c: Any, constants: Any, y: Any, y_ste
     return m, ties, rest
 
 
+def largest_value(places: Any, steps: Any, c: Any, constants: Any, y: Any, y_step: Any) -> Any:
+    """The largest value of a row's elements."""
+    own_function_with_wide_vectors()
+    tiles, tails, best = chunk_tiles(), tail_tiles(), lane_space()
+    fill_lowest(best)
+    for start in range(0, c, CHUNK):
+        count = min(CHUNK, c - start)
+        chunks = contiguous_each((move_each((places, steps, start)), steps, count, tiles))
+        whole = count // LANES * LANES
+        if whole < count:
+            fill_tails(tails)
+            copy_each((tails, advance_each((chunks, whole * SIZE)), (count - whole) * SIZE))
+        for i in range(0, whole, LANES):
+            find_larger((*advance_each((chunks, i * SIZE)), best), LANES, constants)
+        if whole < count:
+            find_larger((*tails, best), LANES, constants)
+    return (largest_lane(best),)
+
+
 def sums_of_terms(places: Any, steps: Any, c: Any, constants: Any, y: Any, y_step: Any) -> Any:
     """The sums over a row of the terms of its elements, in float64."""
     totals = segment_sums(places, steps, min(c, SEGMENT), constants, y, y_step)
@@ -331,19 +350,17 @@ def walking(step: Any, dtype: str, shared: dict[str, Any]) -> Any:
         "chunk_tiles": stack_spaces([CHUNK * size] * len(operands)),
         "tail_tiles": stack_spaces([LANES * size] * len(operands)),
     }
-    if step.kind == "exponentials":
+    if step.kind in ("exponentials", "largest"):
+        own |= {
+            "value": Named(step.formula, step.elements, step.constants),
+            "fill_tails": lanes.fill_each(dtype, step.paddings, LANES),
+            "find_larger": ElementLoop(larger, [*operands, compute], [compute], updates=1, constants=0),
+        }
+        if step.kind == "largest":
+            return instance(largest_value, shared | own)
         state = [compute] * 2
-        return instance(
-            exponential_state,
-            shared
-            | own
-            | {
-                "value": Named(step.formula, step.elements, step.constants),
-                "fill_tails": lanes.fill_each(dtype, step.paddings, LANES),
-                "find_larger": ElementLoop(larger, [*operands, compute], [compute], updates=1, constants=0),
-                "add_exponentials": ElementLoop(add_one, [*operands, *state], state, updates=2, constants=0),
-            },
-        )
+        own["add_exponentials"] = ElementLoop(add_one, [*operands, *state], state, updates=2, constants=0)
+        return instance(exponential_state, shared | own)
     sums = [step.added_in] * len(step.results)
     added = {
         "terms": Named(step.formula, step.elements, step.constants, sums),

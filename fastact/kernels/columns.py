@@ -18,6 +18,7 @@ from fastact.kernels.across import (
     first_one,
     join_one,
     largest_one,
+    largest_values,
     level_one,
     nothing_yet,
     number_one,
@@ -166,6 +167,12 @@ def program(kernel: Any, dtype: str, layout: Layout, shared: dict[str, Any]) -> 
                 "add_exponentials": loop_of_groups(add_one, operands, [*best * 4, *kinds], best * 2),
             }
             following = exponential_states
+        elif step.kind == "largest":
+            own |= {
+                "value": formula_of(step.formula, names, layout, step.constants),
+                "find_larger": loop_of_groups(larger, operands, kinds, [compute]),
+            }
+            following = largest_values
         elif step.kind == "sum":
             own |= summing(step, dtype, names, layout, shared)
             following = sums_of_terms

@@ -16,6 +16,7 @@ from fastact.kernels.memory import advance, clear_fp_flags
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Named, integers_at, numbers_in, operands_at, picked, put_numbers
 from fastact.maths.logsumexp import merged
+from fastact.maths.simd import maximum
 
 # What instances fill in; the values here serve the reader and the type checker.
 ROWS, ARGS = 1, 3
@@ -44,9 +45,17 @@ def combined_states(first: Any, second: Any) -> Any:
     return merged(m0, ties0, rest0, m, ties, rest)
 
 
+def combined_largest(first: Any, second: Any) -> Any:
+    """The larger of what two parts of a row hold."""
+    return (maximum(first[0], second[0]),)
+
+
 def combined_sums(first: Any, second: Any) -> Any:
     """The sums of two parts of a row."""
     return plus_each((first, second))
+
+
+COMBINED = {"exponentials": combined_states, "largest": combined_largest, "sum": combined_sums}
 
 
 def unchanged(constants: Any, options: Any) -> Any:
@@ -117,7 +126,7 @@ def specialise_constants(kernel: Any, dtype: str, stage: int) -> Callable[..., A
         "states_stored": numbers_in(step.results, "float64"),
         "without_fixed": picked(range(known)),
         "fixed": picked(range(known, len(step.constants))),
-        "combined": combined_states if step.kind == "exponentials" else combined_sums,
+        "combined": COMBINED[step.kind],
         "onces": chain,
     }
     return instance(row_constants, filled)

@@ -46,6 +46,25 @@ class Exponentials:
 
 
 @dataclass(frozen=True)
+class Largest:
+    """The pass that yields the largest of a value over a row, NaN passed over; of nothing it is -inf.
+
+    Attributes
+    ----------
+    name : str
+        Name of the constant.
+    value : callable
+        A formula of what is compared.
+    padding : float
+        What `value` makes -inf of.
+    """
+
+    name: str
+    value: Formula = unchanged
+    padding: float = -math.inf
+
+
+@dataclass(frozen=True)
 class Sum:
     """The pass that yields one or more sums over a row, of float64.
 
@@ -83,11 +102,14 @@ class Once:
     wide: str = ""
 
 
+Pass = Exponentials | Largest | Sum | Once
+
+
 class Step(NamedTuple):
     """A pass of a program, with all that its schedules need to know."""
 
     kind: str
-    """``"exponentials"``, ``"sum"`` or ``"once"``."""
+    """``"exponentials"``, ``"largest"``, ``"sum"`` or ``"once"``."""
     formula: Formulas
     names: tuple[str, ...]
     """Names of the constants that it adds."""
@@ -113,7 +135,7 @@ class RowKernel:
     ----------
     name : str
         Names the cache entries.
-    passes : sequence of Exponentials, Sum or Once
+    passes : sequence of Exponentials, Largest, Sum or Once
         The program.
     writes : callable, Product or sequence of such, optional
         Formulas of the results at an element's place.
@@ -137,7 +159,7 @@ class RowKernel:
     """
 
     name: str
-    passes: Sequence[Exponentials | Sum | Once]
+    passes: Sequence[Pass]
     writes: Formulas | None = None
     gives: str = ""
     gives_wide: bool = False
@@ -182,7 +204,7 @@ class RowKernel:
     @property
     def padding(self) -> float:
         """What counts nothing in a row: an element whose exponential is 0, or 0 where there are none."""
-        return next((step.padding for step in self.passes if isinstance(step, Exponentials)), 0.0)
+        return next((step.padding for step in self.passes if isinstance(step, Exponentials | Largest)), 0.0)
 
     @property
     def inputs(self) -> int:
@@ -225,6 +247,8 @@ class RowKernel:
             results: tuple[str, ...]
             if isinstance(step, Exponentials):
                 kind, names, results = "exponentials", ("m", "ties", "rest"), (compute, compute, WIDE)
+            elif isinstance(step, Largest):
+                kind, names, results = "largest", (step.name,), (compute,)
             elif isinstance(step, Sum):
                 kind, names = "sum", tuple(step.names.split())
                 results = (WIDE,) * len(names)
@@ -285,8 +309,8 @@ class RowKernel:
         return {self.name: rows, f"{self.name}.columns": columns}
 
 
-def _formula(step: Exponentials | Sum | Once) -> Formulas:
-    if isinstance(step, Exponentials):
+def _formula(step: Pass) -> Formulas:
+    if isinstance(step, Exponentials | Largest):
         return step.value
     return step.terms if isinstance(step, Sum) else step.formula
 
