@@ -55,9 +55,9 @@ def test_precision_of_logits(dtype):
     values, grads = fa.entropy_with_logits_with_grad(x)
     for row, value, grad in zip(x, values, grads, strict=True):
         entropy, slopes, scale = exactly(row)
-        assert units(value, [entropy], [entropy], dtype, beside=32) <= 8
-        assert units(grad, slopes, scale, dtype, beside=32) <= 8
-        assert units(fa.entropy_with_logits(row), [entropy], [entropy], dtype, beside=32) <= 8
+        assert units(value, [entropy], [entropy], dtype, beside=32) <= 4
+        assert units(grad, slopes, scale, dtype, beside=32) <= 4
+        assert units(fa.entropy_with_logits(row), [entropy], [entropy], dtype, beside=32) <= 4
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
