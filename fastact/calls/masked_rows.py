@@ -28,12 +28,13 @@ from fastact.calls.quiet import quietly
 from fastact.calls.rows import allowed, from_the_back, over_rows
 from fastact.kernels.dtypes import FLOATS
 from fastact.kinds.masked import MaskedKernel
+from fastact.kinds.masked_gradient import MaskedGradientKernel
 
 _TRUE = np.array(True)
 
 
 def over_masked_rows(
-    kernel: MaskedKernel,
+    kernel: MaskedKernel | MaskedGradientKernel,
     ufunc: Any,
     function: Any,
     operands: Mapping[str, Any],
@@ -46,7 +47,7 @@ def over_masked_rows(
 
     Parameters
     ----------
-    kernel : MaskedKernel
+    kernel : MaskedKernel or MaskedGradientKernel
         What is computed.
     ufunc : numpy.ufunc
         Its ufunc.
@@ -78,7 +79,7 @@ def over_masked_rows(
         call = partial(over_masked_rows, kernel, ufunc, function, sign=sign)
         return _within(call, kernel, function, {**operands, "where": where}, options)
     keepdims = arguments.pop("keepdims", False)
-    kinds = loop_dtypes(function.ufunc, [_alike(operands)], arguments)
+    kinds = loop_dtypes(function.ufunc, [_alike(operands)] * function.ufunc.nin, arguments)
     arrays = _at_one_shape(operands, kinds[0])
     shape, dtype, signs = arrays[0].shape, kinds[-1], list[Any]()
     arrays.append(_booleans(where, shape))
@@ -89,10 +90,11 @@ def over_masked_rows(
     if kernel.writes:
         if type(axis) is int and shape:  # for short rows the questions of several axes would take as long
             axis = normalize_axis_index(axis, len(shape))
-            result = empty_like_all(arrays[:1], dtype, order_of(arguments)) if out is None else checked_out(out, shape)
+            likes = arrays[: len(operands)]
+            result = empty_like_all(likes, dtype, order_of(arguments)) if out is None else checked_out(out, shape)
             along(arrays, axis, result, arguments)
             return result
-        return over_axes(along, arrays, axis, out, dtype, arguments, likes=1)
+        return over_axes(along, arrays, axis, out, dtype, arguments, likes=len(operands))
     result = reduce_axes(along, arrays, axis, keepdims, out, dtype, arguments)
     if not signs:
         return result
@@ -140,7 +142,7 @@ def _along(
 
 
 @cache
-def _signature(kernel: MaskedKernel, dtype: Any) -> tuple[Any, ...]:
+def _signature(kernel: MaskedKernel | MaskedGradientKernel, dtype: Any) -> tuple[Any, ...]:
     return tuple(map(np.dtype, kernel.operands(dtype.name)))
 
 
@@ -186,7 +188,7 @@ def _keys(axis: Axis, ndim: int) -> int:
 
 def _within(
     call: Callable[..., Any],
-    kernel: MaskedKernel,
+    kernel: MaskedKernel | MaskedGradientKernel,
     function: Any,
     operands: Mapping[str, Any],
     options: Mapping[str, Any],
