@@ -12,11 +12,11 @@ from fastact.kernels import along, lanes, memory
 from fastact.kernels.along import CHUNK, LANES, advance_each, contiguous, moved
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
-from fastact.kernels.elementwise import scatter, taken_by_team
+from fastact.kernels.elementwise import gather, scatter, taken_by_team
 from fastact.kernels.instance import instance
 from fastact.kernels.jit import internal
 from fastact.kernels.masked import write_nothing
-from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors
+from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, zero_bytes
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named, integers_at, numbers_in, operands_at, stack_spaces
 from fastact.maths.simd import select, widen
@@ -27,7 +27,7 @@ ZERO = np.float32(0)
 term = result = add_kept = write_kept = FILLED_IN
 places_of = steps_within = flags_of = flag_steps = options_stored = FILLED_IN
 chunk_tiles = flag_tiles = result_tile = lane_space = nothing_place = FILLED_IN
-contiguous_flag = fill_zero = fill_nothing = sum_of_lanes = FILLED_IN
+contiguous_flag = gather_flag = load_flag = stair_tile = fill_ones = fill_zero = fill_nothing = sum_of_lanes = FILLED_IN
 
 move_each, contiguous_each, flag_each = Each(moved), Each(contiguous), Each("contiguous_flag")
 
@@ -43,7 +43,29 @@ def write_one(elements: Any, nothing: Any, constants: Any) -> Any:
     return select(elements[0] != 0, found * type(found)(constants[0]), ZERO)
 
 
-def sum_of_row(places: Any, steps: Any, flags: Any, flags_within: Any, c: Any, constants: Any) -> Any:
+def first_flags(place: Any, step: Any, start: Any, count: Any, taken: Any, tile: Any, stairs: Any) -> Any:
+    """Booleans of a chunk side by side, false from the row's element ``taken`` on; ``stairs`` are CHUNK times 1, then 0."""
+    valid = max(0, min(count, taken - start))
+    if step == 0:  # one for the whole row, which costs no writes
+        return advance(stairs, CHUNK - valid if load_flag(place) != 0 else CHUNK)
+    here = advance(place, start * step)
+    if valid == count:
+        return contiguous_flag(here, step, count, tile)
+    gather_flag(tile, here, step, valid)
+    zero_bytes(advance(tile, valid), count - valid)
+    return tile
+
+
+def flags_of_chunk(flags: Any, steps: Any, start: Any, count: Any, taken: Any, tiles: Any, stairs: Any) -> Any:
+    """Each row's booleans for a chunk; the first also say that an element is not beyond ``taken``."""
+    first = first_flags(flags[0], steps[0], start, count, taken, tiles[0], stairs)
+    others = flag_each((move_each((flags[1:], steps[1:], start)), steps[1:], count, tiles[1:]))
+    return (first, *others)
+
+
+def sum_of_row(
+    places: Any, steps: Any, flags: Any, flags_within: Any, c: Any, taken: Any, stairs: Any, constants: Any
+) -> Any:
     """The sum over a row of the terms of what takes part, in float64."""
     own_function_with_wide_vectors()
     tiles, bytes_, sums = chunk_tiles(), flag_tiles(), lane_space()
@@ -51,7 +73,7 @@ def sum_of_row(places: Any, steps: Any, flags: Any, flags_within: Any, c: Any, c
     for start in range(0, c, CHUNK):
         count = min(CHUNK, c - start)
         chunks = contiguous_each((move_each((places, steps, start)), steps, count, tiles))
-        kept = flag_each((move_each((flags, flags_within, start)), flags_within, count, bytes_))
+        kept = flags_of_chunk(flags, flags_within, start, count, taken, bytes_, stairs)
         fill_zero(sums)
         for k in range(0, count, LANES):
             here = advance_each((kept, k)) + advance_each((chunks, k * SIZE))
@@ -61,7 +83,16 @@ def sum_of_row(places: Any, steps: Any, flags: Any, flags_within: Any, c: Any, c
 
 
 def write_row(
-    places: Any, steps: Any, flags: Any, flags_within: Any, y: Any, y_step: Any, c: Any, constants: Any
+    places: Any,
+    steps: Any,
+    flags: Any,
+    flags_within: Any,
+    y: Any,
+    y_step: Any,
+    c: Any,
+    taken: Any,
+    stairs: Any,
+    constants: Any,
 ) -> None:
     """The results of a row's first elements."""
     own_function_with_wide_vectors()
@@ -69,7 +100,7 @@ def write_row(
     for start in range(0, c, CHUNK):
         count = min(CHUNK, c - start)
         chunks = contiguous_each((move_each((places, steps, start)), steps, count, tiles))
-        kept = flag_each((move_each((flags, flags_within, start)), flags_within, count, bytes_))
+        kept = flags_of_chunk(flags, flags_within, start, count, taken, bytes_, stairs)
         if y_step == SIZE:
             write_kept((*kept, *chunks, advance(y, start * SIZE)), count, constants)
         else:
@@ -85,13 +116,22 @@ def masked_gradients(args: Any, dims: Any, steps: Any, record: Any) -> None:
     options = options_stored(args[NUMBERS], steps[CORE + COUNT])
     known = (options[0] * (options[1] + options[2]), *options[3:])
     nothing, within, flags_within, y_step = nothing_place(), steps_within(steps), flag_steps(steps), steps[RESULT_STEP]
+    stairs = stair_tile()
     fill_nothing(nothing)
+    fill_ones(stairs)
+    zero_bytes(advance(stairs, CHUNK), CHUNK)
     for i in range(n):
         places, flags, y = places_of(args, steps, i), flags_of(args, steps, i), advance(args[RESULT], i * steps[RESULT])
-        count = max(0, min(c, field(advance(args[COUNT], i * steps[COUNT]), 0)))
-        total = sum_of_row(places, within, flags, flags_within, count, known)
-        write_row(places, within, flags, flags_within, y, y_step, count, (*known, total))
-        write_nothing(y, y_step, count, c, nothing)
+        taken = max(0, min(c, field(advance(args[COUNT], i * steps[COUNT]), 0)))
+        whole = c  # of a short row all is computed: where it ends is hard to foresee, and costs more than it spares
+        if c > CHUNK:
+            whole = min(c, (taken + LANES - 1) // LANES * LANES)
+        total = sum_of_row(places, within, flags, flags_within, whole, taken, stairs, known)
+        write_row(places, within, flags, flags_within, y, y_step, whole, taken, stairs, (*known, total))
+        if y_step == SIZE:
+            zero_bytes(advance(y, whole * SIZE), (c - whole) * SIZE)
+        else:
+            write_nothing(y, y_step, whole, c, nothing)
     clear_fp_flags()
 
 
@@ -102,6 +142,7 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
     rows, flags, args = len(kernel.reads), 1 + len(kernel.flags), kernel.inputs + kernel.outputs
     names, constants = (*kernel.flags, *kernel.reads), ("scale", *kernel.options)
     elements = [*["bool"] * flags, *[dtype] * rows]
+    of_bytes = {"SIZE": 1, "copy_element": memory.copy_element(1), "spread_element": memory.spread_element(1)}
     filled = along.common(dtype) | {
         "COUNT": rows + flags,
         "NUMBERS": rows + flags + 1,
@@ -120,13 +161,12 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         "chunk_tiles": stack_spaces([CHUNK * size] * rows),
         "flag_tiles": stack_spaces([CHUNK] * flags),
         "result_tile": memory.stack_space(CHUNK * size),
+        "stair_tile": memory.stack_space(2 * CHUNK),
+        "fill_ones": lanes.fill("bool", 1, CHUNK),
+        "load_flag": lanes.load("bool"),
         "nothing_place": memory.stack_space(size),
-        "contiguous_flag": internal(
-            instance(
-                contiguous,
-                {"SIZE": 1, "copy_element": memory.copy_element(1), "spread_element": memory.spread_element(1)},
-            )
-        ),
+        "contiguous_flag": internal(instance(contiguous, of_bytes)),
+        "gather_flag": internal(instance(gather, of_bytes)),
         "fill_nothing": lanes.fill(dtype, 0.0, 1),
     }
     return instance(masked_gradients, filled)
