@@ -54,7 +54,9 @@ def test_a_mask_of_all_changes_no_bit(name, same_bits):
     for length in (3, 64, 250, 3000):
         grad, output, *_ = operands(name, (5, length), True)
         for scale in (1.0, 0.3, -2.0):
-            same_bits(backward(grad, output, where=np.ones(length, bool), scale=scale), backward(grad, output, scale=scale))
+            same_bits(
+                backward(grad, output, where=np.ones(length, bool), scale=scale), backward(grad, output, scale=scale)
+            )
     same_bits(backward(grad, output, where=True, causal=False), backward(grad, output))
 
 

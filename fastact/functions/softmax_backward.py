@@ -100,9 +100,7 @@ _softmax_backward = scaled_row_ufunc(
 _MASKED_SOFTMAX = MaskedGradientKernel("softmax_backward.masked", _product, "product", _softmax_backward_element)
 
 
-def _reference_softmax_backward(
-    grad: Any, output: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0
-) -> Any:
+def _reference_softmax_backward(grad: Any, output: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0) -> Any:
     grad, output = np.where(where, grad, 0.0), np.where(where, output, 0.0)
     return scale * output * (grad - np.sum(grad * output, axis=axis, keepdims=True))
 
@@ -179,9 +177,7 @@ _MASKED_LOG_SOFTMAX = MaskedGradientKernel(
 )
 
 
-def _reference_log_backward(
-    grad: Any, output: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0
-) -> Any:
+def _reference_log_backward(grad: Any, output: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0) -> Any:
     total = np.sum(np.where(where, grad, 0.0), axis=axis, keepdims=True)
     return np.where(where & (output != -INFINITY), scale * (grad - np.exp(output) * total), 0.0)
 
