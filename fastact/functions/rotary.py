@@ -113,32 +113,37 @@ def _rotated(
     if features % 2:
         raise ValueError(f"the length of axis {axis} must be even, as pairs of {name} are rotated, got {features}")
     x = as_floats(name, x)
-    moved, last = np.moveaxis(x, axis, -1), x.ndim - 1
+    moved, last, tokens = _moved(x, axis, -1), x.ndim - 1, place - (place > axis)
     if positions is not None:
-        positions = _along_tokens(positions, moved.shape[:-1], place - (place > axis))
+        positions = _along_tokens(positions, moved.shape[:-1], tokens)
     if out is not None:
         checked_out(out, x.shape)
-    dtype = FLOATS[x.dtype.name].computed
-    cos, sin = _tables(positions, x.shape[place] if last else 1, features, base, dtype, sign)
-    result = empty_like_all([x], x.dtype) if out is None else out
-    target = np.moveaxis(result, axis, -1)
+    computed = _computed(x.dtype)
+    tables = _tables(positions, x.shape[place] if last else 1, features, base, computed, sign)
     if positions is None and last:
-        before = place - (place > axis)
-        cos, sin = (t.reshape(-1, *[1] * (last - 1 - before), t.shape[-1]) for t in (cos, sin))
-    tokens = -1
-    if last and math.prod(moved.shape[:-2]) >= FEW:
-        tokens = place - (place > axis)  # matrices of a sequence each
-    shape = (*moved.shape[:-1], features // 2)
-    cos, sin = np.broadcast_to(cos, shape), np.broadcast_to(sin, shape)
-    arrays = [_rows(a, tokens) for a in (moved, cos, sin, target)]
-    signature = (x.dtype, dtype, dtype, x.dtype)
-    quietly(_ufunc(turned), *arrays[:3], out=arrays[3], signature=signature, casting="same_kind")
+        tables = tuple(t.reshape(len(t), *[1] * (last - 1 - tokens), t.shape[-1]) for t in tables)
+    result = empty_like_all([x], x.dtype) if out is None else out
+    given = moved, *tables, _moved(result, axis, -1)
+    if last and math.prod(moved.shape[:-2]) >= FEW:  # matrices of a sequence each; their rows are as many in each operand
+        whole = (*moved.shape[:-1], features // 2)
+        alike = (t if t.shape[tokens - last - 1 :] == whole[tokens:] else np.broadcast_to(t, whole) for t in tables)
+        given = tuple(_moved(t, t.ndim - 1 - last + tokens, -2) for t in (moved, *alike, given[-1]))
+    else:
+        given = tuple(t[..., None, :] for t in given)
+    signature = (x.dtype, computed, computed, x.dtype)
+    quietly(_ufunc(turned), *given[:3], out=given[3], signature=signature, casting="same_kind")
     return result
 
 
-def _rows(x: Any, tokens: int) -> Any:
-    """Matrices of which each row is a token; of one row each if no axis is that of tokens."""
-    return x[..., None, :] if tokens < 0 else np.moveaxis(x, tokens, -2)
+@cache
+def _computed(dtype: Any) -> Any:
+    """What rows of a dtype are computed in."""
+    return FLOATS[dtype.name].computed
+
+
+def _moved(x: Any, axis: int, to: int) -> Any:
+    """The array with an axis moved to the last or the last but one, if it is not there."""
+    return x if axis == x.ndim + to else np.moveaxis(x, axis, to)
 
 
 def _axes(ndim: int, axis: int, position_axis: int | None) -> tuple[int, int]:

@@ -80,8 +80,8 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
     .. math:: \mathtt{scale} \cdot y_i \left(g_i - \sum_j g_j y_j\right)
 
     Error: at most 4 ULP of ``scale * output * (abs(grad) + sum(abs(grad * output)))`` (6 in float64). Where `output` is 0, as
-    that of an element that takes no part, so is the gradient, if `grad` is finite there. With the mask of the forward function, what
-    `grad` and `output` hold of such elements does not matter, nor does it take time beyond the keys that a query sees.
+    that of an element that takes no part, so is the gradient, if `grad` is finite there. Given the mask of
+    the forward function it is 0 there whatever `grad` and `output` hold.
 
     Examples
     --------
