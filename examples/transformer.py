@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,15 @@ class Plain:
         scale = 1 / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + np.float32(1e-5))
         return centred * scale, scale
 
-    def rotary(self, x: Array, sign: int = 1) -> None:
+    def rotary(self, x: Array) -> None:
         """Rotate the halves of queries and keys, (batch, tokens, ..., features), in place."""
+        self._turn(x, 1)
+
+    def rotary_backward(self, grad: Array) -> None:
+        """Rotate gradients back, in place."""
+        self._turn(grad, -1)
+
+    def _turn(self, x: Array, sign: int) -> None:
         cos, sin = self._angles(x.shape[1], x.shape[-1])
         shape = (-1, *[1] * (x.ndim - 3), cos.shape[1])
         cos, sin = cos.reshape(shape), sign * sin.reshape(shape)
@@ -116,10 +124,6 @@ class Plain:
         a, b = x[..., :half].copy(), x[..., half:].copy()
         x[..., :half] = a * cos - b * sin
         x[..., half:] = b * cos + a * sin
-
-    def rotary_backward(self, grad: Array) -> None:
-        """Rotate gradients back, in place."""
-        self.rotary(grad, -1)
 
     @staticmethod
     def _angles(tokens: int, features: int) -> tuple[Array, Array]:
@@ -187,7 +191,7 @@ class Plain:
 class Fast(Plain):
     """On fastact, but for what it inherits."""
 
-    def rotary(self, x: Array, sign: int = 1) -> None:
+    def rotary(self, x: Array) -> None:
         """Rotate the halves of queries and keys, (batch, tokens, ..., features), in place."""
         fa.rotary(x, position_axis=1, out=x)
 
@@ -258,9 +262,7 @@ class Transformer:
         return self.maths.layer_norm(x, self.values[f"{name} weight"], self.values[f"{name} bias"])
 
     def _norm_backward(self, name: str, grad: Array) -> Array:
-        of_x, of_weight, of_bias = self.maths.layer_norm_backward(
-            grad, self.kept[name], self.values[f"{name} weight"]
-        )
+        of_x, of_weight, of_bias = self.maths.layer_norm_backward(grad, self.kept[name], self.values[f"{name} weight"])
         self.grads[f"{name} weight"][...], self.grads[f"{name} bias"][...] = of_weight, of_bias
         return of_x
 
@@ -402,8 +404,7 @@ class Timed:
 
 def torch_step(network: Transformer) -> Callable[[Tokens], float]:
     """A step of the same network, from the same parameters, as it is written in PyTorch."""
-    import torch
-
+    torch: Any = import_module("torch")
     functional, size = torch.nn.functional, network.size
     values = {name: torch.nn.Parameter(torch.from_numpy(value.copy())) for name, value in network.values.items()}
     adam = torch.optim.Adam(values.values(), lr=RATE, betas=DECAYS, eps=EPSILON, fused=True)
@@ -462,7 +463,9 @@ def compare(text: Tokens, letters: int, size: Size, seed: int, rounds: int) -> N
     medians = {name: statistics.median(found[first:]) for name, found in seconds.items()}
     for name, median in medians.items():
         print(f"{name:>8}: {1e3 * median:8.2f} ms a step, {median / medians['fastact']:5.2f} times fastact's")
-    print(f"Their losses are at most {apart:.1e} apart in {rounds + first} steps, of {losses['NumPy'][-1]:.3f} in the end.")
+    print(
+        f"Their losses are at most {apart:.1e} apart in {rounds + first} steps, of {losses['NumPy'][-1]:.3f} in the end."
+    )
     print(f"\n{'ms a step':>20}{'NumPy':>10}{'':>8}{'fastact':>10}")
     whole = {name: 1e3 * sum(seconds[name][first:]) / rounds for name in timed}
     parts = {name: {k: 1e3 * s / rounds for k, s in maths.seconds.items()} for name, maths in timed.items()}
@@ -477,7 +480,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is 1 if nothing was learnt."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, help=f"default {WHOLE.steps}, or {QUICK.steps}")
-    parser.add_argument("--seed", type=int, default=0, help="of the first parameters, of batches and of what is written")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the first parameters, of batches and of what is written"
+    )
     parser.add_argument("--plain", action="store_true", help="compute all in NumPy")
     parser.add_argument("--quick", action="store_true", help="a small network and few steps")
     parser.add_argument("--compare", action="store_true", help="time steps in turns with plain NumPy's and PyTorch's")

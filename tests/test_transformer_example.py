@@ -1,5 +1,6 @@
 """``examples/transformer.py``: its text, its gradients, the same steps in NumPy, fastact and PyTorch, and what it prints."""
 
+import contextlib
 import importlib
 import sys
 from pathlib import Path
@@ -67,10 +68,8 @@ def test_gradients_match_differences(example, kind):
 def test_the_same_steps_in_numpy_fastact_and_pytorch(example):
     networks = {kind.__name__: small(example, kind()) for kind in (example.Plain, example.Fast)}
     steps = {name: network.learn for name, network in networks.items()}
-    try:
+    with contextlib.suppress(ImportError):
         steps["PyTorch"] = example.torch_step(networks["Plain"])
-    except ImportError:
-        pass
     for i in range(10):
         losses = {name: step(rows(i)) for name, step in steps.items()}
         np.testing.assert_allclose(list(losses.values()), losses["Plain"], rtol=1e-4)

@@ -124,7 +124,9 @@ def _rotated(
         tables = tuple(t.reshape(len(t), *[1] * (last - 1 - tokens), t.shape[-1]) for t in tables)
     result = empty_like_all([x], x.dtype) if out is None else out
     given = moved, *tables, _moved(result, axis, -1)
-    if last and math.prod(moved.shape[:-2]) >= FEW:  # matrices of a sequence each; their rows are as many in each operand
+    if (
+        last and math.prod(moved.shape[:-2]) >= FEW
+    ):  # matrices of a sequence each; their rows are as many in each operand
         whole = (*moved.shape[:-1], features // 2)
         alike = (t if t.shape[tokens - last - 1 :] == whole[tokens:] else np.broadcast_to(t, whole) for t in tables)
         given = tuple(_moved(t, t.ndim - 1 - last + tokens, -2) for t in (moved, *alike, given[-1]))
