@@ -159,6 +159,62 @@ def test_errors_write_nothing(name):
         backward(x, x, where=[True], out=np.empty((3, 3), "f4"))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_dropout_behind_softmax(dtype, threads, same_bits):
+    """With what it kept, and the mask of softmax beside it, as in two steps; what is dropped may have any gradient."""
+    rng, unit = np.random.default_rng(7), float(np.finfo(dtype).eps)
+    for shape in ((6, 5), (6, 70), (3, 2100), (2000, 130)):
+        where, kept = rng.random(shape) < 0.8, rng.random(shape) < 0.75
+        where[1], kept[2] = False, False
+        grad, output, *_ = operands("softmax", shape, where, dtype, scale=0.3)
+        given = np.where(kept & where, grad, np.array(np.nan, dtype))
+        with threads(1):
+            got = fa.softmax_backward(given, output, keep=kept, p=0.25, where=where, scale=0.3)
+        behind = np.where(kept, grad, 0).astype(float) / 0.75
+        np.testing.assert_allclose(got, reference("softmax", behind, output, where, 0.3), rtol=4 * unit, atol=16 * unit)
+        assert got.dtype == dtype
+        assert (got[1] == 0).all()
+        assert (got[2] == 0).all()
+        with threads(2):
+            same_bits(fa.softmax_backward(given, output, keep=kept, p=0.25, where=where, scale=0.3), got)
+        columns = (np.asfortranarray(x) for x in (given, output))
+        same_bits(fa.softmax_backward(*columns, keep=kept, p=0.25, where=np.asfortranarray(where), scale=0.3), got)
+    same_bits(fa.softmax_backward(grad, output, keep=True), fa.softmax_backward(grad, output))
+    same_bits(fa.softmax_backward(grad, output, keep=None, p=0), fa.softmax_backward(grad, output))
+    assert (fa.softmax_backward(grad, output, keep=False, p=1.0) == 0).all()
+
+
+def test_dropout_against_pytorch():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(8)
+    x, grad = (rng.normal(size=(2, 3, 8, 8)).astype(np.float32) for _ in range(2))
+    kept = rng.random(x.shape) < 0.6
+    tensor = torch.tensor(x, requires_grad=True)
+    result = (tensor * 0.35).masked_fill(torch.tensor(~lower(8, 8)), -torch.inf).softmax(-1)
+    (result * torch.tensor(kept) / 0.6).backward(torch.tensor(grad))
+    output = fa.softmax(x, scale=0.35, causal=True)
+    got = fa.softmax_backward(grad, output, scale=0.35, causal=True, keep=kept, p=0.4)
+    np.testing.assert_allclose(got, tensor.grad.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_dropout_errors_write_nothing():
+    x = np.zeros((2, 3), np.float32)
+    wrong = [
+        ({"keep": np.ones((2, 4), bool)}, ValueError, r"keep must broadcast to the shape \(2, 3\)"),
+        ({"keep": [1, 0, 1]}, TypeError, "keep must hold booleans, got int64"),
+        ({"keep": True, "p": 1.5}, ValueError, "p must be between 0 and 1, got 1.5"),
+        ({"keep": True, "p": "half"}, TypeError, "p must be a number, got 'half'"),
+        ({"p": 0.5}, ValueError, "p needs keep"),
+    ]
+    for options, error, message in wrong:
+        out = np.full((2, 3), 7, np.float32)
+        with pytest.raises(error, match=message):
+            fa.softmax_backward(x, x, out=out, **options)
+        assert (out == 7).all()
+    with pytest.raises(TypeError, match="'keep'"):
+        fa.log_softmax_backward(x, x, keep=True)
+
+
 def test_containers():
     """What a mask of an array hides takes no part, and stays masked; results are put back like the gradient."""
     from tests.containers import in_dask, in_pandas, in_xarray
@@ -183,3 +239,20 @@ def test_no_warnings():
         for keep in (x > 0, False, [True, False, True]):
             fa.softmax_backward(x, x, where=keep, scale=0.3)
             fa.log_softmax_backward(x, x, where=keep, causal=True)
+
+
+def test_dropout_of_containers():
+    from tests.containers import in_dask, in_pandas, in_xarray
+
+    rng = np.random.default_rng(9)
+    kept, hidden = rng.random((6, 9)) < 0.7, rng.random((6, 9)) < 0.3
+    grad, output, *_ = operands("softmax", (6, 9), True)
+    expected = fa.softmax_backward(grad, output, keep=kept, p=0.3)
+    for wrap in (in_pandas, in_xarray, in_dask):
+        got = fa.softmax_backward(wrap(grad), wrap(output), keep=wrap(kept), p=0.3)
+        assert type(got) is type(wrap(grad))
+        np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-5, atol=1e-7)
+    expected = fa.softmax_backward(grad, output, keep=kept, p=0.3, where=~hidden)
+    got = fa.softmax_backward(np.ma.array(grad, mask=hidden), output, keep=kept, p=0.3)
+    np.testing.assert_array_equal(got.mask, hidden)
+    np.testing.assert_array_equal(got.filled(0), expected)

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from fastact.calls.axes import Axis
-from fastact.calls.checking import finite, switch
+from fastact.calls.checking import finite, number, switch
 from fastact.calls.masked_rows import over_masked_rows
 from fastact.calls.row_ufuncs import PUBLIC, scaled_row_ufunc
 from fastact.calls.rows import over_rows
 from fastact.functions.docs import documented, with_keywords
 from fastact.functions.masked_softmax import MASKING
-from fastact.functions.record import LOGARITHMS, MASK, SHARES, Function, X, register, variants
+from fastact.functions.record import LOGARITHMS, MASK, SHARES, Function, Variant, X, register, variants
 from fastact.kinds.masked_gradient import MaskedGradientKernel
 from fastact.kinds.rows import Sum
 from fastact.maths.exp import times_exp
@@ -26,18 +26,37 @@ _row = partial(Function, home=__name__, family="softmax", axis="several", in_par
 
 
 def _backward(
-    ufunc: Any, masked: MaskedGradientKernel, grad: Any, output: Any, axis: Axis, out: Any, arguments: dict[str, Any]
+    ufunc: Any,
+    masked: MaskedGradientKernel,
+    grad: Any,
+    output: Any,
+    axis: Axis,
+    out: Any,
+    arguments: dict[str, Any],
+    dropped: MaskedGradientKernel | None = None,
 ) -> Any:
-    """The gradient by the kernel of all elements, or by that of those that take part."""
+    """The gradient by the kernel of all elements, by that of those that take part, or by that of those that are kept."""
     if arguments:
         where, causal = arguments.pop("where", True), switch("causal", arguments.pop("causal", False))
-        if where is not True or causal:
+        if dropped and (keep := arguments.pop("keep", None)) is not None:
+            masked, p = dropped, _probability(arguments.pop("p", 0.0))
+            arguments |= {"keep": keep, "p": p}
+        elif dropped and _probability(arguments.pop("p", 0.0)):
+            raise ValueError("p needs keep, which says what dropout has kept")
+        if where is not True or causal or "keep" in arguments:
             operands = {"grad": grad, "output": output}
             arguments |= {"where": where, "causal": causal}
             return over_masked_rows(masked, _masked_ufunc(masked), PUBLIC[ufunc], operands, axis, out, arguments)
         if "scale" in arguments:
             arguments["scale"] = finite("scale", arguments["scale"])
     return over_rows(ufunc, (grad, output), axis, out, arguments)
+
+
+def _probability(p: Any) -> float:
+    found = number("p", p)
+    if not 0 <= found <= 1:
+        raise ValueError(f"p must be between 0 and 1, got {p!r}")
+    return found
 
 
 @cache
@@ -55,8 +74,25 @@ def _softmax_backward_element(grad: Scalar, output: Scalar, product: Scalar) -> 
     return output * (grad - type(grad)(product))
 
 
+@scalar
+def _kept(grad: Scalar, keep: Scalar, p: Scalar) -> Scalar:
+    """The gradient behind a dropout: 0 where it has not kept an element."""
+    T = type(grad)
+    return select(keep != 0, grad * T(1 / (1 - p)), T(0))
+
+
+@scalar
+def _kept_product(grad: Scalar, output: Scalar, keep: Scalar, p: Scalar) -> Scalar:
+    return _kept(grad, keep, p) * output
+
+
+@scalar
+def _kept_element(grad: Scalar, output: Scalar, product: Scalar, keep: Scalar, p: Scalar) -> Scalar:
+    return output * (_kept(grad, keep, p) - type(grad)(product))
+
+
 @documented
-@with_keywords(**MASKING)
+@with_keywords(**MASKING, keep=None, p=0.0)
 def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Gradient of `softmax` with respect to its input.
 
@@ -68,6 +104,11 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
         That output. Both broadcast, along `axis` too; `axis` counts in the broadcast shape.
     <grad and output>
     <where to causal of a gradient>
+    keep : array_like of bool, optional
+        Which elements of `output` a dropout has kept, if there was one behind softmax; broadcasts to the shape of both.
+        `grad` is then with respect to the dropout's result, and `output` what softmax gave.
+    p : float, default 0.0
+        The probability with which that has dropped elements: those kept were multiplied by ``1 / (1 - p)``.
     <ufunc_arguments>
 
     <rows like both>
@@ -79,6 +120,8 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
     -----
     .. math:: \mathtt{scale} \cdot y_i \left(g_i - \sum_j g_j y_j\right)
 
+    With `keep`, :math:`g_i` is ``grad / (1 - p)`` of an element that was kept, and 0 of others: dropout and softmax go back in one
+    pass.
     Error: at most 4 ULP of ``scale * output * (abs(grad) + sum(abs(grad * output)))`` (6 in float64). Where `output` is 0, as
     that of an element that takes no part, so is the gradient, if `grad` is finite there. Given the mask of
     the forward function it is 0 there whatever `grad` and `output` hold.
@@ -89,7 +132,7 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
     >>> fa.softmax_backward([1.0, 0.0], [0.5, 0.5])
     array([ 0.25, -0.25])
     """
-    return _backward(_softmax_backward, _MASKED_SOFTMAX, grad, output, axis, out, ufunc_arguments)
+    return _backward(_softmax_backward, _MASKED_SOFTMAX, grad, output, axis, out, ufunc_arguments, _DROPPED_SOFTMAX)
 
 
 _softmax_backward = scaled_row_ufunc(
@@ -98,14 +141,26 @@ _softmax_backward = scaled_row_ufunc(
 
 
 _MASKED_SOFTMAX = MaskedGradientKernel("softmax_backward.masked", _product, "product", _softmax_backward_element)
+_DROPPED_SOFTMAX = MaskedGradientKernel(
+    "softmax_backward.dropped", _kept_product, "product", _kept_element, flag_names="keep", option_names="p"
+)
 
 
-def _reference_softmax_backward(grad: Any, output: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0) -> Any:
-    grad, output = np.where(where, grad, 0.0), np.where(where, output, 0.0)
+def _reference_softmax_backward(
+    grad: Any,
+    output: Any,
+    axis: Axis = -1,
+    where: Any = True,
+    scale: float = 1.0,
+    keep: Any = True,
+    p: float = 0.0,
+) -> Any:
+    grad, output = np.where(where & np.asarray(keep), grad, 0.0) / (1 - p), np.where(where, output, 0.0)
     return scale * output * (grad - np.sum(grad * output, axis=axis, keepdims=True))
 
 
 _VARIANTS = variants({"scale": -0.3}, {"where": MASK})
+_DROPPED = Variant({"keep": MASK, "p": 0.25})
 register(
     _row(
         "softmax_backward",
@@ -114,7 +169,7 @@ register(
         _reference_softmax_backward,
         4.0,
         6.0,
-        variants=_VARIANTS,
+        variants=[*_VARIANTS, _DROPPED],
     )
 )
 

@@ -140,7 +140,7 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
     computed = FLOATS[dtype].computed_in
     size = np.dtype(dtype).itemsize
     rows, flags, args = len(kernel.reads), 1 + len(kernel.flags), kernel.inputs + kernel.outputs
-    names, constants = (*kernel.flags, *kernel.reads), ("scale", *kernel.options)
+    names, constants = (*kernel.flags, *kernel.reads), ("scale", *kernel.own_options)
     elements = [*["bool"] * flags, *[dtype] * rows]
     of_bytes = {"SIZE": 1, "copy_element": memory.copy_element(1), "spread_element": memory.spread_element(1)}
     filled = along.common(dtype) | {

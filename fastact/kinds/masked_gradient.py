@@ -55,7 +55,7 @@ class MaskedGradientKernel:
         for formula, known in ((self.term, ()), (self.writes, (self.total,))):
             if formula not in compilable:
                 scalar(formula)
-            unknown = {*parameters(formula)} - {*self.reads, *self.flags, *self.options, *known}
+            unknown = {*parameters(formula)} - {*self.reads, *self.flags, *self.own_options, *known}
             if unknown:
                 raise ValueError(f"{self.name}: a formula takes {sorted(unknown)}")
 
@@ -65,14 +65,14 @@ class MaskedGradientKernel:
         return tuple(self.flag_names.split())
 
     @property
-    def options(self) -> tuple[str, ...]:
+    def own_options(self) -> tuple[str, ...]:
         """Names of the options that formulas may take."""
         return tuple(self.option_names.split())
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """Names of all options in the order in which they are given."""
-        return (*OPTIONS, *self.options)
+        return (*OPTIONS, *self.own_options)
 
     @property
     def inputs(self) -> int:
