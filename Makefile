@@ -36,6 +36,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python examples/choosing.py --quick
 	$(BIN)/python examples/gan.py --quick
 	$(BIN)/python examples/segmentation.py --quick
+	$(BIN)/python examples/transformer.py --quick
 	$(BIN)/python tools/sweep.py gelu --quick
 	$(BIN)/python tools/check_properties.py --quick
 	$(BIN)/fastact bench --quick --op gelu softmax cross_entropy_with_grad linear_cross_entropy maxout

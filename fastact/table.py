@@ -14,6 +14,7 @@ MODULES = (
     "gated_units",
     "softmax",
     "softmax_backward",
+    "rotary",
     "cross_entropy",
     "linear",
     "maxout",

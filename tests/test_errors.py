@@ -178,10 +178,10 @@ UNKNOWN = {
         "'dim', which is called 'axis' here; allowed are x, axis, ",
     ),
     "softmax, mask": (lambda: fa.softmax(X, mask=X > 0), "softmax", "'mask', which is called 'where' here"),
-    "softmax_backward, where": (
-        lambda: fa.softmax_backward(X, X, where=X > 0),
+    "softmax_backward, temperature": (
+        lambda: fa.softmax_backward(X, X, temperature=2),
         "softmax_backward",
-        "'where'; allowed are grad, output, axis, out, scale, ",
+        "'temperature'; allowed are grad, output, axis, out, where, scale, causal, ",
     ),
     "softmax, temperature": (lambda: fa.softmax(X, temperature=2), "softmax", "'temperature'; allowed are x, axis, "),
     "masked softmax, temperature": (

@@ -28,12 +28,13 @@ from fastact.calls.quiet import quietly
 from fastact.calls.rows import allowed, from_the_back, over_rows
 from fastact.kernels.dtypes import FLOATS
 from fastact.kinds.masked import MaskedKernel
+from fastact.kinds.masked_gradient import MaskedGradientKernel
 
 _TRUE = np.array(True)
 
 
 def over_masked_rows(
-    kernel: MaskedKernel,
+    kernel: MaskedKernel | MaskedGradientKernel,
     ufunc: Any,
     function: Any,
     operands: Mapping[str, Any],
@@ -46,7 +47,7 @@ def over_masked_rows(
 
     Parameters
     ----------
-    kernel : MaskedKernel
+    kernel : MaskedKernel or MaskedGradientKernel
         What is computed.
     ufunc : numpy.ufunc
         Its ufunc.
@@ -66,33 +67,39 @@ def over_masked_rows(
     out = sole(out)
     refuse_unknown(function.__name__, arguments, allowed(function))
     axis, where, scale = checked_axis(axis), arguments.pop("where", True), arguments.pop("scale", 1.0)
+    flags = {name: arguments.pop(name) for name in kernel.flags}
+    numbers = {name: arguments.pop(name) for name in kernel.own_options}
     causal = switch("causal", arguments.pop("causal", False))
     return_sign = switch("return_sign", arguments.pop("return_sign", False))
     scale = finite("scale", scale)
-    if where is True and scale == 1 and not causal and not kernel.weighted:
+    if where is True and scale == 1 and not causal and not kernel.weighted and not flags:
         return over_rows(function.ufunc, tuple(operands.values()), axis, out, arguments)
-    if any(map(is_container, (*operands.values(), where, out))):
-        options = {"axis": axis, "out": out, "scale": scale, "causal": causal, **arguments}
+    if any(map(is_container, (*operands.values(), where, *flags.values(), out))):
+        options = {"axis": axis, "out": out, "scale": scale, "causal": causal, **numbers, **arguments}
         if return_sign:
             options["return_sign"] = True
         call = partial(over_masked_rows, kernel, ufunc, function, sign=sign)
-        return _within(call, kernel, function, {**operands, "where": where}, options)
+        return _within(call, kernel, function, {**operands, "where": where, **flags}, options)
     keepdims = arguments.pop("keepdims", False)
-    kinds = loop_dtypes(function.ufunc, [_alike(operands)], arguments)
+    kinds = loop_dtypes(function.ufunc, [_alike(operands)] * function.ufunc.nin, arguments)
     arrays = _at_one_shape(operands, kinds[0])
     shape, dtype, signs = arrays[0].shape, kinds[-1], list[Any]()
-    arrays.append(_booleans(where, shape))
+    arrays += [_booleans(name, x, shape) for name, x in {"where": where, **flags}.items()]
     representable("scale", scale, FLOATS[dtype.name].computed)
     if causal:
         axis = _keys(axis, len(shape))
-    along = partial(_along, ufunc, _signature(kernel, dtype), causal, _options(scale * sign, dtype), signs)
+    options = _options(scale * sign, dtype)
+    if numbers:
+        options = np.append(options, [*numbers.values()])
+    along = partial(_along, ufunc, _signature(kernel, dtype), causal, options, signs)
     if kernel.writes:
         if type(axis) is int and shape:  # for short rows the questions of several axes would take as long
             axis = normalize_axis_index(axis, len(shape))
-            result = empty_like_all(arrays[:1], dtype, order_of(arguments)) if out is None else checked_out(out, shape)
+            likes = arrays[: len(operands)]
+            result = empty_like_all(likes, dtype, order_of(arguments)) if out is None else checked_out(out, shape)
             along(arrays, axis, result, arguments)
             return result
-        return over_axes(along, arrays, axis, out, dtype, arguments, likes=1)
+        return over_axes(along, arrays, axis, out, dtype, arguments, likes=len(operands))
     result = reduce_axes(along, arrays, axis, keepdims, out, dtype, arguments)
     if not signs:
         return result
@@ -140,7 +147,7 @@ def _along(
 
 
 @cache
-def _signature(kernel: MaskedKernel, dtype: Any) -> tuple[Any, ...]:
+def _signature(kernel: MaskedKernel | MaskedGradientKernel, dtype: Any) -> tuple[Any, ...]:
     return tuple(map(np.dtype, kernel.operands(dtype.name)))
 
 
@@ -167,12 +174,12 @@ def _at_one_shape(operands: Mapping[str, Any], dtype: Any) -> list[Any]:
     return at_one_shape(arrays) if len(arrays) > 1 else list(arrays.values())
 
 
-def _booleans(where: Any, shape: tuple[int, ...]) -> Any:
-    """Which elements take part, at the shape of the rows."""
-    keep = _TRUE if where is True else np.asarray(where)
-    if keep.dtype != bool:
-        raise TypeError(f"where must hold booleans, got {keep.dtype}")
-    return keep if keep.shape == shape else broadcast_to("where", keep, shape)
+def _booleans(name: str, given: Any, shape: tuple[int, ...]) -> Any:
+    """Booleans of that name, such as which elements take part, at the shape of the rows."""
+    flags = _TRUE if given is True else np.asarray(given)
+    if flags.dtype != bool:
+        raise TypeError(f"{name} must hold booleans, got {flags.dtype}")
+    return flags if flags.shape == shape else broadcast_to(name, flags, shape)
 
 
 def _keys(axis: Axis, ndim: int) -> int:
@@ -186,7 +193,7 @@ def _keys(axis: Axis, ndim: int) -> int:
 
 def _within(
     call: Callable[..., Any],
-    kernel: MaskedKernel,
+    kernel: MaskedKernel | MaskedGradientKernel,
     function: Any,
     operands: Mapping[str, Any],
     options: Mapping[str, Any],
@@ -196,7 +203,7 @@ def _within(
         operands = {
             name: np.asarray(x) if isinstance(x, np.ndarray) and is_foreign(x) else x for name, x in operands.items()
         }
-    rows = {name: x for name, x in operands.items() if name != "where"}
+    rows = {name: x for name, x in operands.items() if name not in ("where", *kernel.flags)}
     try:
         shape = full_shape(*map(np.shape, rows.values()))
     except ValueError:
@@ -209,7 +216,9 @@ def _within(
     layout = Layout(dict.fromkeys(operands, "...n"), (result,) * results, owners * results)
 
     def left(*, axis: Axis, out: Any, **given: Any) -> Any:
-        return _without_masked(call, {name: given.pop(name) for name in operands}, axis, out, given)
+        flags = {name: np.ma.filled(given[name], False) for name in kernel.flags}
+        found = {name: given.pop(name) for name in operands if name not in flags}
+        return _without_masked(call, found, axis, out, {**given, **flags})
 
     return within(function, layout, operands, options, left, partial(_lazily, tuple(rows)))
 

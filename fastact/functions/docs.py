@@ -25,6 +25,18 @@ scale : float, default 1.0
     What elements are multiplied by, such as one over a temperature; finite.
 causal : bool, default False
     The mask of attention: of the keys along `axis`, query ``i`` along axis -2 takes those up to ``i + keys - queries``.""",
+    "where to causal of a gradient": """\
+where : array_like of bool, default True
+    As it was given to the forward function; broadcasts to the shape of both.
+scale : float, default 1.0
+    Likewise; finite.
+causal : bool, default False
+    Likewise.""",
+    "mask errors of a gradient": """\
+    Also if `where` holds no booleans.
+ValueError
+    If `where` does not broadcast to the shape of both operands, `scale` is not finite in their precision, or `causal` has no axis
+    of queries beside `axis`.""",
     "mask errors": """\
     Also if `where` holds no booleans.
 ValueError

@@ -1,24 +1,67 @@
 """The gradients of softmax and its logarithm with respect to their inputs."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from fastact.calls.axes import Axis
-from fastact.calls.checking import finite
-from fastact.calls.row_ufuncs import scaled_row_ufunc
+from fastact.calls.checking import finite, number, switch
+from fastact.calls.masked_rows import over_masked_rows
+from fastact.calls.row_ufuncs import PUBLIC, scaled_row_ufunc
 from fastact.calls.rows import over_rows
 from fastact.functions.docs import documented, with_keywords
-from fastact.functions.record import LOGARITHMS, SHARES, Function, X, register, variants
+from fastact.functions.masked_softmax import MASKING
+from fastact.functions.record import LOGARITHMS, MASK, SHARES, Function, Variant, X, register, variants
+from fastact.kinds.masked_gradient import MaskedGradientKernel
 from fastact.kinds.rows import Sum
 from fastact.maths.exp import times_exp
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, select
+from fastact.runtime.ufunc import make_ufunc
 
 INFINITY = float("inf")
 
 _row = partial(Function, home=__name__, family="softmax", axis="several", in_parts=True)
+
+
+def _backward(
+    ufunc: Any,
+    masked: MaskedGradientKernel,
+    grad: Any,
+    output: Any,
+    axis: Axis,
+    out: Any,
+    arguments: dict[str, Any],
+    dropped: MaskedGradientKernel | None = None,
+) -> Any:
+    """The gradient by the kernel of all elements, by that of those that take part, or by that of those that are kept."""
+    if arguments:
+        where, causal = arguments.pop("where", True), switch("causal", arguments.pop("causal", False))
+        if dropped and (keep := arguments.pop("keep", None)) is not None:
+            masked, p = dropped, _probability(arguments.pop("p", 0.0))
+            arguments |= {"keep": keep, "p": p}
+        elif dropped and _probability(arguments.pop("p", 0.0)):
+            raise ValueError("p needs keep, which says what dropout has kept")
+        if where is not True or causal or "keep" in arguments:
+            operands = {"grad": grad, "output": output}
+            arguments |= {"where": where, "causal": causal}
+            return over_masked_rows(masked, _masked_ufunc(masked), PUBLIC[ufunc], operands, axis, out, arguments)
+        if "scale" in arguments:
+            arguments["scale"] = finite("scale", arguments["scale"])
+    return over_rows(ufunc, (grad, output), axis, out, arguments)
+
+
+def _probability(p: Any) -> float:
+    found = number("p", p)
+    if not 0 <= found <= 1:
+        raise ValueError(f"p must be between 0 and 1, got {p!r}")
+    return found
+
+
+@cache
+def _masked_ufunc(kernel: MaskedGradientKernel) -> Any:
+    return make_ufunc(kernel, kernel.name, "Gradients of rows of some of their elements.", __name__)
 
 
 @scalar
@@ -31,8 +74,25 @@ def _softmax_backward_element(grad: Scalar, output: Scalar, product: Scalar) -> 
     return output * (grad - type(grad)(product))
 
 
+@scalar
+def _kept(grad: Scalar, keep: Scalar, p: Scalar) -> Scalar:
+    """The gradient behind a dropout: 0 where it has not kept an element."""
+    T = type(grad)
+    return select(keep != 0, grad * T(1 / (1 - p)), T(0))
+
+
+@scalar
+def _kept_product(grad: Scalar, output: Scalar, keep: Scalar, p: Scalar) -> Scalar:
+    return _kept(grad, keep, p) * output
+
+
+@scalar
+def _kept_element(grad: Scalar, output: Scalar, product: Scalar, keep: Scalar, p: Scalar) -> Scalar:
+    return output * (_kept(grad, keep, p) - type(grad)(product))
+
+
 @documented
-@with_keywords(scale=1.0)
+@with_keywords(**MASKING, keep=None, p=0.0)
 def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Gradient of `softmax` with respect to its input.
 
@@ -43,22 +103,28 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
     output : array_like
         That output. Both broadcast, along `axis` too; `axis` counts in the broadcast shape.
     <grad and output>
-    scale : float, default 1.0
-        As it was given to the forward function; finite.
+    <where to causal of a gradient>
+    keep : array_like of bool, optional
+        Which elements of `output` a dropout has kept, if there was one behind softmax; broadcasts to the shape of both.
+        `grad` is then with respect to the dropout's result, and `output` what softmax gave.
+    p : float, default 0.0
+        The probability with which that has dropped elements: those kept were multiplied by ``1 / (1 - p)``.
     <ufunc_arguments>
 
     <rows like both>
 
     <axis and dtype errors>
-    ValueError
-        If `scale` is not finite.
+    <mask errors of a gradient>
 
     Notes
     -----
     .. math:: \mathtt{scale} \cdot y_i \left(g_i - \sum_j g_j y_j\right)
 
+    With `keep`, :math:`g_i` is ``grad / (1 - p)`` of an element that was kept, and 0 of others: dropout and softmax go back in one
+    pass.
     Error: at most 4 ULP of ``scale * output * (abs(grad) + sum(abs(grad * output)))`` (6 in float64). Where `output` is 0, as
-    that of an element that takes no part, so is the gradient.
+    that of an element that takes no part, so is the gradient, if `grad` is finite there. Given the mask of
+    the forward function it is 0 there whatever `grad` and `output` hold.
 
     Examples
     --------
@@ -66,9 +132,7 @@ def softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, *
     >>> fa.softmax_backward([1.0, 0.0], [0.5, 0.5])
     array([ 0.25, -0.25])
     """
-    if "scale" in ufunc_arguments:
-        ufunc_arguments["scale"] = finite("scale", ufunc_arguments["scale"])
-    return over_rows(_softmax_backward, (grad, output), axis, out, ufunc_arguments)
+    return _backward(_softmax_backward, _MASKED_SOFTMAX, grad, output, axis, out, ufunc_arguments, _DROPPED_SOFTMAX)
 
 
 _softmax_backward = scaled_row_ufunc(
@@ -76,11 +140,27 @@ _softmax_backward = scaled_row_ufunc(
 )
 
 
-def _reference_softmax_backward(grad: Any, output: Any, axis: Axis = -1, scale: float = 1.0) -> Any:
+_MASKED_SOFTMAX = MaskedGradientKernel("softmax_backward.masked", _product, "product", _softmax_backward_element)
+_DROPPED_SOFTMAX = MaskedGradientKernel(
+    "softmax_backward.dropped", _kept_product, "product", _kept_element, flag_names="keep", option_names="p"
+)
+
+
+def _reference_softmax_backward(
+    grad: Any,
+    output: Any,
+    axis: Axis = -1,
+    where: Any = True,
+    scale: float = 1.0,
+    keep: Any = True,
+    p: float = 0.0,
+) -> Any:
+    grad, output = np.where(where & np.asarray(keep), grad, 0.0) / (1 - p), np.where(where, output, 0.0)
     return scale * output * (grad - np.sum(grad * output, axis=axis, keepdims=True))
 
 
-_SCALED = variants({"scale": -0.3})
+_VARIANTS = variants({"scale": -0.3}, {"where": MASK})
+_DROPPED = Variant({"keep": MASK, "p": 0.25})
 register(
     _row(
         "softmax_backward",
@@ -89,7 +169,7 @@ register(
         _reference_softmax_backward,
         4.0,
         6.0,
-        variants=_SCALED,
+        variants=[*_VARIANTS, _DROPPED],
     )
 )
 
@@ -106,7 +186,7 @@ def _log_softmax_backward_element(grad: Scalar, output: Scalar, total: Scalar) -
 
 
 @documented
-@with_keywords(scale=1.0)
+@with_keywords(**MASKING)
 def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) -> Any:
     r"""Gradient of `log_softmax` with respect to its input.
 
@@ -117,15 +197,13 @@ def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = Non
     output : array_like
         That output. Both broadcast, along `axis` too; `axis` counts in the broadcast shape.
     <grad and output>
-    scale : float, default 1.0
-        As it was given to the forward function; finite.
+    <where to causal of a gradient>
     <ufunc_arguments>
 
     <rows like both>
 
     <axis and dtype errors>
-    ValueError
-        If `scale` is not finite.
+    <mask errors of a gradient>
 
     Notes
     -----
@@ -133,7 +211,7 @@ def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = Non
 
     Error: at most 4 ULP of ``scale * (abs(grad) + exp(output) * sum(abs(grad)))`` (6 in float64). Where `output` is -inf, as
     that of an element that takes no part, the gradient is 0, and `grad` should be: it counts in the sum, as in PyTorch, whose
-    gradient there is `grad`.
+    gradient there is `grad`. With the mask of the forward function it does not count.
 
     Examples
     --------
@@ -141,9 +219,7 @@ def log_softmax_backward(grad: Any, output: Any, axis: Axis = -1, out: Any = Non
     >>> fa.log_softmax_backward([1.0, 0.0], fa.log_softmax([0.0, 0.0]))
     array([ 0.5, -0.5])
     """
-    if "scale" in ufunc_arguments:
-        ufunc_arguments["scale"] = finite("scale", ufunc_arguments["scale"])
-    return over_rows(_log_softmax_backward, (grad, output), axis, out, ufunc_arguments)
+    return _backward(_log_softmax_backward, _MASKED_LOG_SOFTMAX, grad, output, axis, out, ufunc_arguments)
 
 
 _log_softmax_backward = scaled_row_ufunc(
@@ -151,9 +227,14 @@ _log_softmax_backward = scaled_row_ufunc(
 )
 
 
-def _reference_log_backward(grad: Any, output: Any, axis: Axis = -1, scale: float = 1.0) -> Any:
-    whole = scale * (grad - np.exp(output) * np.sum(grad, axis=axis, keepdims=True))
-    return np.where(output == -INFINITY, 0.0, whole)
+_MASKED_LOG_SOFTMAX = MaskedGradientKernel(
+    "log_softmax_backward.masked", _gradient_alone, "total", _log_softmax_backward_element
+)
+
+
+def _reference_log_backward(grad: Any, output: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0) -> Any:
+    total = np.sum(np.where(where, grad, 0.0), axis=axis, keepdims=True)
+    return np.where(where & (output != -INFINITY), scale * (grad - np.exp(output) * total), 0.0)
 
 
 register(
@@ -164,6 +245,6 @@ register(
         _reference_log_backward,
         4.0,
         6.0,
-        variants=_SCALED,
+        variants=_VARIANTS,
     )
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fastact.kernels.dtypes import DTYPES, FLOATS
 from fastact.kinds.loop import Loop
@@ -67,6 +67,8 @@ class MaskedKernel:
     ndims = 2
     users = False
     options = OPTIONS
+    flags: ClassVar[tuple[str, ...]] = ()
+    own_options: ClassVar[tuple[str, ...]] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:
