@@ -31,6 +31,7 @@ MODULES = (
     "region_losses",
     "lovasz_losses",
     "region_scores",
+    "embedding",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
