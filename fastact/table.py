@@ -32,6 +32,7 @@ MODULES = (
     "lovasz_losses",
     "region_scores",
     "embedding",
+    "choosing",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 

@@ -33,7 +33,9 @@ def check(got, grad, indices):
     assert np.max(abs(got.astype(float) - total) / unit, initial=0) <= PROMISED
 
 
-@pytest.mark.parametrize("shape", [(0, 3, 4), (1, 1, 1), (7, 5, 3), (300, 7, 40), (3000, 129, 3), (70, 2100, 6)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(0, 3, 4), (1, 1, 1), (7, 5, 3), (300, 7, 40), (3000, 129, 3), (70, 2100, 6)], ids=str
+)
 def test_sums_are_exact_to_the_promise(shape, dtype):
     rows, width, count = shape
     grad, indices = drawn(rows, width, count, dtype)
@@ -129,14 +131,26 @@ def test_layouts(dtype, same_bits):
     expected = fa.embedding_backward(grad, indices, 8)
     spread = np.zeros((100, 90), dtype)[::2, ::3]
     spread[...] = grad
-    for lying in (np.asfortranarray(grad), grad[::-1, ::-1].copy()[::-1, ::-1], spread, grad.astype(grad.dtype.newbyteorder())):
+    for lying in (
+        np.asfortranarray(grad),
+        grad[::-1, ::-1].copy()[::-1, ::-1],
+        spread,
+        grad.astype(grad.dtype.newbyteorder()),
+    ):
         same_bits(fa.embedding_backward(lying, np.repeat(indices, 2)[::2], 8), expected)
-    same_bits(fa.embedding_backward(np.broadcast_to(grad[0], (50, 30)), indices, 8),
-              fa.embedding_backward(np.tile(grad[0], (50, 1)), indices, 8))
+    same_bits(
+        fa.embedding_backward(np.broadcast_to(grad[0], (50, 30)), indices, 8),
+        fa.embedding_backward(np.tile(grad[0], (50, 1)), indices, 8),
+    )
     same_bits(fa.embedding_backward(grad.tolist(), indices.tolist(), 8).astype(dtype), expected)
     shared = np.zeros((50, 30), dtype)
     shared[...] = grad
-    for out in (np.full((8, 30), 7, dtype), np.full((30, 8), 7, dtype).T, np.full((16, 60), 7, dtype)[::2, ::-2], shared[:8]):
+    for out in (
+        np.full((8, 30), 7, dtype),
+        np.full((30, 8), 7, dtype).T,
+        np.full((16, 60), 7, dtype)[::2, ::-2],
+        shared[:8],
+    ):
         given = shared if np.may_share_memory(out, shared) else grad
         assert fa.embedding_backward(given, indices, 8, out=out) is out
         same_bits(np.ascontiguousarray(out), expected)
@@ -172,7 +186,12 @@ def test_nothing_to_add_up():
 
 REFUSED = {
     "too large": (([[1.0]] * 3, [0, 5, 9], 5), {}, IndexError, r"indices must be from 0 to 4, got 5 at position 1"),
-    "negative": (([[[1.0]] * 2] * 2, [[0, 1], [-1, 9]], 5), {}, IndexError, r"from 0 to 4, got -1 at position \(1, 0\)"),
+    "negative": (
+        ([[[1.0]] * 2] * 2, [[0, 1], [-1, 9]], 5),
+        {},
+        IndexError,
+        r"from 0 to 4, got -1 at position \(1, 0\)",
+    ),
     "huge": (([[1.0]], np.array([2**64 - 1], np.uint64), 5), {}, IndexError, "got 18446744073709551615 at position 0"),
     "of no rows": (([[1.0]], [0], 0), {}, IndexError, "indices must be none, as there are no rows, got 0"),
     "floats": (([[1.0]], [0.0], 5), {}, TypeError, "indices must hold integers, got float64"),
@@ -180,7 +199,12 @@ REFUSED = {
     "a number": ((1.0, 0, 5), {}, ValueError, "grad must have the shape"),
     "count": (([[1.0]], [0], -1), {}, ValueError, "num_embeddings must be at least 0, got -1"),
     "no count": (([[1.0]], [0], 1.5), {}, TypeError, "num_embeddings must be an integer, got 1.5"),
-    "padding": (([[1.0]], [0], 5), {"padding_index": 5}, ValueError, "padding_index must be at least -5 and less than 5, got 5"),
+    "padding": (
+        ([[1.0]], [0], 5),
+        {"padding_index": 5},
+        ValueError,
+        "padding_index must be at least -5 and less than 5, got 5",
+    ),
     "no padding": (([[1.0]], [0], 5), {"padding_index": 0.5}, TypeError, "padding_index must be an integer or None"),
     "complex": (([[1j]], [0], 5), {}, TypeError, "grad must be"),
 }

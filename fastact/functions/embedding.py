@@ -1,6 +1,5 @@
 """Sums of rows by index, of which the gradient of an embedding is one."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,10 +64,6 @@ def embedding_backward(
     any number of threads. Error: at most 1 ULP of the sum of the terms' magnitudes (1 in float64). A boolean mask of `grad` has no
     place here: give what is masked the padding index.
 
-    See Also
-    --------
-    segment_sum : the same of arrays of any number of axes.
-
     Examples
     --------
     >>> import numpy as np, fastact as fa
@@ -87,7 +82,9 @@ def embedding_backward(
         raise ValueError(f"grad must have the shape {places.shape} of indices and one axis more, got {rows.shape}")
     count = at_least("num_embeddings", num_embeddings, 0)
     padding = None if padding_index is None else _padding(padding_index, count)
-    return sums_of(rows.reshape(places.size, rows.shape[-1]), "indices", places, count, padding, (count, rows.shape[-1]), out)
+    return sums_of(
+        rows.reshape(places.size, rows.shape[-1]), "indices", places, count, padding, (count, rows.shape[-1]), out
+    )
 
 
 def _contained(function: Any, operands: dict[str, Any], options: dict[str, Any]) -> Any:

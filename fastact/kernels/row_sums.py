@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.kernels import lanes, memory
+from fastact.kernels import memory
 from fastact.kernels.along import contiguous
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import LINE_BYTES, scatter, taken_by_team
