@@ -33,6 +33,7 @@ MODULES = (
     "region_scores",
     "embedding",
     "choosing",
+    "sampling",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
