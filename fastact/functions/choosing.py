@@ -22,7 +22,7 @@ EXACT = 2**53
 
 
 @knowing_names
-def top_k(x: Any, k: int, *, axis: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Any, Any]:  # noqa: A002
+def top_k(x: Any, k: int, *, axis: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: A002
     r"""The `k` largest elements along an axis and their indices, or the smallest.
 
     Parameters
@@ -63,9 +63,9 @@ def top_k(x: Any, k: int, *, axis: int = -1, largest: bool = True, sorted: bool 
     -----
     .. math:: v_1 \ge v_2 \ge \dots \ge v_k \ge x_j \quad \text{for all others}
 
-    The order is that of a stable sort: of equal elements the first is better, also where the smallest are chosen, and zeros of either
-    sign are equal. NaN is larger than all, as for PyTorch and ``np.sort``. PyTorch says nothing of the order of equal elements, and
-    leaves unsorted results in any order. Values are elements of `x`, bit by bit.
+    The order is that of a stable sort: of equal elements the first is better, also where the smallest are chosen, and zeros of
+    either sign are equal. NaN is larger than all, as for PyTorch and ``np.sort``. PyTorch says nothing of the order of equal
+    elements, and leaves unsorted results in any order. Values are elements of `x`, bit by bit.
 
     Elements are compared with the worst of the best so far, many at a time, so a row is mostly read once.
 
@@ -82,7 +82,7 @@ def top_k(x: Any, k: int, *, axis: int = -1, largest: bool = True, sorted: bool 
 
 
 @knowing_names
-def max_with_index(x: Any, *, axis: int = -1, keepdims: bool = False) -> tuple[Any, Any]:
+def max_with_index(x: Any, *, axis: int = -1, keepdims: bool = False) -> Any:
     r"""The largest element along an axis and its index.
 
     Parameters
@@ -211,8 +211,8 @@ def _reference(
     axis: int = -1,
     k: int = 1,
     largest: bool = True,
-    sorted: bool = True,
-    keepdims: bool = True,  # noqa: A002
+    sorted: bool = True,  # noqa: A002
+    keepdims: bool = True,
 ) -> Any:
     indices = np.argsort(-x if largest else x, axis=axis, kind="stable").take(np.arange(k), axis)
     indices = indices if sorted else np.sort(indices, axis=axis)

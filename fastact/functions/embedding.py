@@ -15,7 +15,7 @@ from fastact.functions.docs import documented
 from fastact.functions.record import Function, Operand, Variant, X, register, without_last
 
 MANY_ZEROS = 2**25
-"""Bytes from which on glibc takes memory from the system each time, which is zero already; of less, that of the last call serves."""
+"""Bytes from which on glibc takes memory from the system each time, which is zero; of less, that of the last call serves."""
 
 
 @documented
@@ -149,7 +149,7 @@ def sums_of(x: Any, name: str, indices: Any, count: int, padding: int | None, sh
     width = x.shape[1]
     direct = result is not None and _takes(result, x)
     fresh = not direct and count * width * x.dtype.itemsize >= MANY_ZEROS
-    table = result if direct else (np.zeros if fresh else np.empty)((count, width), x.dtype)
+    table: Any = result if direct else (np.zeros if fresh else np.empty)((count, width), x.dtype)
     row_sums(x, places, table.reshape(count, width), zeros=fresh)
     if direct:
         return result

@@ -12,7 +12,7 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import refuse_unknown_lengths
 from fastact.calls.quiet import quietly
 from fastact.functions.cross_entropy_requests import as_floats
-from fastact.functions.record import Function, Variant, X, register
+from fastact.functions.record import Function, Operand, Variant, register
 from fastact.kernels.dtypes import FLOATS
 from fastact.kinds.sampling import SamplingKernel
 from fastact.runtime.ufunc import make_ufunc
@@ -32,11 +32,11 @@ def sample_categorical(
     Parameters
     ----------
     logits : array_like
-        Unnormalised log-probabilities; -inf for what is never drawn. float16, float32 or float64; integers and booleans convert as for
-        ``np.exp(x)``.
+        Unnormalised log-probabilities; -inf for what is never drawn. float16, float32 or float64; integers and booleans convert as
+        for ``np.exp(x)``.
     rng : numpy.random.Generator, int or None
-        Source of the random numbers, of which each draw takes one; or what ``numpy.random.default_rng`` makes one of. Results depend
-        neither on the layout of the logits nor on the number of threads.
+        Source of the random numbers, of which each draw takes one; or what ``numpy.random.default_rng`` makes one of. Results
+        depend neither on the layout of the logits nor on the number of threads.
     size : int or tuple of int, optional
         The shape of independent draws from each row; one draw by default.
     axis : int, default -1
@@ -55,7 +55,8 @@ def sample_categorical(
     numpy.exceptions.AxisError
         If `axis` is not an axis of `logits`.
     ValueError
-        If a row is empty, has only -inf, or holds NaN or inf; and if `size` or `temperature` is not allowed. `rng` may have moved on.
+        If a row is empty, has only -inf, or holds NaN or inf; and if `size` or `temperature` is not allowed. `rng` may have moved
+        on.
     TypeError
         For complex, string, object and masked arrays, and an argument of a type that is not allowed.
 
@@ -63,8 +64,8 @@ def sample_categorical(
     -----
     .. math:: P(j) = \frac{e^{x_j / \tau}}{\sum_i e^{x_i / \tau}}
 
-    A random number from 0 to 1 is sought in the running sums of the probabilities. The sums of parts of a row are kept from one pass
-    over its exponentials, so that one part is taken again for each draw; for many draws all running sums are kept. An index of
+    A random number from 0 to 1 is sought in the running sums of the probabilities. The sums of parts of a row are kept from one
+    pass over its exponentials, so that one part is taken again for each draw; for many draws all running sums are kept. An index of
     probability 0 is never drawn. Containers of other libraries are kept where `size` is None.
 
     References
@@ -78,7 +79,7 @@ def sample_categorical(
     >>> fa.sample_categorical([[0.0, 1.0, 2.0], [5.0, -np.inf, -np.inf]], rng)
     array([2, 0])
     >>> np.bincount(fa.sample_categorical(np.log([0.5, 0.25, 0.25]), rng, 1000))
-    array([499, 262, 239])
+    array([473, 259, 268])
     """
     given = {"axis": axis, "temperature": temperature}
     if is_container(logits):
@@ -94,7 +95,7 @@ def sample_categorical(
     _in_precision(factor, temperature, x.dtype)
     draws = () if size is None else _shape(size)
     uniforms = np.asarray(_generator(rng).random((*draws, *x.shape[:-1])))
-    return _drawn(x, uniforms.reshape(-1, *x.shape[:-1]), factor).reshape(uniforms.shape)[()]
+    return _drawn(x, uniforms.reshape(math.prod(draws), *x.shape[:-1]), factor).reshape(uniforms.shape)[()]
 
 
 def _of_uniforms(logits: Any, uniforms: Any, axis: int, temperature: float) -> Any:
@@ -159,8 +160,9 @@ def _drawn(x: Any, uniforms: Any, factor: float) -> Any:
     options = np.array((factor, len(uniforms)))
     quietly(_ufunc(), x, np.moveaxis(uniforms, 0, -1), options, out=np.moveaxis(found, 0, -1))
     if found.min() < 0:
-        position, where = first_place(found[0] < 0)
-        raise ValueError(f"logits must have a number above -inf in each row, and neither NaN nor inf; the row{where} has not")
+        where = first_place(found[0] < 0)[1]
+        wanted = "a number above -inf in each row, and neither NaN nor inf"
+        raise ValueError(f"logits must have {wanted}; the row{where} has not")
     return found
 
 
@@ -174,7 +176,7 @@ register(
     Function(
         "sample_categorical",
         make=lambda: sample_categorical,
-        operands=[X],
+        operands=[Operand("probabilities")],  # as logits, which may be neither NaN nor inf
         reference=_reference,
         ulp=0.0,
         double_ulp=0.0,

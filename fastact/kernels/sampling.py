@@ -1,8 +1,8 @@
 """The inner loop of ``fastact.kinds.sampling``: the sums of a row's exponentials, chunk by chunk, and of a chunk's one by one.
 
-A random number is sought among the chunks' running sums, and then in one chunk, whose exponentials are computed again; where there are
-many random numbers, all chunks' running sums are kept. Both give the same. Sums are of float64, and an element of probability 0 adds
-nothing to them, so it is never the first whose sum exceeds a number.
+A random number is sought among the chunks' running sums, and then in one chunk, whose exponentials are computed again; where there
+are many random numbers, all chunks' running sums are kept. Both give the same. Sums are of float64, and an element of probability 0
+adds nothing to them, so it is never the first whose sum exceeds a number.
 """
 
 from collections.abc import Callable

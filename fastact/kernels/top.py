@@ -1,9 +1,9 @@
 """The inner loop of ``fastact.kinds.top``: whatever is better than the worst of the best so far is a candidate.
 
 64 elements at a time are compared with that bound, and after the first of a row few are beyond it. Candidates are collected, in the
-order of the row, until their room is full; then the best of them are kept, and there is a new bound. It is found by bisection, so no
-order of the elements makes it slow. Elements are compared as integers that follow each other as they do, zeros of either sign being
-the same, and so all NaN.
+order of the row, until their room is full; then the best of them are kept, and there is a new bound. It is found by bisection, so
+no order of the elements makes it slow. Elements are compared as integers that follow each other as they do, zeros of either sign
+being the same, and so all NaN.
 """
 
 from collections.abc import Callable

@@ -39,7 +39,7 @@ class GroupingKernel:
         """The only inner loop; its dtype is what it is cached under."""
         return [Loop(WIDE, [PLACES] * 3)]
 
-    def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
+    def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:  # noqa: ARG002 - the only one
         """The builder of the loop, by its cache name."""
 
         def loop() -> Callable[..., Any]:

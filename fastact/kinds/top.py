@@ -14,8 +14,8 @@ PLACES = "int64"
 class TopKernel:
     """What an inner loop finds: the best elements of each row and their indices, as many as there is room for.
 
-    NaN is larger than all; of equal elements the first is better. The second operand, which all rows share, says how many are wanted,
-    and whether the best comes first; else they come as they follow each other in the row.
+    NaN is larger than all; of equal elements the first is better. The second operand, which all rows share, says how many are
+    wanted, and whether the best comes first; else they come as they follow each other in the row.
 
     Attributes
     ----------
