@@ -45,6 +45,10 @@ from fastact.functions.lovasz_losses import lovasz_hinge_loss as lovasz_hinge_lo
 from fastact.functions.lovasz_losses import lovasz_hinge_loss_with_grad as lovasz_hinge_loss_with_grad
 from fastact.functions.region_scores import iou_score as iou_score
 from fastact.functions.region_scores import dice_score as dice_score
+from fastact.functions.embedding import embedding_backward as embedding_backward
+from fastact.functions.choosing import top_k as top_k
+from fastact.functions.choosing import max_with_index as max_with_index
+from fastact.functions.sampling import sample_categorical as sample_categorical
 
 __version__: str
 __all__: list[str]

@@ -32,6 +32,9 @@ MODULES = (
     "region_losses",
     "lovasz_losses",
     "region_scores",
+    "embedding",
+    "choosing",
+    "sampling",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 

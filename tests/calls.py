@@ -137,6 +137,9 @@ def unalike(record):
 
 
 ROW_CALLS = {
-    str(call): call for r in RECORDS.values() if r.axis and not r.whole for call in (RowCall(r, v) for v in unalike(r))
+    str(call): call
+    for r in RECORDS.values()
+    if r.axis and not r.whole
+    for call in (RowCall(r, v) for v in unalike(r) if not v.random)
 }
 CALLS = [ArrayCall(r, v, axis) for r in RECORDS.values() for v in unalike(r) for axis in AXES[r.axis]]

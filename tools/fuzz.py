@@ -141,10 +141,13 @@ def drawn(rng: np.random.Generator, dtype: str) -> Call:
     """A call of some function, in some way, with random operands."""
     record = RECORDS[int(rng.integers(len(RECORDS)))]
     variant = record.variants[int(rng.integers(len(record.variants)))]
-    shape = _shape(rng, 1 if record.axis else 0, 3)
+    shape = _shape(rng, 1 if record.axis or record.family == "embedding" else 0, 3)
     axis = int(rng.integers(-len(shape), len(shape))) if record.axis else -1
     ignored = variant.options.get("ignore_index", IGNORED_BY_DEFAULT.get(record.name))
-    if record.whole and record.axis and not shape[axis]:  # of no class no label is one, and none is ignored
+    chooses = record.whole or record.family == "choosing"
+    if (
+        chooses and record.axis and not shape[axis]
+    ):  # of no class no label is one, none is ignored, and none is the best
         shape = tuple(n or 1 for n in shape)
 
     def fill(kind: str, shape: tuple[int, ...], dtype: Any, below: int) -> Array:

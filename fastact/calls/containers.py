@@ -191,6 +191,10 @@ def _origins(given: str, given_ndim: int, axes: str, ndim: int, axis: Any) -> li
         same = given.removeprefix(ROWS) == axes.removeprefix(ROWS)
         for k, origin in zip(after, before, strict=True):
             origins[k] = origin, same
+    elif given.startswith(ROWS) and not axes.startswith(ROWS):  # of rows that have been added up
+        letters = given.removeprefix(ROWS)
+        for k, letter in enumerate(axes):
+            origins[k] = (before[letters.index(letter)], True) if letter in letters else (k, False)
     return origins
 
 

@@ -31,6 +31,11 @@ def without_axis(shape: Shape, axis: int) -> Shape:
     return shape[:axis] + shape[axis + 1 :]
 
 
+def without_last(shape: Shape, axis: int) -> Shape:
+    """The shape of one number for each row along the last axis, of functions that know no other."""
+    return shape[:-1]
+
+
 def along_axis(shape: Shape, axis: int) -> Shape:
     """The shape of one row."""
     return shape[axis : axis + 1]

@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastact.kernels.elementloop import BYTES
-from fastact.kernels.intrinsics import F64, I32
+from fastact.kernels.intrinsics import F64, I1, I32, I64
 from fastact.kernels.storage import STORAGE
 
 
@@ -136,6 +136,36 @@ def store(dtype: str) -> Any:
         return types.void(types.voidptr, value), codegen
 
     return write
+
+
+def beyond(dtype: str, comparison: str) -> Any:
+    """An intrinsic that compares 64 elements with a number: bit i of its result says whether element i is greater, or less."""
+    storage = STORAGE[dtype]
+    kind = ir.VectorType(storage.kind, 64)
+
+    @intrinsic
+    def compare(typing_context: Any, elements: Any, bound: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            place = builder.bitcast(values[0], kind.as_pointer())
+            elements = storage.read(builder, builder.load(place, align=np.dtype(dtype).itemsize))
+            bound = builder.insert_element(ir.Constant(elements.type, ir.Undefined), values[1], I32(0))
+            bound = builder.shuffle_vector(bound, bound, ir.Constant(ir.VectorType(I32, 64), [0] * 64))
+            compared = builder.fcmp_unordered if comparison == ">" else builder.fcmp_ordered
+            return builder.bitcast(compared(comparison, elements, bound), I64)
+
+        return types.intp(types.voidptr, storage.computed), codegen
+
+    return compare
+
+
+@intrinsic
+def first_bit(typing_context: Any, mask: Any) -> Any:
+    """The number of the lowest bit that is set, of one at least."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.cttz(values[0], I1(1))
+
+    return types.intp(types.intp), codegen
 
 
 def _prefetch(writing: int) -> Any:

@@ -1,0 +1,193 @@
+"""Drawing from the softmax of rows."""
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fastact.calls.checking import finite, first_place, integer, knowing_names, only_axis, representable
+from fastact.calls.containers import is_container, refuse_masked, within
+from fastact.calls.layout import Layout
+from fastact.calls.lazy import refuse_unknown_lengths
+from fastact.calls.quiet import quietly
+from fastact.functions.cross_entropy_requests import as_floats
+from fastact.functions.record import Function, Operand, Variant, register
+from fastact.kernels.dtypes import FLOATS
+from fastact.kinds.sampling import SamplingKernel
+from fastact.runtime.ufunc import make_ufunc
+
+
+@knowing_names
+def sample_categorical(
+    logits: Any,
+    rng: Any,
+    size: int | tuple[int, ...] | None = None,
+    *,
+    axis: int = -1,
+    temperature: float = 1.0,
+) -> Any:
+    r"""Draw indices whose probabilities are the softmax of logits along an axis.
+
+    Parameters
+    ----------
+    logits : array_like
+        Unnormalised log-probabilities; -inf for what is never drawn. float16, float32 or float64; integers and booleans convert as
+        for ``np.exp(x)``.
+    rng : numpy.random.Generator, int or None
+        Source of the random numbers, of which each draw takes one; or what ``numpy.random.default_rng`` makes one of. Results
+        depend neither on the layout of the logits nor on the number of threads.
+    size : int or tuple of int, optional
+        The shape of independent draws from each row; one draw by default.
+    axis : int, default -1
+        The axis of what is drawn from.
+    temperature : float, default 1.0
+        What logits are divided by: positive.
+
+    Returns
+    -------
+    int64 or ndarray of int64
+        Indices along `axis`. Of the shape of `logits` without `axis`, behind `size` if there is one, as for
+        ``torch.distributions``; (PyTorch's ``multinomial`` has the draws last).
+
+    Raises
+    ------
+    numpy.exceptions.AxisError
+        If `axis` is not an axis of `logits`.
+    ValueError
+        If a row is empty, has only -inf, or holds NaN or inf; and if `size` or `temperature` is not allowed. `rng` may have moved
+        on.
+    TypeError
+        For complex, string, object and masked arrays, and an argument of a type that is not allowed.
+
+    Notes
+    -----
+    .. math:: P(j) = \frac{e^{x_j / \tau}}{\sum_i e^{x_i / \tau}}
+
+    A random number from 0 to 1 is sought in the running sums of the probabilities. The sums of parts of a row are kept from one
+    pass over its exponentials, so that one part is taken again for each draw; for many draws all running sums are kept. An index of
+    probability 0 is never drawn. Containers of other libraries are kept where `size` is None.
+
+    References
+    ----------
+    L. Devroye, Non-Uniform Random Variate Generation, 1986, chapter III.2.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact as fa
+    >>> rng = np.random.default_rng(0)
+    >>> fa.sample_categorical([[0.0, 1.0, 2.0], [5.0, -np.inf, -np.inf]], rng)
+    array([2, 0])
+    >>> np.bincount(fa.sample_categorical(np.log([0.5, 0.25, 0.25]), rng, 1000))
+    array([473, 259, 268])
+    """
+    given = {"axis": axis, "temperature": temperature}
+    if is_container(logits):
+        refuse_masked(sample_categorical, {"logits": logits}, "draws from every element")
+        if size is None:
+            refuse_unknown_lengths("logits", logits, range(np.ndim(logits)))
+            shape = np.shape(logits)
+            one = only_axis(axis, len(shape))
+            uniforms = np.asarray(_generator(rng).random((*shape[:one], *shape[one + 1 :])))
+            layout = Layout({"logits": "...n", "uniforms": "..."}, ("...",), ("logits",))
+            return within(_of_uniforms, layout, {"logits": logits, "uniforms": uniforms}, given)
+    x, factor = _rows(logits, axis), _factor(temperature)
+    _in_precision(factor, temperature, x.dtype)
+    draws = () if size is None else _shape(size)
+    uniforms = np.asarray(_generator(rng).random((*draws, *x.shape[:-1])))
+    return _drawn(x, uniforms.reshape(math.prod(draws), *x.shape[:-1]), factor).reshape(uniforms.shape)[()]
+
+
+def _of_uniforms(logits: Any, uniforms: Any, axis: int, temperature: float) -> Any:
+    """One draw from each row by a random number of its own."""
+    x, factor = _rows(logits, axis), _factor(temperature)
+    _in_precision(factor, temperature, x.dtype)
+    return _drawn(x, np.asarray(uniforms)[None], factor)[0][()]
+
+
+def _rows(logits: Any, axis: Any) -> Any:
+    """Logits as floats, the classes last."""
+    x = as_floats("logits", logits)
+    x = np.moveaxis(x, only_axis(axis, x.ndim), -1)
+    if not x.shape[-1]:
+        raise ValueError(f"logits must have at least one element along axis, got the shape {np.shape(logits)}")
+    return x
+
+
+def _factor(temperature: Any) -> float:
+    """What logits are multiplied by."""
+    found = finite("temperature", temperature)
+    if found <= 0:
+        raise ValueError(f"temperature must be positive, got {temperature!r}")
+    return 1 / found if found >= 1e-300 else math.inf
+
+
+def _in_precision(factor: float, temperature: Any, dtype: Any) -> None:
+    """``ValueError`` for a temperature whose reciprocal is no number of what is computed in."""
+    try:
+        representable("factor", factor, FLOATS[dtype.name].computed_in)
+    except ValueError:
+        raise ValueError(f"temperature must not be so small, got {temperature!r}") from None
+
+
+def _shape(size: Any) -> tuple[int, ...]:
+    """A size as a shape."""
+    found = tuple(integer("size", n) for n in size) if isinstance(size, tuple | list) else (integer("size", size),)
+    if any(n < 0 for n in found):
+        raise ValueError(f"size must not be negative, got {size!r}")
+    return found
+
+
+def _generator(rng: Any) -> Any:
+    """A random generator."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"rng must be a numpy.random.Generator, a seed or None, got {rng!r}") from None
+
+
+@cache
+def _ufunc() -> Any:
+    kernel = SamplingKernel("sample_categorical")
+    return make_ufunc(kernel, kernel.name, "Draws from the softmax of rows.", __name__)
+
+
+def _drawn(x: Any, uniforms: Any, factor: float) -> Any:
+    """Draws from the rows of logits by random numbers, the first axis of which is that of the draws."""
+    found = np.empty(uniforms.shape, np.int64)
+    if not found.size:
+        return found
+    options = np.array((factor, len(uniforms)))
+    quietly(_ufunc(), x, np.moveaxis(uniforms, 0, -1), options, out=np.moveaxis(found, 0, -1))
+    if found.min() < 0:
+        where = first_place(found[0] < 0)[1]
+        wanted = "a number above -inf in each row, and neither NaN nor inf"
+        raise ValueError(f"logits must have {wanted}; the row{where} has not")
+    return found
+
+
+def _reference(x: Any, rng: Any, axis: int = -1, temperature: float = 1.0, size: Any = None) -> Any:
+    """One draw by Gumbel's maximum: of another kind, so that it compares with no draw of ours."""
+    gumbel = -np.log(-np.log(np.random.default_rng(rng).random(np.shape(x))))
+    return np.argmax(x / temperature + gumbel, axis=axis)
+
+
+register(
+    Function(
+        "sample_categorical",
+        make=lambda: sample_categorical,
+        operands=[Operand("probabilities")],  # as logits, which may be neither NaN nor inf
+        reference=_reference,
+        ulp=0.0,
+        double_ulp=0.0,
+        home=__name__,
+        family="choosing",
+        variants=[
+            Variant({"rng": 0}, random=True),
+            Variant({"rng": 0, "temperature": 0.5}, random=True, alike=True),
+        ],
+        axis="one",
+        written=(),
+        masked=False,
+    )
+)
