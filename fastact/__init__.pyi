@@ -22,6 +22,10 @@ from fastact.functions.linear import linear_cross_entropy_with_grad as linear_cr
 from fastact.functions.maxout import maxout as maxout
 from fastact.functions.maxout import maxout_with_index as maxout_with_index
 from fastact.functions.maxout import maxout_backward as maxout_backward
+from fastact.functions.dropout import dropout as dropout
+from fastact.functions.dropout import dropout_backward as dropout_backward
+from fastact.functions.dropout import alpha_dropout as alpha_dropout
+from fastact.functions.dropout import alpha_dropout_backward as alpha_dropout_backward
 from fastact.functions.accuracies import zero_one_loss as zero_one_loss
 from fastact.functions.accuracies import accuracy as accuracy
 from fastact.functions.accuracies import top_k_accuracy as top_k_accuracy

@@ -183,7 +183,7 @@ def test_losses_of_one_row_and_of_no_feature(reduction):
         fa.linear_cross_entropy(np.array(1.0), np.ones((2, 1)), np.array(0))
 
 
-ELSEWHERE = ("accuracies", "binary-losses", "distillation", "divergences", "gan-losses", "hard-examples")
+ELSEWHERE = ("accuracies", "binary-losses", "distillation", "divergences", "dropout", "gan-losses", "hard-examples")
 ELSEWHERE += ("margin-losses", "multiclass-losses", "regression-losses", "region-losses")
 """Families whose shapes are tested in files of their own."""
 

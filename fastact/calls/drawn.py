@@ -1,6 +1,5 @@
-"""How a function reaches a kernel of elements with random numbers: as rows of any array, with the indices of their first elements."""
+"""How a function reaches a kernel of elements with random numbers: by rows of an array, with the index of the first of each."""
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -122,7 +121,7 @@ def _rows(shape: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[Any, Any
     if cut:
         among = np.arange(0, cut, ROW) * steps[-1]
         yield lambda a: a[..., :cut].reshape(*outer, -1, ROW), starts[..., None] + among
-    if n > cut and math.prod(outer):
+    if n > cut and starts.size:
         yield lambda a: a[..., cut:], starts + cut * steps[-1]
 
 

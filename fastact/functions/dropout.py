@@ -84,16 +84,16 @@ def dropout(
     >>> import fastact as fa
     >>> y, key = fa.dropout(np.ones(8), 0.5, np.random.default_rng(1))
     >>> y
-    array([0., 0., 0., 0., 0., 0., 0., 0.])
+    array([0., 2., 0., 2., 0., 0., 2., 0.])
     >>> fa.dropout_backward(np.ones(8), 0.5, key)
-    array([0., 0., 0., 0., 0., 0., 0., 0.])
+    array([0., 2., 0., 2., 0., 0., 2., 0.])
 
     Whole channels of images:
 
     >>> y, key = fa.dropout(np.ones((2, 3, 4, 4)), 0.5, np.random.default_rng(1), axis=(0, 1))
     >>> y.mean((2, 3))
-    array([[0., 0., 0.],
-           [0., 0., 0.]])
+    array([[0., 2., 0.],
+           [2., 0., 0.]])
     """
     return _in_training(_dropped, x, p, rng, training, axis, out)
 
@@ -273,9 +273,7 @@ def _given(key: Any) -> _Key:
     return _Key(found)
 
 
-def _in_training(
-    kind: Kind, x: Any, p: Any, rng: Any, training: Any, axis: Any, out: Any
-) -> tuple[Any, int | None]:
+def _in_training(kind: Kind, x: Any, p: Any, rng: Any, training: Any, axis: Any, out: Any) -> tuple[Any, int | None]:
     """The result and its key."""
     p = _probability(p)
     key = _Key()
@@ -291,7 +289,7 @@ def _applied(kind: Kind, name: str, x: Any, p: float, key: _Key, axis: Any, out:
     """What a kernel makes of an array or a container."""
     out = sole(out)
     if type(x) is not np.ndarray and (is_container(x) or is_container(out)):
-        given = {"kind": kind, "name": name, "p": p, "key": key}
+        given: dict[str, Any] = {"kind": kind, "name": name, "p": p, "key": key}
         plain, lazy = partial(_of_array, **given), partial(_of_lazy, **given)
         layout = Layout({"x": "..."}, ("...",))
         return within(plain, layout, {"x": x}, {"axis": axis, "out": out}, partial(_of_masked, plain), lazy)
@@ -361,8 +359,8 @@ def _of_lazy(
 
 def _of_block(given: dict[str, Any], block: Any, block_info: Any = None) -> Any:
     origin = tuple(start for start, _ in block_info[0]["array-location"])
-    plain = partial(_of_array, origin=origin, **{k: v for k, v in given.items() if k != "axis"})
-    return (_of_masked(plain, block, given["axis"], None) if np.ma.isMA(block) else plain(block, given["axis"], None))
+    plain: Any = partial(_of_array, origin=origin, **{k: v for k, v in given.items() if k != "axis"})
+    return _of_masked(plain, block, given["axis"], None) if np.ma.isMA(block) else plain(block, given["axis"], None)
 
 
 def _reference_keep(shape: tuple[int, ...], p: float, key: int, axis: Axis) -> Any:
@@ -399,9 +397,7 @@ def _reference_alpha_backward(grad: Any, p: float, key: int, axis: Axis = None) 
     return grad * keep / np.sqrt(1 - p + SATURATED**2 * p * (1 - p))
 
 
-_function = partial(
-    Function, operands=[X], ulp=2.0, double_ulp=2.0, home=__name__, family="dropout", axis="several", whole=True
-)
+_function = partial(Function, operands=[X], ulp=2.0, double_ulp=2.0, home=__name__, family="dropout", axis="drawn")
 _FORWARD = [Variant({"p": 0.3, "rng": 0}), Variant({"p": 0.75, "rng": 1}, alike=True)]
 _BACKWARD = [Variant({"p": 0.3, "key": 123456789012345}), Variant({"p": 0.75, "key": 5}, alike=True)]
 register(_function("dropout", lambda: dropout, reference=_reference, variants=_FORWARD, state=True))

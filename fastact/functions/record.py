@@ -114,7 +114,8 @@ class Function:
     variants: Sequence[Variant] = (Variant(),)
     """Ways to call it that together run every kernel; the first is the usual one."""
     axis: str = ""
-    """Which axes it takes: "one", or "several" together; empty if it has no such argument."""
+    """Which axes it takes: "one", or "several" together, whose elements make a row; "drawn" if it is a function of
+    elements that takes several, along which it draws; empty if it has no such argument."""
     written: Sequence[int] = (0,)
     """Which of its results `out` takes."""
     state: bool = False

@@ -31,8 +31,8 @@ result = write_elements = operand_tile = result_tile = options_of = FILLED_IN
 def one_element(elements: Any, nothing: Any, constants: Any) -> Any:
     """What is written for an element; the last constant is its number in the row."""
     first, pitch, low, high = constants[:4]
-    number = drawn(add(first, multiply(constants[-1], pitch)), low, high)
-    return result(elements, (number,) + constants[4:-1])
+    number = (drawn(add(first, multiply(constants[-1], pitch)), low, high),)
+    return result(elements, number + constants[4:-1])
 
 
 def one_row(x: Any, step: Any, y: Any, y_step: Any, c: Any, first: Any, integers: Any, options: Any) -> None:
@@ -46,8 +46,8 @@ def one_row(x: Any, step: Any, y: Any, y_step: Any, c: Any, first: Any, integers
         place = advance(y, start * y_step)
         there = place if y_step == SIZE else written
         index = np.int32(first + start * pitch)
-        key = np.int32(pitch), np.int32(low), np.int32(high), np.int32(threshold)
-        write_elements((here, there), count, (index,) + key + options)
+        known = index, np.int32(pitch), np.int32(low), np.int32(high), np.int32(threshold)
+        write_elements((here, there), count, known + options)
         if y_step != SIZE:
             scatter(place, y_step, written, count)
 

@@ -10,21 +10,23 @@ from fastact.kinds.rows import WIDE, Formula
 from fastact.maths.scalar import compilable, parameters, scalar
 
 INTEGERS = ("low", "high", "pitch", "threshold")
-"""What the integer operand holds, each as 32 bits: the halves of the key, by how much the index grows from an element to the next, and
-what random numbers are compared with."""
+"""What the integer operand holds, each as 32 bits: the halves of the key, by how much the index grows from an element to the next,
+and what random numbers are compared with."""
 
 
 @dataclass(frozen=True, eq=False)
 class DrawnKernel:
-    """What an inner loop writes for each element of a row; its operands are the row, the index of its first element, integers, options.
+    """What an inner loop writes for each element of a row.
+
+    Its operands are the row, the index of the first element, the integers, and the options.
 
     Attributes
     ----------
     name : str
         Name of the cache entry.
     writes : callable
-        The formula of what is written. Its parameters are among `x`, the element; `draw`, its random number, an int32; `threshold`; and
-        the options.
+        The formula of what is written. Its parameters are among `x`, the element; `draw`, its random number, an int32; `threshold`;
+        and the options.
     option_names : str
         Names of the options, of float64, which are the same for all rows.
     cost : float

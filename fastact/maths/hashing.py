@@ -1,17 +1,16 @@
 """Random numbers that are computed from an index and a key, and kept nowhere.
 
-An index goes twice through a mixing of its bits, a half of the key before each: exclusive shifts and multiplications by odd numbers,
-each of which can be undone, so that no two indices below 2**32 get the same number. Vectors compute it without a table, a carry or a
-state that one element would hand to the next.
+An index goes twice through a mixing of its bits, a half of the key before each. Mixing is made of shifts and of multiplications by
+odd numbers, each of which can be undone, so no two indices below 2**32 get the same number. Vectors compute it without a table, and
+no element waits for the one before.
 """
 
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, add, bit_xor, multiply, shift_right_filling
 
 FIRST_FACTOR, SECOND_FACTOR = 0x7FEB352D, 0x846CA68B
-"""C. Wellons, "Prospecting for hash functions", 2018: with the shifts 16, 15, 16 each bit turns each other with a probability that is
-within 0.2 % of one half, on average."""
 SHIFTS = 16, 15, 16
+"""C. Wellons, Prospecting for hash functions, 2018: with these each bit turns any other about every other time."""
 
 
 @scalar
