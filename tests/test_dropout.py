@@ -255,7 +255,7 @@ def test_bad_sources_and_keys():
             fa.dropout(np.ones(3), 0.5, rng)
     with pytest.raises(ValueError, match=r"rng must be a numpy\.random\.Generator, a seed or None, got -1"):
         fa.dropout(np.ones(3), 0.5, -1)
-    with pytest.raises(TypeError, match="key must be an integer, or None where nothing was dropped, got 1.5"):
+    with pytest.raises(TypeError, match=r"key must be an integer, or None where nothing was dropped, got 1\.5"):
         fa.dropout_backward(np.ones(3), 0.5, 1.5)
     for key in (-1, 2**63):
         with pytest.raises(ValueError, match=r"key must be what the forward function returned, .* got"):

@@ -39,6 +39,7 @@ ROWS = {
         f"drops.dropout(x, {P}, rng, out=out)",
         "np.zeros_like(x)",
         _source,
+        random=True,
         torch=f"torch.native_dropout(x, {P}, True)",
     ),
     "dropout_backward": RowIdiom(
@@ -46,6 +47,7 @@ ROWS = {
         f"drops.dropout_backward(grad, {P}, mask, out=out)",
         "np.zeros_like(x)",
         _masked,
+        random=True,
         torch=f"aten.native_dropout_backward(grad, mask, 1 / (1 - {P}))",
     ),
 }

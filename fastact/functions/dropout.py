@@ -84,16 +84,16 @@ def dropout(
     >>> import fastact as fa
     >>> y, key = fa.dropout(np.ones(8), 0.5, np.random.default_rng(1))
     >>> y
-    array([0., 2., 0., 2., 0., 0., 2., 0.])
+    array([0., 0., 2., 0., 2., 2., 2., 0.])
     >>> fa.dropout_backward(np.ones(8), 0.5, key)
-    array([0., 2., 0., 2., 0., 0., 2., 0.])
+    array([0., 0., 2., 0., 2., 2., 2., 0.])
 
     Whole channels of images:
 
     >>> y, key = fa.dropout(np.ones((2, 3, 4, 4)), 0.5, np.random.default_rng(1), axis=(0, 1))
     >>> y.mean((2, 3))
-    array([[0., 2., 0.],
-           [2., 0., 0.]])
+    array([[0., 0., 2.],
+           [0., 2., 2.]])
     """
     return _in_training(_dropped, x, p, rng, training, axis, out)
 
@@ -372,7 +372,7 @@ def _reference_keep(shape: tuple[int, ...], p: float, key: int, axis: Axis) -> A
     low, high, bits = np.uint64(key % PERIOD), np.uint64(key // PERIOD), np.uint64(PERIOD - 1)
     for turn in (number ^ low, None):
         number = ((number + high) & bits) if turn is None else turn
-        for shift, factor in zip(SHIFTS, (FIRST_FACTOR, SECOND_FACTOR, 1), strict=True):
+        for shift, factor in zip(SHIFTS, (FIRST_FACTOR, SECOND_FACTOR), strict=True):
             number = ((number ^ (number >> np.uint64(shift))) * np.uint64(factor)) & bits
     return (number ^ np.uint64(PERIOD // 2)) >= round(p * PERIOD)  # as the kernel's integers are, with a sign
 

@@ -9,18 +9,18 @@ from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, add, bit_xor, multiply, shift_right_filling
 
 FIRST_FACTOR, SECOND_FACTOR = 0x7FEB352D, 0x846CA68B
-SHIFTS = 16, 15, 16
-"""C. Wellons, Prospecting for hash functions, 2018: with these each bit turns any other about every other time."""
+SHIFTS = 16, 15
+"""C. Wellons, Prospecting for hash functions, 2018: with these each bit turns any higher one about every other time. The highest are
+what a number is compared by, so his last shift, which serves the lowest, is left out."""
 
 
 @scalar
 def mixed(i: Scalar) -> Scalar:
-    """32 bits, each of which depends on each of the integer's."""
+    """32 bits, of which the higher ones depend on all of the integer's."""
     i = bit_xor(i, shift_right_filling(i, SHIFTS[0]))
     i = multiply(i, FIRST_FACTOR)
     i = bit_xor(i, shift_right_filling(i, SHIFTS[1]))
-    i = multiply(i, SECOND_FACTOR)
-    return bit_xor(i, shift_right_filling(i, SHIFTS[2]))
+    return multiply(i, SECOND_FACTOR)
 
 
 @scalar
