@@ -10,8 +10,8 @@ from fastact.maths.simd import Scalar, add, bit_xor, multiply, shift_right_filli
 
 FIRST_FACTOR, SECOND_FACTOR = 0x7FEB352D, 0x846CA68B
 SHIFTS = 16, 15
-"""C. Wellons, Prospecting for hash functions, 2018: with these each bit turns any higher one about every other time. The highest are
-what a number is compared by, so his last shift, which serves the lowest, is left out."""
+"""C. Wellons, Prospecting for hash functions, 2018: with these each bit turns any higher one about every other time. It is the
+highest that numbers are compared by, so his last shift, which serves the lowest, is left out."""
 
 
 @scalar
