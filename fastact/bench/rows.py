@@ -19,6 +19,7 @@ from . import (
     labelledidioms,
     lossidioms,
     lovaszidioms,
+    outputidioms,
     peers,
     regionidioms,
     rowidioms,
@@ -187,6 +188,7 @@ ROWS = {
     ),
     **labelledidioms.ENTROPIES,
     **dropoutidioms.ROWS,
+    **outputidioms.ROWS,
     **LOSSES,
 }
 """By public function."""
