@@ -4,7 +4,7 @@ Numba calls ``register`` through the ``numba_extensions`` entry point when it fi
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,8 @@ from numba.core.errors import TypingError
 from numba.extending import overload, register_jitable
 
 from fastact.functions import softmax
-from fastact.functions.op_functions import op_functions
+from fastact.functions.elementwise import OPS
+from fastact.functions.op_functions import from_output, functions_of
 from fastact.kernels import jit
 from fastact.kernels.templates import clone
 from fastact.maths.logsumexp import exp_at, level, log_excess, logsumexp, reach, reciprocal, split, total
@@ -27,17 +28,23 @@ def register() -> None:
     jit.register()
     for name in _ROWS:
         _teach_rows(name)
-    for record in op_functions().values():
-        op, backward = record.op, record.name != record.op.name
-        if not backward:
-            _teach(record.function, op.forward, op, backward=False)
-        elif op.gradients == op.arrays:
-            _teach(record.function, op.derivative, op, backward=True)
+    for op in OPS.values():
+        for record in functions_of(op):
+            if record.name == op.name:
+                _teach(record.function, op.forward, op, op.operands, backward=False)
+            elif op.gradients == op.arrays:
+                _teach(record.function, op.derivative, op, ["grad", *op.operands], backward=True)
+        told = from_output(op)
+        if told is not None and op.from_output is not None:
+            names = ["grad", "output", *op.parameters]
+            _teach(told.function, op.from_output.derivative, op, names, backward=True)
 
 
-def _teach(function: Any, formula: Callable[..., Any], op: Any, *, backward: bool) -> None:
+def _teach(
+    function: Any, formula: Callable[..., Any] | None, op: Any, operands: Sequence[str], *, backward: bool
+) -> None:
     """Compile a call of ``function`` as ``formula``: of scalars as it stands, of arrays in a loop."""
-    names = ("grad", *op.operands) if backward else tuple(op.operands)
+    names = tuple(operands)
     leading = op.arrays + backward
     values = tuple(op.defaults.values())
     which = backward, op.arrays, len(names) - leading

@@ -18,6 +18,7 @@ MODULES = (
     "cross_entropy",
     "linear",
     "maxout",
+    "dropout",
     "binary_losses",
     "multiclass_losses",
     "margin_losses",

@@ -121,14 +121,18 @@ class ArrayCall(Call):
         return {n for x in (*self.arrays, *self.options.values()) for n in np.shape(x)}
 
     def results(self, wrap=lambda array: array, **options):
-        return as_tuple(self(wrap, **options))
+        return self.record.arrays(self(wrap, **options))
 
     def __str__(self):
         return f"{super().__str__()} axis={self.axis}" if self.record.axis and self.axis != -1 else super().__str__()
 
 
-AXES = {"": (-1,), "one": (-1, 0), "several": (-1, 0, None, (1, 0))}
+AXES = {"": (-1,), "one": (-1, 0), "several": (-1, 0, None, (1, 0)), "drawn": (None, 0)}
 """Those that a function is called with, by what it takes."""
+
+
+ROWWISE = ("one", "several")
+"""What functions over rows take."""
 
 
 def unalike(record):
@@ -139,7 +143,7 @@ def unalike(record):
 ROW_CALLS = {
     str(call): call
     for r in RECORDS.values()
-    if r.axis and not r.whole
+    if r.axis in ROWWISE and not r.whole
     for call in (RowCall(r, v) for v in unalike(r) if not v.random)
 }
 CALLS = [ArrayCall(r, v, axis) for r in RECORDS.values() for v in unalike(r) for axis in AXES[r.axis]]

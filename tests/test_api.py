@@ -232,7 +232,8 @@ def test_functions_that_are_no_ops(name):
     assert found == [section for section in SECTIONS if section in found]
     assert {"Parameters", "Returns", "Raises", "Notes"} <= set(found)
     assert "Examples" in found
-    for parameter in inspect.signature(function).parameters:
+    # NumPy calls a ufunc's operands x1 and x2.
+    for parameter in () if isinstance(function, np.ufunc) else inspect.signature(function).parameters:
         assert any(re.match(rf" *[\w*, ]*\b{parameter}\b[\w, ]* ?(:|$)", line) for line in lines), parameter
     examples = doctest.DocTestParser().get_doctest(function.__doc__, {}, name, None, 0)
     output = []

@@ -33,6 +33,8 @@ class RowIdiom:
     torch: str = ""
     jax: str = ""
     onnx: str = ""
+    random: bool = False
+    """Whether each library draws results of its own, which are then not compared."""
     onnx_attributes: Mapping[str, Any] = field(default_factory=dict)
 
     def statement(self, peer: str) -> str:

@@ -12,7 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from . import curvatureidioms, ganidioms, labelledidioms, lossidioms, lovaszidioms, peers, regionidioms, rowidioms
+from . import (
+    curvatureidioms,
+    dropoutidioms,
+    ganidioms,
+    labelledidioms,
+    lossidioms,
+    lovaszidioms,
+    outputidioms,
+    peers,
+    regionidioms,
+    rowidioms,
+)
 from .case import Case, Contender
 from .idioms import fresh
 from .rowidiom import Arrays, RowIdiom, labels
@@ -176,6 +187,8 @@ ROWS = {
         jax="jax.vjp(nn.glu, x)[1](grad)[0]",
     ),
     **labelledidioms.ENTROPIES,
+    **dropoutidioms.ROWS,
+    **outputidioms.ROWS,
     **LOSSES,
 }
 """By public function."""
@@ -188,6 +201,7 @@ NAMESPACES = {
     "regions": regionidioms,
     "lovasz": lovaszidioms,
     "gans": ganidioms,
+    "drops": dropoutidioms,
 }
 
 AS_RECORDED = RowIdiom("*operands, **options", "reference(*operands, **options)")

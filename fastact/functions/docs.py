@@ -292,6 +292,45 @@ ValueError
     If an argument has a shape or value that is not allowed.
 TypeError
     If an argument has a type or dtype that is not allowed.""",
+    "rng to out": """\
+rng : numpy.random.Generator, int or None
+    A generator, of which one number is asked, or a seed of one; ``None`` stands for a fresh one.
+training : bool, default True
+    Without training nothing is dropped and nothing drawn: `y` is a copy, and `key` is ``None``.
+axis : int, tuple of int or None, default None
+    The axes along which is drawn. Elements that differ along other axes only are dropped together: with ``(0, 1)`` whole channels
+    of images whose channels are along axis 1, with ``(0, -1)`` of those whose channels come last. None stands for all axes.
+out : ndarray, optional
+    Written to and returned; may be `x` itself.""",
+    "key": """\
+key : int or None
+    What the backward needs to find the same elements: from 0 to 2**63 - 1.""",
+    "grad to out of dropout": """\
+grad : array_like
+    Gradient with respect to the result of the forward function; float16, float32 or float64.
+p : float
+    As it was given to the forward function.
+key : int or None
+    What the forward function returned.
+axis : int, tuple of int or None, default None
+    As it was given to the forward function.
+out : ndarray, optional
+    Written to and returned; may be `grad` itself.""",
+    "dropout errors": """\
+Raises
+------
+numpy.exceptions.AxisError
+    If `axis` is not an axis of the operand.
+ValueError
+    If `p` is not between 0 and 1, or another argument has a value or shape that is not allowed. Nothing has been written then, and
+    nothing drawn.
+TypeError
+    If an argument has a type or dtype that is not allowed.""",
+    "draws": """\
+Whether an element is dropped follows from its index, counted in C's order along the axes that are drawn along, and from `key`, by
+two rounds of a hash of 32 bits (C. Wellons, Prospecting for hash functions, 2018). So a seed gives the same elements in any layout
+and dtype, on any machine and number of threads, and the backward computes them anew: there is no mask to keep. Elements whose
+indices are 2**32 apart are dropped together.""",
     "losses paper": """\
 References
 ----------

@@ -14,9 +14,29 @@ from typing import Any
 
 from fastact.functions.numpy_maths import numpy_maths
 from fastact.functions.properties import NO_ACTIVATION, Properties, Traits, derive
-from fastact.functions.record import Variant
+from fastact.functions.record import Operand, Variant, X
 from fastact.kinds.elementwise import Kernel
 from fastact.maths.scalar import scalar
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FromOutput:
+    """The derivative of an op as a function of its value, which a network that keeps outputs need not compute anew."""
+
+    derivative: Callable[..., Any]
+    """The scalar function: ``_name(output, *parameters)``."""
+    reference: Callable[..., Any]
+    """The same in plain NumPy, of ``m``, the output and the parameters."""
+    formula: str
+    """LaTeX, in which :math:`y` is the output."""
+    accuracy: str
+    """What is lost because the output has been rounded, for the docstring."""
+    operand: Operand = X
+    """What the output is like."""
+    check: Callable[..., None] | None = None
+    """As that of an ``Op``, in its place: of some parameters the output does not tell the derivative."""
+    ulp: float = 2.0
+    """The promised largest error, in units in the last place of the largest term, for the output that is given."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +63,8 @@ class Op:
     """The derivative at -inf and +inf, with default parameters."""
     kinks: Mapping[float, float] = field(default_factory=dict)
     """Points without a derivative, or with a jump in it, and the value chosen there, with default parameters."""
+    from_output: FromOutput | None = None
+    """The derivative by the op's value, where that tells it."""
     traits: Traits | None = None
     """What is stated of an activation's graph, from which its `properties` follow; ``None`` of what is no activation."""
     paper: str = ""
@@ -152,6 +174,8 @@ def register(op: Op) -> Op:
     scalar(op.forward)
     if op.derivative is not None:
         scalar(op.derivative)
+    if op.from_output is not None:
+        scalar(op.from_output.derivative)
     OPS[op.name] = op
     return op
 
@@ -195,6 +219,25 @@ def reference_gradient(op: Op, grad: Any, x: Any, *given: Any, **named: Any) -> 
     if op.arrays == 1:
         return by_x
     return by_x, grad * op.reference(numpy_maths, x, 1.0)  # a gated unit is linear in its second array
+
+
+def from_output_kernel(op: Op) -> Kernel:
+    """The kernel of an op's gradient from its output."""
+    if op.from_output is None:
+        raise ValueError(f"the output of {op.name} does not tell its derivative")
+    return Kernel(
+        f"{op.name}_backward_from_output",
+        op.from_output.derivative,
+        inputs=2 + len(op.parameters),
+        cost=0.6 * op.cost,
+        times_gradient=True,
+    )
+
+
+def reference_from_output(op: Op, grad: Any, output: Any, *given: Any, **named: Any) -> Any:
+    """What an op's backward from its output returns, in plain NumPy."""
+    assert op.from_output is not None
+    return grad * op.from_output.reference(numpy_maths, output, *_parameters(op, given, named))
 
 
 def _parameters(op: Op, given: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:

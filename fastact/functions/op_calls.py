@@ -11,8 +11,8 @@ from fastact.calls.checking import UFUNC_ARGUMENTS, refuse_unknown
 from fastact.calls.containers import at_one_shape, is_tensor, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import holds_lazy
-from fastact.functions.elementwise import Op, backward_kernel, forward_kernel
-from fastact.functions.op_docs import docstring
+from fastact.functions.elementwise import Op, backward_kernel, forward_kernel, from_output_kernel
+from fastact.functions.op_docs import docstring, docstring_from_output
 from fastact.functions.record import PUBLIC_MODULE
 from fastact.kernels.templates import clone
 from fastact.kinds.elementwise import Kernel
@@ -52,6 +52,22 @@ def public_function(op: Op, *, backward: bool) -> Any:
     return function
 
 
+def backward_from_output(op: Op) -> Any:
+    """Build the public gradient of an op from its output: the ufunc itself, or a function with the op's parameters over it."""
+    kernel, doc = from_output_kernel(op), docstring_from_output(op)
+    if not op.parameters:
+        return make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE)
+    assert op.from_output is not None
+    ufunc: Any = make_ufunc(kernel, attribute_name(kernel.name), doc, PUBLIC_MODULE)
+    at_defaults = make_ufunc(_kernel_at_defaults(op, kernel), ufunc.__name__, doc, PUBLIC_MODULE)
+    check = op.from_output.check or op.check
+    function: Any = with_parameters(kernel.name, ufunc, op.parameters, 2, check, at_defaults, ("grad", "output"))
+    function.__name__ = function.__qualname__ = kernel.name
+    function.__doc__ = doc
+    function.ufunc = ufunc
+    return function
+
+
 def elementwise(ufunc: Any, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """Call a ufunc with operands some of which are containers that it is not called with itself."""
     layout = Layout(dict.fromkeys(operands, "..."), ("...",) * ufunc.nout)
@@ -85,13 +101,14 @@ def with_parameters(
     leading: int,
     check: Callable[..., None] | None = None,
     at_defaults: Any = None,
+    arrays: Sequence[str] = (),
 ) -> Any:
     """A function, called ``name``, over ``ufunc``: of ``leading`` arrays, then parameters by position, by name or by default.
 
     ``check`` is asked about the parameters before anything is computed. ``at_defaults`` is a ufunc of the arrays alone; it
     computes float arrays when no parameter is given. (Others convert as with parameters, which take part in that.)
     """
-    names = (*(("x",) if leading == 1 else ("grad", "x")), *parameters)
+    names = (*(arrays or (("x",) if leading == 1 else ("grad", "x"))), *parameters)
     defaults = tuple(p.default for p in parameters.values() if p.default is not p.empty)
     scope = {"ufunc": ufunc, "call": partial(_call, name, ufunc, names, leading, check)}
     if at_defaults is not None:

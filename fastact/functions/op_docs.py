@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from fastact.functions.elementwise import Op, reference_gradient, reference_value
 from fastact.functions.properties import paragraph
 
+FROM_OUTPUT = "_backward_from_output"
+"""What is appended to an op's name: of its gradient from its output."""
 SHOWN_AT = (-2.0, 0.5, 3.0)
 """Where examples show an op; positive ones where it is defined nowhere else."""
 
@@ -60,6 +63,55 @@ def docstring(op: Op, *, backward: bool) -> str:
     if op.paper:
         lines += ["", "References", "----------", op.paper]
     return "\n".join([*lines, "", "Examples", "--------", *_example(op, backward=backward)]) + "\n"
+
+
+def docstring_from_output(op: Op) -> str:
+    """The numpydoc docstring of an op's gradient from its output."""
+    told = op.from_output
+    assert told is not None
+    name = f"{op.name}{FROM_OUTPUT}"
+    given = [f"{p}={op.defaults[p]!r}" if p in op.defaults else p for p in op.parameters]
+    lines = [
+        f"{name}({', '.join(['grad', 'output', *given])}, {'' if given else '/, '}out=None, **ufunc_arguments)",
+        "",
+    ]
+    lines += [
+        f"Gradient of `{op.name}` from its output: ``grad`` times the derivative where `{op.name}` is ``output``.",
+        "",
+    ]
+    lines += ["Parameters", "----------"]
+    lines += ["grad : array_like, any shape", f"    Gradient with respect to the output of `{op.name}`."]
+    lines += [
+        "output : array_like, any shape",
+        f"    That output, not its input, which is what `{op.name}_backward` takes.",
+    ]
+    for parameter in op.parameters.values():
+        lines += [f"{parameter.name} : float or array_like, default {parameter.default!r}"]
+        lines += ["    As it was given to the forward function. A number takes part as Python's and widens nothing."]
+    lines += ["out : ndarray, optional", "    Written to and returned; may be `grad` or `output` itself."]
+    lines += ["**ufunc_arguments", "    ``where``, ``dtype``, ``casting``, ``order``, ``subok``: see `numpy.ufunc`."]
+    lines += ["", "Returns", "-------", "ndarray or scalar"]
+    lines += ["    Of the broadcast shape of the operands and their dtype; NaN where `output` is NaN.", ""]
+    lines += ["Raises", "------", "TypeError", "    For complex, string and object arrays."]
+    if told.check or op.check:
+        lines += [
+            "ValueError",
+            "    If a parameter is out of range, or one with which the output does not tell the derivative.",
+        ]
+    lines += ["", "See Also", "--------", f"{op.name}_backward : From the input, as accurate everywhere.", ""]
+    lines += [
+        "Notes",
+        "-----",
+        f"The derivative of `{op.name}` where its value is :math:`y`:",
+        "",
+        f".. math:: {told.formula}",
+    ]
+    said = f"Error: at most {told.ulp:g} ULP of the derivative's largest term for the `output` that is given; float16 rounds "
+    lines += ["", fill(f"{said}the float32 result once. {told.accuracy}", 120)]
+    x = np.array(SHOWN_AT)
+    lines += ["", "Examples", "--------", ">>> import numpy as np", ">>> import fastact as fa"]
+    lines += [f">>> output = fa.{op.name}(np.array({x.tolist()}))", f">>> fa.{name}(np.ones(3), output).round(4)"]
+    return "\n".join([*lines, _shown(reference_gradient(op, 1.0, x))]) + "\n"
 
 
 def _backward_summary(op: Op) -> str:

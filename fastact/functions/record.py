@@ -119,9 +119,12 @@ class Function:
     variants: Sequence[Variant] = (Variant(),)
     """Ways to call it that together run every kernel; the first is the usual one."""
     axis: str = ""
-    """Which axes it takes: "one", or "several" together; empty if it has no such argument."""
+    """Which axes it takes: "one", or "several" together, whose elements make a row; "drawn" if it is a function of
+    elements that takes several, along which it draws; empty if it has no such argument."""
     written: Sequence[int] = (0,)
     """Which of its results `out` takes."""
+    state: bool = False
+    """Whether its last result is no array but a number that the backward takes."""
     in_parts: bool = False
     """Whether rows that are long and few are computed in parts, by kernels of their own."""
     whole: bool = False
@@ -143,6 +146,11 @@ class Function:
         """The first line of its docstring that is no signature."""
         lines = map(str.strip, (self.function.__doc__ or "").splitlines())
         return next((line for line in lines if line and not line.startswith(f"{self.name}(")), "")
+
+    def arrays(self, results: Any) -> tuple[Any, ...]:
+        """Those of its results that are arrays, or scalars of such."""
+        found = results if isinstance(results, tuple) else (results,)
+        return found[:-1] if self.state else found
 
     def arguments(
         self, variant: Variant, fill: Fill, shape: Shape, dtype: Any, axis: int = -1

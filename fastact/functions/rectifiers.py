@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastact.functions.common import INF, real, require, unless_nan
-from fastact.functions.elementwise import Op, register
+from fastact.functions.elementwise import FromOutput, Op, register
 from fastact.functions.prelu_gradient import public_prelu_backward, reference_prelu_backward
 from fastact.functions.properties import Traits
 from fastact.functions.random_slopes import (
@@ -29,6 +29,10 @@ def _relu_derivative(x: Scalar) -> Scalar:
     return unless_nan(x, select(x > T(0), T(1), T(0)))
 
 
+def _relu_from_output(output: Scalar) -> Scalar:
+    return _relu_derivative(output)
+
+
 register(
     Op(
         forward=_relu,
@@ -41,6 +45,13 @@ register(
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
         kinks={0.0: 0.0},
+        from_output=FromOutput(
+            _relu_from_output,
+            lambda m, y: m.where(y > 0, 1.0, 0.0 * m.finite(y)),
+            r"y > 0\ ?\ 1 : 0",
+            "Nothing is lost: this is what `relu_backward` gives.",
+            ulp=0.0,
+        ),
         traits=Traits(),
         paper="Nair & Hinton (2010), Rectified linear units improve restricted Boltzmann machines.",
         cost=0.1,
@@ -87,6 +98,18 @@ def _leaky_relu_derivative(x: Scalar, negative_slope: Scalar) -> Scalar:
     return unless_nan(x, select(x > T(0), T(1), negative_slope))
 
 
+def _leaky_relu_from_output(output: Scalar, negative_slope: Scalar) -> Scalar:
+    return _leaky_relu_derivative(output, negative_slope)
+
+
+def _check_slope(negative_slope: Any) -> None:
+    require(
+        real("negative_slope", negative_slope) >= 0,
+        "negative_slope must not be negative where the output is to tell the sign of the input",
+        negative_slope,
+    )
+
+
 register(
     Op(
         forward=_leaky_relu,
@@ -100,6 +123,14 @@ register(
         limits={-INF: -INF, INF: INF},
         derivative_limits={-INF: 0.01, INF: 1.0},
         kinks={0.0: 0.01},
+        from_output=FromOutput(
+            _leaky_relu_from_output,
+            lambda m, y, negative_slope: m.where(y > 0, 1.0, negative_slope + 0.0 * m.finite(y)),
+            r"y > 0\ ?\ 1 : \mathtt{negative\_slope}",
+            "Nothing is lost: this is what `leaky_relu_backward` gives.",
+            check=_check_slope,
+            ulp=1.0,
+        ),
         traits=Traits(),
         paper="Maas, Hannun & Ng (2013), Rectifier nonlinearities improve neural network acoustic models.",
         samples=((), (0.5,), (2.0,)),

@@ -3,9 +3,10 @@
 from typing import Any
 
 from fastact.functions.common import INF
-from fastact.functions.elementwise import Op, register
+from fastact.functions.elementwise import FromOutput, Op, register
 from fastact.functions.properties import Traits
-from fastact.maths.exp import exp_nonpositive
+from fastact.functions.record import SHARES
+from fastact.maths.exp import exp_nonpositive, expm1_nonpositive
 from fastact.maths.log import log1p_unit
 from fastact.maths.sigmoid import sigmoid, sigmoid_derivative
 from fastact.maths.simd import Scalar, absolute, copysign, maximum, minimum
@@ -20,6 +21,11 @@ def _sigmoid_derivative(x: Scalar) -> Scalar:
     return sigmoid_derivative(x)
 
 
+def _sigmoid_from_output(output: Scalar) -> Scalar:
+    T = type(output)
+    return output * (T(1) - output)
+
+
 register(
     Op(
         forward=_sigmoid,
@@ -32,6 +38,14 @@ register(
         derivative_formula=r"\sigma(x)\,\sigma(-x)",
         limits={-INF: 0.0, INF: 1.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
+        from_output=FromOutput(
+            _sigmoid_from_output,
+            lambda m, y: y * (1 - y),
+            r"y (1 - y)",
+            "Towards +inf the output rounds to 1 and keeps ever less of the derivative: it is more than 1 % off from ``x = 12`` "
+            "on, and 0 from 16.6 on (32 and 36.7 in float64). The difference is at most 2**-23 (2**-52).",
+            SHARES,
+        ),
         traits=Traits(),
         paper="Verhulst (1845), Recherches mathematiques sur la loi d'accroissement de la population.",
         cost=0.24,
@@ -75,6 +89,11 @@ def _softplus_derivative(x: Scalar) -> Scalar:
     return sigmoid(x)
 
 
+def _softplus_from_output(output: Scalar) -> Scalar:
+    T = type(output)
+    return -expm1_nonpositive(minimum(-output, T(0)))
+
+
 register(
     Op(
         forward=_softplus,
@@ -86,6 +105,13 @@ register(
         derivative_formula=r"\sigma(x)",
         limits={-INF: 0.0, INF: INF},
         derivative_limits={-INF: 0.0, INF: 1.0},
+        from_output=FromOutput(
+            _softplus_from_output,
+            lambda m, y: -m.expm1(m.minimum(-y, 0.0)),
+            r"1 - e^{-y}",
+            "Nothing is lost in the tails: as a function of `x` it is at most 4 ULP off.",
+            SHARES,
+        ),
         traits=Traits(),
         paper="Dugas, Bengio, Belisle, Nadeau & Garcia (2001), Incorporating second-order functional knowledge.",
         cost=0.27,
@@ -102,6 +128,11 @@ def _tanh_derivative(x: Scalar) -> Scalar:
     return T(4) * sigmoid_derivative(T(2) * x)
 
 
+def _tanh_from_output(output: Scalar) -> Scalar:
+    T = type(output)
+    return (T(1) - output) * (T(1) + output)
+
+
 register(
     Op(
         forward=_tanh,
@@ -113,6 +144,13 @@ register(
         derivative_formula=r"1 - \tanh^2 x",
         limits={-INF: -1.0, INF: 1.0},
         derivative_limits={-INF: 0.0, INF: 0.0},
+        from_output=FromOutput(
+            _tanh_from_output,
+            lambda m, y: (1 - y) * (1 + y),
+            r"1 - y^2",
+            "Towards both ends the output rounds to 1 and keeps ever less of the derivative: it is more than 1 % off from "
+            "``abs(x) = 6.7`` on, and 0 from 9 on (16.7 and 19 in float64). The difference is at most 2**-23 (2**-51).",
+        ),
         traits=Traits(),
         cost=0.28,
     )

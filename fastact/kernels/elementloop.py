@@ -48,6 +48,8 @@ class ElementLoop:
     constants : int, optional
         Number of operands that hold a row's constants, the last that are only read. With it the formula takes three tuples: of
         elements, of what is updated, and of constants, to which the scalars belong.
+    counted : bool
+        Whether the formula is also given the element's number, an int32, as the last constant.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class ElementLoop:
         times_gradient: bool = False,
         multiple: int = 1,
         constants: int | None = None,
+        counted: bool = False,
     ) -> None:
         self.formula = formula
         self.reads, self.writes = tuple(reads), tuple(writes)
@@ -67,6 +70,7 @@ class ElementLoop:
         self.times_gradient = times_gradient
         self.multiple = multiple
         self.constants = constants
+        self.counted = counted
 
     def of(self, formula: Any) -> "ElementLoop":
         """A loop of another formula over the same operands."""
@@ -78,6 +82,7 @@ class ElementLoop:
             times_gradient=self.times_gradient,
             multiple=self.multiple,
             constants=self.constants,
+            counted=self.counted,
         )
 
     def over_operands(self) -> Any:
@@ -119,6 +124,7 @@ class ElementLoop:
     def _resolve(self, typing_context: Any, scalars: tuple[Any, ...]) -> tuple[Any, Any]:
         elements = tuple(STORAGE[dtype].computed for dtype in self.reads[self.times_gradient :])
         formula_type = typing_context.resolve_value_type(self.formula)
+        scalars += (types.int32,) * self.counted
         arguments = elements + scalars
         if self.constants is not None:
             arguments = tuple(types.BaseTuple.from_types(group) for group in self._groups(elements, scalars))
@@ -143,6 +149,7 @@ class ElementLoop:
         index = builder.phi(I64)
         index.add_incoming(I64(0), entry)
         values = [operands.load(j, index, written) for j in range(len(self.reads))]
+        scalars = [*scalars, *[builder.trunc(index, I32)] * self.counted]
         arguments = [*values[self.times_gradient :], *scalars]
         own = len(signature.args) - 1
         if self.constants is not None:

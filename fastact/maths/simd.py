@@ -119,9 +119,19 @@ def subtract(i: Scalar, j: Scalar) -> Scalar:
     return _wrap(int(i) - int(j), type(i))
 
 
+def multiply(i: Scalar, j: Scalar) -> Scalar:
+    """The product of two integers, wrapping, in the width of ``i``."""
+    return _wrap(int(i) * int(j), type(i))
+
+
 def bit_and(i: Scalar, j: Scalar) -> Scalar:
     """The bitwise and of two integers in their own width."""
     return i & j
+
+
+def bit_xor(i: Scalar, j: Scalar) -> Scalar:
+    """The bitwise exclusive or of two integers in their own width."""
+    return i ^ j
 
 
 def shift_left(i: Scalar, count: int) -> Scalar:
@@ -132,6 +142,12 @@ def shift_left(i: Scalar, count: int) -> Scalar:
 def shift_right(i: Scalar, count: int) -> Scalar:
     """``i >> count``, copying the sign bit, in the width of ``i``."""
     return type(i)(int(i) >> int(count))
+
+
+def shift_right_filling(i: Scalar, count: int) -> Scalar:
+    """``i >> count``, filling in zeros, in the width of ``i``."""
+    width = 8 * np.dtype(type(i)).itemsize
+    return _wrap((int(i) & (2**width - 1)) >> int(count), type(i))
 
 
 def _wrap(value: int, int_type: type) -> Scalar:
