@@ -47,6 +47,40 @@ numpy.exceptions.AxisError
     If `axis` is not an axis of the operands.
 TypeError
     For complex, string and object arrays, and an `axis` of another type, such as a list.""",
+    "norm axis and eps": """\
+axis : int, tuple of int or None, default -1
+    The axes of a row: one, several together in the order in which `x` has them, or all.
+eps : float, default 1e-5
+    Is added to the mean of squares; not negative.""",
+    "norm axis to out": """\
+axis : int, tuple of int or None, default -1
+    The axes of a row: one, several together in the order in which `x` has them, or all.
+eps : float, default 1e-5
+    Is added to the mean of squares; not negative.
+out : ndarray, optional
+    Written to and returned; may be `x` itself.""",
+    "outs of a norm of a sum": """\
+out : tuple of ndarray or None, optional
+    For both results; may be the operands themselves.""",
+    "out of a norm's gradient": """\
+out : ndarray, optional
+    For the gradient by the input; may be `grad` or `x` itself.""",
+    "norm of a sum": """\
+Returns
+-------
+normed : ndarray
+    Of the broadcast shape of the operands and their dtype.
+total : ndarray
+    Likewise: the sum.""",
+    "norm errors": """\
+Raises
+------
+numpy.exceptions.AxisError
+    If `axis` is not an axis of `x`.
+ValueError
+    If an argument has a shape or value that is not allowed. Nothing has been written then.
+TypeError
+    If an argument has a type or dtype that is not allowed, such as a masked array.""",
     "logits to softcap": """\
 logits : array_like
     Unnormalised log-probabilities; float16, float32 or float64.

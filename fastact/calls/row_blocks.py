@@ -1,0 +1,72 @@
+"""How a function reaches a kernel of blocks of rows: the rows of a matrix cut by its shape alone, the blocks' sums added in order."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fastact.calls.quiet import quietly
+from fastact.kinds.row_blocks import RowBlocksKernel
+from fastact.runtime.ufunc import make_ufunc
+
+BLOCK, LEAST_ROWS, MOST_BLOCKS = 2**14, 16, 64
+"""Elements that make a block of rows, which one thread computes, rows that it has at least, and how many blocks there are at most
+unless there are twice as many."""
+
+
+@cache
+def blocks_ufunc(kernel: RowBlocksKernel) -> Any:
+    """The ufunc of a kernel."""
+    return make_ufunc(kernel, kernel.name, "Blocks of rows, and sums of their columns.", __name__)
+
+
+def height_of(rows: int, columns: int) -> int:
+    """How many rows are in a block: a power of two."""
+    wanted = max(LEAST_ROWS, BLOCK // max(1, columns), -(-rows // MOST_BLOCKS))
+    return 1 << (wanted.bit_length() - 1)
+
+
+def row_blocks(
+    kernel: RowBlocksKernel, matrices: Sequence[Any], options: Sequence[float], results: Sequence[Any]
+) -> Any:
+    """Write each row's results, and add up the columns.
+
+    Parameters
+    ----------
+    kernel : RowBlocksKernel
+        What is computed.
+    matrices : sequence of ndarray
+        The operands, each of the shape (rows, columns) or, if it is the same for all rows, (columns,).
+    options : sequence of float
+        Values of the kernel's options.
+    results : sequence of ndarray
+        Where the rows are written, of the shape (rows, columns); they may be operands.
+
+    Returns
+    -------
+    ndarray
+        The sums of each of the kernel's terms, of float64 and of the shape (sums, columns).
+    """
+    rows, columns = results[0].shape
+    height, given = height_of(rows, columns), np.array(options, np.float64)
+    whole = rows // height
+    partial = np.zeros((len(kernel.totals), whole + 1, columns))
+    ufunc = blocks_ufunc(kernel)
+    for first, last in ((0, whole), (whole, whole + 1)):
+        here = slice(first * height, min(rows, last * height))
+        if here.start < here.stop:
+            count = last - first
+            inputs, outputs = (
+                [_as_blocks(m, here, count, columns) for m in several] for several in (matrices, results)
+            )
+            quietly(ufunc, *inputs, given, out=(*outputs, *partial[:, first:last]))
+    return quietly(np.add.reduce, partial, axis=1)
+
+
+def _as_blocks(matrix: Any, here: slice, blocks: int, columns: int) -> Any:
+    """Rows of a matrix as so many blocks of one height; no copy is made, since only the first axis is split."""
+    if matrix.ndim == 1:
+        height = (here.stop - here.start) // blocks
+        return np.broadcast_to(matrix, (blocks, height, columns))
+    return matrix[here].reshape(blocks, -1, columns) if blocks > 1 else matrix[here][None]
