@@ -28,7 +28,11 @@ def height_of(rows: int, columns: int) -> int:
 
 
 def row_blocks(
-    kernel: RowBlocksKernel, matrices: Sequence[Any], options: Sequence[float], results: Sequence[Any]
+    kernel: RowBlocksKernel,
+    matrices: Sequence[Any],
+    shared: Sequence[Any],
+    options: Sequence[float],
+    results: Sequence[Any],
 ) -> Any:
     """Write each row's results, and add up the columns.
 
@@ -37,7 +41,9 @@ def row_blocks(
     kernel : RowBlocksKernel
         What is computed.
     matrices : sequence of ndarray
-        The operands, each of the shape (rows, columns) or, if it is the same for all rows, (columns,).
+        The operands that have rows, of the shape (rows, columns).
+    shared : sequence of ndarray
+        Those that all rows have in common, of the shape (columns,).
     options : sequence of float
         Values of the kernel's options.
     results : sequence of ndarray
@@ -51,22 +57,13 @@ def row_blocks(
     rows, columns = results[0].shape
     height, given = height_of(rows, columns), np.array(options, np.float64)
     whole = rows // height
-    partial = np.zeros((len(kernel.totals), whole + 1, columns))
-    ufunc = blocks_ufunc(kernel)
-    for first, last in ((0, whole), (whole, whole + 1)):
-        here = slice(first * height, min(rows, last * height))
-        if here.start < here.stop:
-            count = last - first
-            inputs, outputs = (
-                [_as_blocks(m, here, count, columns) for m in several] for several in (matrices, results)
-            )
-            quietly(ufunc, *inputs, given, out=(*outputs, *partial[:, first:last]))
+    partial = np.empty((len(kernel.totals), -(-rows // height), columns))
+    ufunc, end = blocks_ufunc(kernel), whole * height
+    if whole:  # no copy is made: only the first axis is split
+        split = (whole, height, columns)
+        blocks = [[m[:end].reshape(split) for m in several] for several in (matrices, results)]
+        quietly(ufunc, *blocks[0], *shared, given, out=(*blocks[1], *partial[:, :whole]))
+    if end < rows:
+        last = [[m[end:] for m in several] for several in (matrices, results)]
+        quietly(ufunc, *last[0], *shared, given, out=(*last[1], *partial[:, whole]))
     return quietly(np.add.reduce, partial, axis=1)
-
-
-def _as_blocks(matrix: Any, here: slice, blocks: int, columns: int) -> Any:
-    """Rows of a matrix as so many blocks of one height; no copy is made, since only the first axis is split."""
-    if matrix.ndim == 1:
-        height = (here.stop - here.start) // blocks
-        return np.broadcast_to(matrix, (blocks, height, columns))
-    return matrix[here].reshape(blocks, -1, columns) if blocks > 1 else matrix[here][None]

@@ -24,7 +24,7 @@ from fastact.calls.quiet import quietly
 from fastact.calls.row_blocks import blocks_ufunc, row_blocks
 from fastact.functions import norm_passes as passes
 from fastact.functions.docs import documented
-from fastact.functions.norm_requests import GRADIENTS, checked_eps, completed, lazily_whole
+from fastact.functions.norm_requests import GRADIENTS, checked_eps, completed, lazily_whole, plain
 from fastact.functions.norms import EPS, beside
 from fastact.functions.record import ALONG_AXIS, Function, Variant, X, register
 from fastact.kinds.row_blocks import RowBlocksKernel
@@ -129,6 +129,7 @@ _LAYER = RowBlocksKernel(
     [passes.layer_gradient],
     operands="grad x weight",
     option_names="eps",
+    shared="weight",
     adds=passes.LAYER_COLUMNS,
     sums="weight bias",
     cost=0.9,
@@ -139,6 +140,7 @@ _RMS = RowBlocksKernel(
     [passes.rms_gradient],
     operands="grad x weight",
     option_names="eps",
+    shared="weight",
     adds=passes.RMS_COLUMNS,
     sums="weight",
     cost=0.7,
@@ -148,6 +150,13 @@ _RMS = RowBlocksKernel(
 def _gradients(function: Any, kernel: Any, rows: Any, weight: Any, axis: Axis, eps: Any, out: Any) -> Any:
     """The gradient by the input, and those that are sums over all rows."""
     operands = {**rows, "weight": weight}
+    quick = plain(rows, {"weight": weight}, axis, eps) if out is None else None
+    if quick is not None:
+        *arrays, row = quick
+        shape, result = arrays[0].shape, np.empty(arrays[0].shape, row.dtype)
+        matrix = (-1, shape[-1]) if result.size else (0, shape[-1])
+        sums = row_blocks(kernel, [x.reshape(matrix) for x in arrays], (row,), (eps,), [result.reshape(matrix)])
+        return (result, *quietly(sums.astype, row.dtype))
     if any(map(is_container, (*operands.values(), out))):
         refuse_masked(function, {**operands, "out": out}, "counts every element")
         layout = Layout({"grad": "...n", "x": "...n", "weight": "n"}, GRADIENTS[: 1 + len(kernel.totals)])
@@ -168,7 +177,7 @@ def _gradients(function: Any, kernel: Any, rows: Any, weight: Any, axis: Axis, e
     (target,), indirect = places_of_rows([result], axes)
     matrices = [_matrix(as_rows(x, axes)) for x in arrays]
     place = _matrix(target)
-    sums = row_blocks(kernel, (*matrices, row), options, [place])
+    sums = row_blocks(kernel, matrices, (row,), options, [place])
     if not np.shares_memory(place, target) and place.size:
         target[...] = place.reshape(target.shape)
     put_back([result], indirect, axes)

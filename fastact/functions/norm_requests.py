@@ -1,6 +1,7 @@
 """What a call of a norm asks for: its operands as rows, weights of ones where none is given, and the ufunc's results."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +11,8 @@ from fastact.calls.axes import Axis
 from fastact.calls.checking import finite
 from fastact.calls.lazy import in_one_task
 from fastact.calls.programs import at_one_shape_of, axes_of, contained, of_rows
+
+FLOAT64, NATIVE = np.dtype(np.float64), "efd"
 
 
 def norm_rows(
@@ -22,11 +25,36 @@ def norm_rows(
     out: Any,
 ) -> Any:
     """Call the ufunc of a norm; of what all rows share, ``weight`` and ``bias``, either may be ``None``."""
+    operands = plain(rows, shared, axis, eps) if out is None else None
+    if operands is not None:
+        return ufunc(*operands, constant((1,), FLOAT64, eps))
     results = ("...n",) * len(rows)
     found = contained(function, rows, shared, {"axis": axis, "eps": eps, "out": out}, results)
     if found is not NotImplemented:
         return found
     return of_rows(ufunc, rows, completed(rows, shared, axis), (checked_eps(eps),), axis, out)
+
+
+def plain(rows: Mapping[str, Any], shared: Mapping[str, Any], axis: Axis, eps: Any) -> tuple[Any, ...] | None:
+    """All operands of a call for arrays of one shape and dtype whose rows lie one after the other; ``None`` for others.
+
+    Of a few rows the questions that others raise would take longer than the kernel.
+    """
+    arrays = (*rows.values(), *(given for given in shared.values() if given is not None))
+    if type(axis) is not int or type(eps) is not float or not all(type(a) is np.ndarray for a in arrays):
+        return None
+    x = arrays[0]
+    dtype, shape = x.dtype, x.shape
+    if not (shape and axis in (-1, x.ndim - 1) and 0.0 <= eps < math.inf and dtype.char in NATIVE and dtype.isnative):
+        return None
+    for i, a in enumerate(arrays):
+        if a.dtype != dtype or a.shape != (shape if i < len(rows) else shape[-1:]) or not (a.flags.c_contiguous and a.flags.aligned):
+            return None
+    others = (
+        constant(shape[-1:], dtype, 0.0 if name == "bias" else 1.0) if given is None else given
+        for name, given in shared.items()
+    )
+    return (*rows.values(), *others)
 
 
 def checked_eps(eps: Any) -> float:

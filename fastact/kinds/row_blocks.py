@@ -24,10 +24,13 @@ class RowBlocksKernel(RowKernel):
         Formulas of an element's terms, of the operands and the constants of its row.
     sums : str
         Names of the sums, which are of float64.
+    shared : str
+        Names of the last operands, those that all rows have in common.
     """
 
     adds: Formulas = ()
     sums: str = ""
+    shared: str = ""
 
     ndims = 3
 
@@ -44,6 +47,11 @@ class RowBlocksKernel(RowKernel):
         return tuple(self.sums.split())
 
     @property
+    def matrices(self) -> int:
+        """Number of operands that have rows."""
+        return len(self.reads) - len(self.shared.split())
+
+    @property
     def outputs(self) -> int:
         """Number of output operands."""
         return len(self.rows_written) + len(self.totals)
@@ -51,7 +59,8 @@ class RowBlocksKernel(RowKernel):
     @property
     def signature(self) -> str:
         """The signature of its core dimensions, in NumPy's notation."""
-        given = ["(r,n)"] * len(self.reads) + [f"({len(self.options)})"] * bool(self.options)
+        given = ["(r,n)"] * self.matrices + ["(n)"] * (len(self.reads) - self.matrices)
+        given += [f"({len(self.options)})"] * bool(self.options)
         return ",".join(given) + "->" + ",".join([*["(r,n)"] * len(self.rows_written), *["(n)"] * len(self.totals)])
 
     @property
