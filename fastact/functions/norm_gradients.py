@@ -7,7 +7,7 @@ import numpy as np
 
 from fastact.calls.axes import Axis
 from fastact.calls.checking import knowing_names
-from fastact.calls.containers import is_container, refuse_masked, within
+from fastact.calls.containers import is_container, is_foreign, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.order import empty_like_all
 from fastact.calls.programs import (
@@ -25,8 +25,8 @@ from fastact.calls.row_blocks import blocks_ufunc, row_blocks
 from fastact.functions import norm_passes as passes
 from fastact.functions.docs import documented
 from fastact.functions.norm_requests import GRADIENTS, checked_eps, completed, lazily_whole, plain
-from fastact.functions.norms import EPS, beside
-from fastact.functions.record import ALONG_AXIS, Function, Variant, X, register
+from fastact.functions.norms import EPS, WEIGHT, beside
+from fastact.functions.record import Function, Variant, X, register
 from fastact.kinds.row_blocks import RowBlocksKernel
 
 
@@ -159,7 +159,10 @@ def _gradients(function: Any, kernel: Any, rows: Any, weight: Any, axis: Axis, e
         return (result, *quietly(sums.astype, row.dtype))
     if any(map(is_container, (*operands.values(), out))):
         refuse_masked(function, {**operands, "out": out}, "counts every element")
-        layout = Layout({"grad": "...n", "x": "...n", "weight": "n"}, GRADIENTS[: 1 + len(kernel.totals)])
+        axes = GRADIENTS[: 1 + len(kernel.totals)]
+        owner = next((name for name, x in rows.items() if is_foreign(x)), "")
+        owners = () if is_foreign(weight) else (owner,) * len(axes)
+        layout = Layout({"grad": "...n", "x": "...n", "weight": "n"}, axes, owners)
         return within(function, layout, operands, {"axis": axis, "eps": eps, "out": out}, lazy=lazily_whole)
     options = (checked_eps(eps),)
     arrays = at_one_shape_of(rows)
@@ -187,7 +190,9 @@ def _gradients(function: Any, kernel: Any, rows: Any, weight: Any, axis: Axis, e
 
 def _matrix(rows: Any) -> Any:
     """Rows along the last axis as those of a matrix: a view where they lie evenly, else a copy."""
-    return rows if rows.ndim == 2 else rows.reshape(-1, rows.shape[-1]) if rows.size else rows.reshape(0, rows.shape[-1])
+    return (
+        rows if rows.ndim == 2 else rows.reshape(-1, rows.shape[-1]) if rows.size else rows.reshape(0, rows.shape[-1])
+    )
 
 
 def _over_rows(x: Any, axis: Any) -> Any:
@@ -214,7 +219,7 @@ def _reference_rms(grad: Any, x: Any, weight: Any = None, axis: Any = -1, eps: f
 
 _gradient = partial(
     Function,
-    operands=[X, X, ALONG_AXIS],
+    operands=[X, X],
     home=__name__,
     family="norms",
     axis="one",
@@ -222,7 +227,7 @@ _gradient = partial(
     whole=True,
     ulp=8.0,
     double_ulp=16.0,
-    variants=[Variant(), Variant(operands=[X, X]), Variant(EPS, alike=True)],
+    variants=[Variant(), Variant(WEIGHT), Variant(EPS, alike=True)],
 )
 register(_gradient("layer_norm_backward", lambda: layer_norm_backward, reference=_reference_layer))
 register(_gradient("rms_norm_backward", lambda: rms_norm_backward, reference=_reference_rms))

@@ -1,7 +1,7 @@
 """What a call of a norm asks for: its operands as rows, weights of ones where none is given, and the ufunc's results."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -48,7 +48,11 @@ def plain(rows: Mapping[str, Any], shared: Mapping[str, Any], axis: Axis, eps: A
     if not (shape and axis in (-1, x.ndim - 1) and 0.0 <= eps < math.inf and dtype.char in NATIVE and dtype.isnative):
         return None
     for i, a in enumerate(arrays):
-        if a.dtype != dtype or a.shape != (shape if i < len(rows) else shape[-1:]) or not (a.flags.c_contiguous and a.flags.aligned):
+        if (
+            a.dtype != dtype
+            or a.shape != (shape if i < len(rows) else shape[-1:])
+            or not (a.flags.c_contiguous and a.flags.aligned)
+        ):
             return None
     others = (
         constant(shape[-1:], dtype, 0.0 if name == "bias" else 1.0) if given is None else given
@@ -95,5 +99,5 @@ def lazily_whole(function: Any, layout: Any, operands: Mapping[str, Any], option
     return in_one_task(function, operands, options, shapes, like={0: "x"})
 
 
-GRADIENTS: Sequence[str] = ("...n", "n", "n")
+GRADIENTS = ("...n", "n", "n")
 """The axes of the gradients by the input, the weight and the bias."""

@@ -23,7 +23,13 @@ from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import taken_by_team
 from fastact.kernels.instance import instance
-from fastact.kernels.memory import advance, allocate, clear_fp_flags, own_function_with_wide_vectors, release, zero_bytes
+from fastact.kernels.memory import (
+    allocate,
+    clear_fp_flags,
+    own_function_with_wide_vectors,
+    release,
+    zero_bytes,
+)
 from fastact.kernels.planes import add_wide
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named, integers_at, operands_at, rows_at
@@ -34,7 +40,9 @@ GROUP = 16
 # What instances fill in; the values here serve the reader and the type checker.
 COMPACT, COMPACT_RESULTS, TOTALS, COMPUTED_SIZE = (4,), (4,), 1, 4
 terms = result = known = matrices_of = shared_of = row_steps = steps_within = FILLED_IN
-targets_of = target_rows = target_steps_within = sums_of = options_of = chunk_tiles = result_tiles = write_and_add = parts_in = add_group = FILLED_IN
+targets_of = target_rows = target_steps_within = sums_of = options_of = chunk_tiles = result_tiles = write_and_add = (
+    parts_in
+) = add_group = FILLED_IN
 
 
 def write_and_add_one(elements: Any, sums: Any, constants: Any) -> Any:
@@ -70,7 +78,12 @@ def blocks_of_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     if n > 1 and taken_by_team(n * r * c, args, dims, steps, record):
         return
     options = (*options_of(args, steps), c * 1.0)
-    rows, within, y_rows, y_within = row_steps(steps), steps_within(steps), target_rows(steps), target_steps_within(steps)
+    rows, within, y_rows, y_within = (
+        row_steps(steps),
+        steps_within(steps),
+        target_rows(steps),
+        target_steps_within(steps),
+    )
     memory = allocate(TOTALS * c * COMPUTED_SIZE)
     parts = parts_in(memory, c)
     for b in range(n):
