@@ -1,4 +1,4 @@
-"""Norms of rows and their gradients: values, statistics of large means, sums over rows, layouts, threads, PyTorch's results, errors."""
+"""Norms of rows and their gradients: values, large means, sums over rows, layouts, threads, PyTorch's results, errors."""
 
 import numpy as np
 import pytest

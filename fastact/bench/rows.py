@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from . import curvatureidioms, ganidioms, labelledidioms, lossidioms, lovaszidioms, peers, regionidioms, rowidioms
+from . import (
+    curvatureidioms,
+    ganidioms,
+    labelledidioms,
+    lossidioms,
+    lovaszidioms,
+    normidioms,
+    peers,
+    regionidioms,
+    rowidioms,
+)
 from .case import Case, Contender
 from .idioms import fresh
 from .rowidiom import Arrays, RowIdiom, labels
@@ -56,6 +66,7 @@ LOSSES = {
     **regionidioms.LOSSES,
     **lovaszidioms.LOSSES,
     **ganidioms.LOSSES,
+    **normidioms.NORMS,
 }
 """By public function: those of which each number depends on all elements."""
 
@@ -188,6 +199,7 @@ NAMESPACES = {
     "regions": regionidioms,
     "lovasz": lovaszidioms,
     "gans": ganidioms,
+    "norms": normidioms,
 }
 
 AS_RECORDED = RowIdiom("*operands, **options", "reference(*operands, **options)")

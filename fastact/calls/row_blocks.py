@@ -1,4 +1,4 @@
-"""How a function reaches a kernel of blocks of rows: the rows of a matrix cut by its shape alone, the blocks' sums added in order."""
+"""How a function reaches a kernel of blocks of rows: a matrix is cut by its shape alone, the blocks' sums are added in order."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -1,4 +1,4 @@
-"""The gradients of norms of rows: by the input row by row, and by weight and bias as sums over all rows, in one pass over memory."""
+"""The gradients of norms of rows, in one pass over memory: by the input row by row, by weight and bias as sums over all rows."""
 
 from functools import partial
 from typing import Any
@@ -63,9 +63,9 @@ def layer_norm_backward(
         g_i = \frac{\partial L}{\partial y_i} w_i, \ \hat{x}_i = \frac{x_i - \mu}{s}, \ s = \sqrt{\sigma^2 + \epsilon}
 
     The statistics are computed anew, while the row is in the cache. The gradients of weight and bias are sums of
-    :math:`\frac{\partial L}{\partial y_i} \hat{x}_i` and of :math:`\frac{\partial L}{\partial y_i}` over all rows, in float64; their
-    bits depend on the shape alone, not on the number of threads. Error: at most 8 ULP of the sum of the absolute values of the terms
-    (16 in float64).
+    :math:`\frac{\partial L}{\partial y_i} \hat{x}_i` and of :math:`\frac{\partial L}{\partial y_i}` over all rows: those of 16
+    rows at a time are added in float64, and the bits depend on the shape alone, not on the number of threads. Error: at most 8 ULP
+    of the sum of the absolute values of the terms (16 in float64).
 
     Examples
     --------
@@ -110,8 +110,9 @@ def rms_norm_backward(
         g_i = \frac{\partial L}{\partial y_i} w_i, \ \hat{x}_i = \frac{x_i}{s}, \ s = \sqrt{\tfrac{1}{n} \sum_j x_j^2 + \epsilon}
 
     The mean square is computed anew, while the row is in the cache. The gradient of the weight is the sum of
-    :math:`\frac{\partial L}{\partial y_i} \hat{x}_i` over all rows, in float64; its bits depend on the shape alone, not on the number
-    of threads. Error: at most 8 ULP of the sum of the absolute values of the terms (16 in float64).
+    :math:`\frac{\partial L}{\partial y_i} \hat{x}_i` over all rows: those of 16 rows at a time are added in float64, and the bits
+    depend on the shape alone, not on the number of threads. Error: at most 8 ULP of the sum of the absolute values of the terms
+    (16 in float64).
 
     Examples
     --------

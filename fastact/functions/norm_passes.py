@@ -1,7 +1,7 @@
 """The passes over a row that yield its statistics, and what norms and their gradients write: of `layer_norm` and `rms_norm`.
 
-The mean is a float64 sum's. It is kept as a number of the row's precision and the rest, and an element's distance from it is that from
-both: what has a large mean loses none of its digits.
+The mean is a float64 sum's. It is kept as a number of the row's precision and the rest, and an element's distance from it is
+that from both: what has a large mean loses none of its digits.
 """
 
 from collections.abc import Sequence

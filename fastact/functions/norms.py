@@ -1,4 +1,4 @@
-"""Norms of rows: by mean and variance, and by the root of the mean square, alone and of the sum that a residual connection makes."""
+"""Norms of rows: by mean and variance, and by the root of the mean square, alone or of the sum that a residual connection makes."""
 
 from functools import partial
 from typing import Any
@@ -45,8 +45,8 @@ def layer_norm(
     .. math:: \frac{x_i - \mu}{\sqrt{\sigma^2 + \epsilon}} w_i + b_i, \quad
         \mu = \tfrac{1}{n} \sum_j x_j, \ \sigma^2 = \tfrac{1}{n} \sum_j (x_j - \mu)^2
 
-    The mean is a sum in float64, and the variance is that of distances from it: a mean that is a million times the deviation costs no
-    digits. float16 is computed in float32. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)``, the result's two terms (10 in
+    The mean is a sum in float64, and the variance is that of distances from it: a mean that is a million times the deviation costs
+    no digits. float16 is computed in float32. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)``, the result's two terms (10 in
     float64). Distances beyond the root of the largest number have no finite square: such rows give their bias. A row that holds
     NaN or an infinity is NaN.
 
@@ -141,8 +141,8 @@ def add_layer_norm(
 
     Notes
     -----
-    What `layer_norm` gives for ``x + residual``; of float16 the sum that is normed has not been rounded to it. Error: at most 6 ULP of
-    the result's two terms (10 in float64).
+    What `layer_norm` gives for ``x + residual``; of float16 the sum that is normed has not been rounded to it. Error: at most 6 ULP
+    of the result's two terms (10 in float64).
 
     Examples
     --------

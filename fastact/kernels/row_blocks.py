@@ -1,7 +1,7 @@
-"""The inner loop of ``fastact.kinds.row_blocks``: blocks of rows, each row walked as in ``along.py``, its columns added up in float64.
+"""The inner loop of ``fastact.kinds.row_blocks``: blocks of rows, each row walked as in ``along.py``, the columns added up.
 
-The terms of ``GROUP`` rows are added in the precision that is computed in, the groups' sums in float64, in the memory that the block's
-are returned in. Blocks are what threads share; how many rows are in one is the caller's business.
+The terms of ``GROUP`` rows are added in the precision that is computed in, the groups' sums in float64, in the memory that the
+block's are returned in. Blocks are what threads share; how many rows are in one is the caller's business.
 """
 
 from collections.abc import Callable
