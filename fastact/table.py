@@ -33,6 +33,7 @@ MODULES = (
     "region_scores",
     "norms",
     "norm_gradients",
+    "batch_norms",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
