@@ -34,6 +34,7 @@ MODULES = (
     "norms",
     "norm_gradients",
     "batch_norms",
+    "group_norms",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 

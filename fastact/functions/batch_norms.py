@@ -38,8 +38,8 @@ def batch_norm(
     bias : array_like, optional
         What is added to each channel; 0 by default.
     running_mean, running_var : array_like, optional
-        A mean and a variance for each channel. Without `training` they are what is normed by; with it they are updated in place, and
-        must be arrays of floats then: both or none.
+        A mean and a variance for each channel. Without `training` they are what is normed by; with it they are updated in
+        place, and must be arrays of floats then: both or none.
     training : bool, default False
         Whether the statistics are those of `x`, over all axes but that of the channels.
     momentum : float, default 0.1
@@ -64,8 +64,9 @@ def batch_norm(
     -----
     .. math:: \frac{x - \mu_c}{\sqrt{\sigma_c^2 + \epsilon}} w_c + b_c
 
-    Statistics are of float64, and variances those of distances from a mean: one that is a million times the deviation costs no digits.
-    No array is copied that lies densely, with the channels last in memory or not. In training there must be more than one element
+    Statistics are of float64, and variances those of distances from a mean: one that is a million times the deviation costs no
+    No array is copied that lies densely, with the channels last in memory or not. In training there must be more than one element for
+    each channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (16 in float64).
     for each channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (16 in float64).
 
     References
@@ -224,7 +225,8 @@ def _batch_gradients(request: Request, running: Any) -> tuple[Any, Any, Any]:
         inverse = 1 / np.sqrt(variance + request.eps)
         products = sums.products[0] + (sums.mean[0] - mean) * sums.slopes[0]
         level = along = np.zeros(lay.channels)
-    numbers = mean, request.weight * inverse, along, level
+    scale = request.weight * inverse
+    numbers = mean, scale, along * scale, level * scale
     write(lay, (arrays["grad"], arrays["x"]), numbers, request.target)
     by_weight, by_bias = products * inverse, sums.slopes[0]
     return request.finished(), by_weight.astype(request.dtype), by_bias.astype(request.dtype)
@@ -250,9 +252,8 @@ def _reference(
     eps: float = 1e-5,
     axis: int = 1,
 ) -> Any:
-    mean, variance = (
-        (np.mean(x, _others(x, axis)), np.var(x, _others(x, axis))) if training else (running_mean, running_var)
-    )
+    others = _others(x, axis)
+    mean, variance = (np.mean(x, others), np.var(x, others)) if training else (running_mean, running_var)
     normed = (x - at_channels(x, mean, axis)) / np.sqrt(at_channels(x, variance, axis) + eps)
     normed = normed if weight is None else normed * at_channels(x, weight, axis)
     return normed if bias is None else normed + at_channels(x, bias, axis)

@@ -1,4 +1,4 @@
-"""The kernels of norms of channels: sums over a channel's plane, or over the columns of channels that lie last, and what is written.
+"""The kernels of norms of channels: sums over a channel's plane, or over columns if channels lie last, and what is written.
 
 A plane's sums are about its own mean, those of columns about the first row, and both are moved to the mean of all that belongs
 together (`fastact.functions.channel_statistics`). What is written for an element follows from numbers of its channel.
@@ -78,7 +78,7 @@ def _gradient(
     grad: Scalar, x: Scalar, near: Scalar, rest: Scalar, scale: Scalar, along: Scalar, level: Scalar
 ) -> Scalar:
     T = type(x)
-    return ((grad - T(level)) - ((x - T(near)) - T(rest)) * T(along)) * T(scale)
+    return fma(grad, T(scale), -T(level)) - ((x - T(near)) - T(rest)) * T(along)
 
 
 NUMBERS, NUMBERS_BACKWARD = "near rest scale bias", "near rest scale along level"

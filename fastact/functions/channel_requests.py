@@ -114,5 +114,4 @@ def _lazily(function: Any, layout: Any, operands: Mapping[str, Any], options: Ma
             "running_mean and running_var must be None where an operand is a dask array, which is computed later"
         )
     shapes = {name: np.shape(x) for name, x in operands.items()}
-    found = in_one_task(function, operands, options, shapes, like={0: "x"})
-    return found
+    return in_one_task(function, operands, options, shapes, like={0: "x"})

@@ -1,7 +1,7 @@
 """Arrays of channels as planes or as columns, the sums over these as statistics of what belongs together, and what is written.
 
-Where the channels' axis lies in memory decides: behind it each channel's elements are a plane, which is a row to a kernel; if it lies
-last, a row of the matrix holds each channel once. No array is copied that lies in order, whatever the order of its axes.
+Where the channels' axis lies in memory decides: a channel's elements behind it are a plane, which is a row to a kernel; if it
+lies last, a row of the matrix holds each channel once. No array is copied that lies in order, whatever the order of its axes.
 """
 
 import math
@@ -29,7 +29,7 @@ ROW = 1024
 
 
 class Lay(NamedTuple):
-    """How an array of channels is walked: its axes in their order in memory, as images of channels' planes, or of rows of channels."""
+    """How an array is walked: its axes in their order in memory, as images of channels' planes, or of rows of channels."""
 
     order: tuple[int, ...]
     images: int
@@ -70,7 +70,7 @@ def _number(x: Any, axes: tuple[int, ...]) -> int:
 
 
 class Sums(NamedTuple):
-    """Of each image's channels, in float64: the mean, the squares of distances from it, the gradient, and its products with them."""
+    """Of each image's channels: mean, squares of distances from it, gradient, and its products with these, of float64."""
 
     mean: Any
     squares: Any

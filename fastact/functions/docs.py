@@ -65,6 +65,33 @@ out : tuple of ndarray or None, optional
     "out of a norm's gradient": """\
 out : ndarray, optional
     For the gradient by the input; may be `grad` or `x` itself.""",
+    "channels' weight to out": """\
+weight : array_like, optional
+    A factor for each channel; 1 by default.
+bias : array_like, optional
+    What is added to each channel; 0 by default.
+axis : int, default 1
+    The axis of the channels.
+eps : float, default 1e-5
+    Is added to the variance; not negative.
+out : ndarray, optional
+    Written to and returned; may be `x` itself.""",
+    "channels' weight to gradients": """\
+weight : array_like, optional
+    As it was given to the forward function.
+axis : int, default 1
+    The axis of the channels.
+eps : float, default 1e-5
+    Is added to the variance; not negative.
+out : ndarray, optional
+    For the gradient by the input; may be `grad` or `x` itself.
+
+Returns
+-------
+grad_x : ndarray
+    Of the shape of `x` and its dtype.
+grad_weight, grad_bias : ndarray
+    Of one element for each channel, also where there is no weight or bias.""",
     "norm of a sum": """\
 Returns
 -------
