@@ -19,6 +19,7 @@ from . import (
     labelledidioms,
     lossidioms,
     lovaszidioms,
+    normidioms,
     outputidioms,
     peers,
     regionidioms,
@@ -67,6 +68,7 @@ LOSSES = {
     **regionidioms.LOSSES,
     **lovaszidioms.LOSSES,
     **ganidioms.LOSSES,
+    **normidioms.NORMS,
 }
 """By public function: those of which each number depends on all elements."""
 
@@ -202,6 +204,7 @@ NAMESPACES = {
     "lovasz": lovaszidioms,
     "gans": ganidioms,
     "drops": dropoutidioms,
+    "norms": normidioms,
 }
 
 AS_RECORDED = RowIdiom("*operands, **options", "reference(*operands, **options)")

@@ -91,12 +91,12 @@ def in_one_task(
     operands: Mapping[str, Any],
     options: Mapping[str, Any],
     shapes: Mapping[str, Any],
-    like: str | None = None,
+    like: str | Mapping[int, str] = "",
 ) -> Any:
     """``function(**operands, **options)`` as dask arrays that one task computes from whole arrays.
 
     ``shapes`` are those of smaller operands of which the results differ in nothing but values, but for a second one, which has
-    the shape and the blocks of the operand that it is ``like``.
+    the shape and the blocks of the operand that it is ``like``; or for those that are, by their numbers.
     """
     refuse_out(options)
     for name, x in operands.items():
@@ -110,12 +110,13 @@ def in_one_task(
     task = dask.delayed(partial(call, function, tuple(arrays), dict(options)), pure=True)(*whole)
     if not isinstance(found, tuple):
         return array.from_delayed(task, np.shape(found), found.dtype)
-    loss, grad = found
-    whole_like = as_lazy(operands[like or ""])
-    return (
-        array.from_delayed(task[0], np.shape(loss), loss.dtype),
-        array.from_delayed(task[1], whole_like.shape, grad.dtype).rechunk(whole_like.chunks),
-    )
+    owners = like if isinstance(like, Mapping) else {1: like}
+    results = []
+    for i, one in enumerate(found):
+        whole_like = as_lazy(operands[owners[i]]) if i in owners else one
+        result = array.from_delayed(task[i], np.shape(whole_like), one.dtype)
+        results.append(result.rechunk(whole_like.chunks) if i in owners else result)
+    return tuple(results)
 
 
 def call(function: Callable[..., Any], names: tuple[str, ...], options: Mapping[str, Any], *operands: Any) -> Any:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
+from fastact.calls.axes import Axis, checked_axis
 from fastact.calls.checking import at_one_shape, checked_out, only_axis, sole
 from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
@@ -18,50 +20,117 @@ def of_rows(
     rows: Mapping[str, Any],
     shared: Mapping[str, Any],
     options: Sequence[float],
-    axis: int,
+    axis: Axis,
     out: Any,
 ) -> Any:
-    """Call the ufunc of a program along one axis.
+    """Call the ufunc of a program along one axis, or several as if they were one.
 
     Parameters
     ----------
     ufunc : numpy.ufunc
-        From ``row_ufunc``; its first result is a row, and is returned, alone or before the numbers of each row.
+        From ``row_ufunc``; its first results are rows, and are returned, alone or before the numbers of each row.
     rows : mapping of str to array
         Operands that broadcast to one shape, by the names of the public function's parameters.
     shared : mapping of str to array
-        Operands of the length of the axis, which all rows have in common.
+        Operands of the shape of the axes, which all rows have in common.
     options : sequence of float
         Values of the program's options.
-    axis : int
-        The axis in the broadcast shape.
-    out : ndarray or None
-        Where the row results are written.
+    axis : int, tuple of int or None
+        The axes in the broadcast shape; None stands for all.
+    out : ndarray, tuple of ndarray or None
+        Where the row results are written; a tuple, some of which may be ``None``, where there are several.
     """
-    arrays = _at_one_shape(rows)
-    shape = next(iter(arrays.values())).shape
-    axis = only_axis(axis, len(shape))
-    given = [np.moveaxis(x, axis, -1) for x in arrays.values()]
-    for name, x in shared.items():
-        x = np.asarray(x)
-        if x.shape != shape[axis : axis + 1]:
-            raise ValueError(f"{name} must have the shape {shape[axis : axis + 1]}, got {x.shape}")
-        given.append(x)
-    numbers = [np.array(options, np.float64)] if options else []
     kernel = KERNELS[ufunc]
-    result = checked_out(sole(out), shape) if out is not None else None
-    if result is None:
-        kinds = [x.dtype for x in (*given, *numbers)]
-        dtype = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout))[ufunc.nin]
-        result = empty_like_all(list(arrays.values()), dtype)
-    nothing = (None,) * (kernel.outputs - 1)
-    found = quietly(ufunc, *given, *numbers, out=(np.moveaxis(result, axis, -1), *nothing))
-    result = result if out is not None or result.ndim else result[()]
-    return result if kernel.outputs == 1 else (result, *found[1:])
+    written = len(kernel.rows_written)
+    arrays = at_one_shape_of(rows)
+    shape = arrays[0].shape
+    axes = axes_of(axis, len(shape))
+    given = [as_rows(x, axes) for x in arrays]
+    given += [of_one_row(name, x, shape, axes) for name, x in shared.items()]
+    results = list(checked_outs(out, shape, written))
+    numbers = [np.array(options, np.float64)] if options else []
+    if any(result is None for result in results):
+        dtype = result_dtype(ufunc, (*given, *numbers))
+        results = [empty_like_all(arrays, dtype) if result is None else result for result in results]
+    targets, indirect = places_of_rows(results, axes)
+    nothing = (None,) * (kernel.outputs - written)
+    found = quietly(ufunc, *given, *numbers, out=(*targets, *nothing))
+    put_back(results, indirect, axes)
+    whole = tuple(result if out is not None or result.ndim else result[()] for result in results)
+    return whole[0] if kernel.outputs == 1 else (*whole, *found[written:])
 
 
-def _at_one_shape(rows: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(zip(rows, at_one_shape({name: np.asarray(x) for name, x in rows.items()}), strict=True))
+def at_one_shape_of(rows: Mapping[str, Any]) -> list[Any]:
+    """Operands as arrays of the shape that all broadcast to."""
+    arrays = {name: np.asarray(x) for name, x in rows.items()}
+    first, *others = arrays.values()
+    same = all(x.shape == first.shape for x in others)
+    return list(arrays.values()) if same else at_one_shape(arrays)
+
+
+def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """The axes of a row counted from the front, in order."""
+    if type(axis) is int:
+        return (only_axis(axis, ndim),)
+    axis = checked_axis(axis)
+    axes = tuple(sorted(normalize_axis_tuple(range(ndim) if axis is None else axis, ndim, "axis")))
+    if not axes:
+        raise ValueError(f"axis must name at least one axis, got {axis!r} for an array of {ndim} dimensions")
+    return axes
+
+
+def as_rows(x: Any, axes: tuple[int, ...]) -> Any:
+    """An array with its rows along the last axis: a view, unless several axes do not lie as one."""
+    last = _axes_last(x, axes)
+    return last if len(axes) == 1 else last.reshape(*last.shape[: x.ndim - len(axes)], -1)
+
+
+def _axes_last(x: Any, axes: tuple[int, ...]) -> Any:
+    return x if axes[0] == x.ndim - len(axes) else np.moveaxis(x, axes, range(-len(axes), 0))
+
+
+def of_one_row(name: str, x: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """An operand that all rows share as one row; ``ValueError`` if it has another shape than the axes."""
+    x = np.asarray(x)
+    wanted = tuple(shape[k] for k in axes)
+    if x.shape != wanted:
+        raise ValueError(f"{name} must have the shape {wanted}, got {x.shape}")
+    return x.reshape(-1)
+
+
+def checked_outs(out: Any, shape: tuple[int, ...], count: int) -> tuple[Any, ...]:
+    """``out=`` as an array or ``None`` for each of so many results of a shape."""
+    if out is None:
+        return (None,) * count
+    if count == 1:
+        return (checked_out(sole(out), shape),)
+    if not isinstance(out, tuple) or len(out) != count:
+        raise TypeError(f"out must be a tuple of {count} arrays or None, got {type(out).__name__}")
+    return tuple(None if given is None else checked_out(given, shape) for given in out)
+
+
+def result_dtype(ufunc: Any, operands: Sequence[Any]) -> Any:
+    """The dtype of a program's first result."""
+    return ufunc.resolve_dtypes((*(x.dtype for x in operands), *[None] * ufunc.nout))[ufunc.nin]
+
+
+def places_of_rows(results: Sequence[Any], axes: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
+    """Where rows are written: views of the results, or, for those whose rows do not lie as one axis, other arrays, given again."""
+    targets, indirect = [], []
+    for result in results:
+        place = as_rows(result, axes)
+        apart = len(axes) > 1 and result.size and not np.shares_memory(place, result)
+        targets.append(place)
+        indirect.append(place if apart else None)
+    return targets, indirect
+
+
+def put_back(results: Sequence[Any], indirect: Sequence[Any], axes: tuple[int, ...]) -> None:
+    """Copy rows that were written elsewhere to the results."""
+    for result, rows in zip(results, indirect, strict=True):
+        if rows is not None:
+            places = _axes_last(result, axes)
+            places[...] = rows.reshape(places.shape)
 
 
 def contained(

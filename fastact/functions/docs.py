@@ -59,6 +59,67 @@ numpy.exceptions.AxisError
     If `axis` is not an axis of the operands.
 TypeError
     For complex, string and object arrays, and an `axis` of another type, such as a list.""",
+    "norm axis and eps": """\
+axis : int, tuple of int or None, default -1
+    The axes of a row: one, several together in the order in which `x` has them, or all.
+eps : float, default 1e-5
+    Is added to the mean of squares; not negative.""",
+    "norm axis to out": """\
+axis : int, tuple of int or None, default -1
+    The axes of a row: one, several together in the order in which `x` has them, or all.
+eps : float, default 1e-5
+    Is added to the mean of squares; not negative.
+out : ndarray, optional
+    Written to and returned; may be `x` itself.""",
+    "outs of a norm of a sum": """\
+out : tuple of ndarray or None, optional
+    For both results; may be the operands themselves.""",
+    "out of a norm's gradient": """\
+out : ndarray, optional
+    For the gradient by the input; may be `grad` or `x` itself.""",
+    "channels' weight to out": """\
+weight : array_like, optional
+    A factor for each channel; 1 by default.
+bias : array_like, optional
+    What is added to each channel; 0 by default.
+axis : int, default 1
+    The axis of the channels.
+eps : float, default 1e-5
+    Is added to the variance; not negative.
+out : ndarray, optional
+    Written to and returned; may be `x` itself.""",
+    "channels' weight to gradients": """\
+weight : array_like, optional
+    As it was given to the forward function.
+axis : int, default 1
+    The axis of the channels.
+eps : float, default 1e-5
+    Is added to the variance; not negative.
+out : ndarray, optional
+    For the gradient by the input; may be `grad` or `x` itself.
+
+Returns
+-------
+grad_x : ndarray
+    Of the shape of `x` and its dtype.
+grad_weight, grad_bias : ndarray
+    Of one element for each channel, also where there is no weight or bias.""",
+    "norm of a sum": """\
+Returns
+-------
+normed : ndarray
+    Of the broadcast shape of the operands and their dtype.
+total : ndarray
+    Likewise: the sum.""",
+    "norm errors": """\
+Raises
+------
+numpy.exceptions.AxisError
+    If `axis` is not an axis of `x`.
+ValueError
+    If an argument has a shape or value that is not allowed. Nothing has been written then.
+TypeError
+    If an argument has a type or dtype that is not allowed, such as a masked array.""",
     "logits to softcap": """\
 logits : array_like
     Unnormalised log-probabilities; float16, float32 or float64.
