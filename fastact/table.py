@@ -31,6 +31,8 @@ MODULES = (
     "region_losses",
     "lovasz_losses",
     "region_scores",
+    "optimizers",
+    "adam",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 

@@ -117,6 +117,9 @@ class Function:
     """Which axes it takes: "one", or "several" together; empty if it has no such argument."""
     written: Sequence[int] = (0,)
     """Which of its results `out` takes."""
+    updated: Sequence[int | str] = ()
+    """Which of its operands it writes to, and which options that are arrays: of an update in place. Its reference gives what they
+    hold afterwards, and then what else is returned."""
     in_parts: bool = False
     """Whether rows that are long and few are computed in parts, by kernels of their own."""
     whole: bool = False
@@ -138,6 +141,14 @@ class Function:
         """The first line of its docstring that is no signature."""
         lines = map(str.strip, (self.function.__doc__ or "").splitlines())
         return next((line for line in lines if line and not line.startswith(f"{self.name}(")), "")
+
+    def results(self, operands: Sequence[Any], options: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What a call gives: of an update in place, what has been written to comes first, and then what else is returned."""
+        found = self.function(*operands, **options)
+        found = found if isinstance(found, tuple) else (found,)
+        given = {**dict(enumerate(operands)), **options}
+        written = tuple(given[key] for key in self.updated if key in given)
+        return (*written, *(x for x in found if not any(x is operand for operand in written)))
 
     def arguments(
         self, variant: Variant, fill: Fill, shape: Shape, dtype: Any, axis: int = -1
