@@ -40,7 +40,7 @@ def _adam_moved(
 ) -> Scalar:
     """The parameter, after its own decay, moved by the mean over the root of the mean of squares."""
     T = type(param)
-    param = select(shrink == 0.0, param, fma(T(-shrink), param, param))
+    param = select(param - param == T(0), fma(T(-shrink), param, param), param)  # an infinite one remains
     return fma(T(-size), m / fma(sqrt(v), T(root), T(eps)), param)
 
 

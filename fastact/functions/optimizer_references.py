@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 
 
+def _decayed(grad: Any, weight_decay: float, param: Any) -> Any:
+    return grad + weight_decay * param if weight_decay else grad
+
+
 def sgd(
     param: Any,
     grad: Any,
@@ -18,7 +22,7 @@ def sgd(
     first: bool = False,
 ) -> tuple[Any, ...]:
     """Gradient descent."""
-    grad = grad + weight_decay * param
+    grad = _decayed(grad, weight_decay, param)
     if not momentum:
         return param - lr * grad, momentum_buffer
     buffer = grad if first else momentum * momentum_buffer + (1 - dampening) * grad
@@ -39,7 +43,7 @@ def adam(
     max_v: Any = None,
 ) -> tuple[Any, ...]:
     """Adam, of the means' corrected values."""
-    grad = grad + weight_decay * param
+    grad = _decayed(grad, weight_decay, param)
     m = betas[0] * m + (1 - betas[0]) * grad
     v = betas[1] * v + (1 - betas[1]) * grad**2
     largest = v if max_v is None else np.maximum(v, max_v)
@@ -49,7 +53,8 @@ def adam(
 
 def adamw(param: Any, grad: Any, m: Any, v: Any, step: int, *, weight_decay: float = 1e-2, **options: Any) -> Any:
     """Adam of parameters that have shrunk."""
-    return adam((1 - options.get("lr", 1e-3) * weight_decay) * param, grad, m, v, step, **options)
+    shrunk = (1 - options.get("lr", 1e-3) * weight_decay) * param
+    return adam(shrunk, grad, m, v, step, **options)
 
 
 def rmsprop(
@@ -66,7 +71,7 @@ def rmsprop(
     momentum: float = 0.0,
 ) -> tuple[Any, ...]:
     """RMSprop: then the mean of gradients and the buffer, if there are such."""
-    grad = grad + weight_decay * param
+    grad = _decayed(grad, weight_decay, param)
     square_avg = alpha * square_avg + (1 - alpha) * grad**2
     variance, more = square_avg, []
     if grad_avg is not None:
@@ -91,6 +96,6 @@ def adagrad(
     weight_decay: float = 0.0,
 ) -> tuple[Any, ...]:
     """Adagrad."""
-    grad = grad + weight_decay * param
+    grad = _decayed(grad, weight_decay, param)
     total = state_sum + grad**2
     return param - lr / (1 + (step - 1) * lr_decay) * grad / (np.sqrt(total) + eps), total
