@@ -1,7 +1,7 @@
 """Optimizers over lists or dicts of arrays, for networks that are written by hand, and schedules of their learning rates.
 
-An optimizer holds the parameters, which it updates in place, what its step keeps from one to the next, and how many steps there have
-been. The steps themselves, such as ``fastact.adam_step``, are functions of arrays, and need none of this.
+An optimizer holds the parameters, which it updates in place, what is kept from step to step, and how many steps there have been.
+The steps themselves, such as ``fastact.adam_step``, are functions of arrays, and need none of this.
 
 >>> import numpy as np
 >>> from fastact import optim
@@ -22,7 +22,7 @@ import numpy as np
 from fastact.calls.checking import finite, integer, switch
 from fastact.functions.adam import adam_step, adamw_step
 from fastact.functions.optimizers import adagrad_step, rmsprop_step, sgd_step
-from fastact.functions.updates import checked
+from fastact.functions.updates import checked, like
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "CosineDecay", "Optimizer", "RMSprop", "StepDecay", "WarmUp"]
 
@@ -48,8 +48,10 @@ class Optimizer:
     def __init__(self, params: Any, lr: float | Schedule, options: Mapping[str, Any], kept: Sequence[str]) -> None:
         (arrays,) = checked({"params": params}, ("params",)).values()
         self.params, self.lr, self.options, self.steps = params, lr, dict(options), 0
-        self.state = {name: _like(params, [_zeros(x) for x in arrays]) for name in kept}
-        self._update([], [], {name: [] for name in kept}, 1, self.learning_rate)  # of no arrays, which checks the numbers
+        self.state = {name: like(params, [_zeros(x) for x in arrays]) for name in kept}
+        self._update(
+            [], [], {name: [] for name in kept}, 1, self.learning_rate
+        )  # of no arrays, which checks the numbers
 
     @property
     def learning_rate(self) -> float:
@@ -127,16 +129,9 @@ def _zeros(x: Any) -> Any:
     return np.zeros_like(x, np.result_type(x.dtype, np.float32), subok=False)
 
 
-def _like(params: Any, arrays: Sequence[Any]) -> Any:
-    """Arrays in a container like that of the parameters."""
-    if isinstance(params, np.ndarray):
-        return arrays[0]
-    return dict(zip(params, arrays, strict=True)) if isinstance(params, Mapping) else list(arrays)
-
-
 def _copied(given: Any) -> Any:
     arrays = given.values() if isinstance(given, Mapping) else given
-    return given.copy() if isinstance(given, np.ndarray) else _like(given, [x.copy() for x in arrays])
+    return given.copy() if isinstance(given, np.ndarray) else like(given, [x.copy() for x in arrays])
 
 
 class SGD(Optimizer):
@@ -281,7 +276,7 @@ class RMSprop(Optimizer):
         more = {"grad_avg": switch("centered", centered), "momentum_buffer": momentum}
         super().__init__(params, lr, options, ("square_avg", *(name for name, wanted in more.items() if wanted)))
 
-    def _update(self, params: Any, grads: Any, state: Mapping[str, Any], number: int, lr: float) -> None:
+    def _update(self, params: Any, grads: Any, state: Mapping[str, Any], number: int, lr: float) -> None:  # noqa: ARG002
         rmsprop_step(params, grads, **state, lr=lr, **self.options)
 
 
@@ -313,9 +308,7 @@ class Adagrad(Optimizer):
         first = finite("initial_accumulator_value", initial_accumulator_value)
         if first < 0:
             raise ValueError(f"initial_accumulator_value must be at least 0, got {initial_accumulator_value}")
-        super().__init__(
-            params, lr, {"lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay}, ("state_sum",)
-        )
+        super().__init__(params, lr, {"lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay}, ("state_sum",))
         sums = self.state["state_sum"]
         for x in [sums] if isinstance(sums, np.ndarray) else sums.values() if isinstance(sums, dict) else sums:
             x[...] = first

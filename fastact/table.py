@@ -33,6 +33,8 @@ MODULES = (
     "region_scores",
     "optimizers",
     "adam",
+    "regularizers",
+    "clipping",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 

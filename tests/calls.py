@@ -139,8 +139,6 @@ def unalike(record):
 ROW_CALLS = {
     str(call): call for r in RECORDS.values() if r.axis and not r.whole for call in (RowCall(r, v) for v in unalike(r))
 }
-CALLS = [
-    ArrayCall(r, v, axis) for r in RECORDS.values() if not r.updated for v in unalike(r) for axis in AXES[r.axis]
-]
+CALLS = [ArrayCall(r, v, axis) for r in RECORDS.values() if not r.updated for v in unalike(r) for axis in AXES[r.axis]]
 UPDATES = [Call(r, v) for r in RECORDS.values() if r.updated for v in unalike(r)]
 """Calls that write to their operands."""

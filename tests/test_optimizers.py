@@ -1,5 +1,6 @@
 """Steps of optimizers: their precision, PyTorch's results, arrays of every layout, lists, and what is refused."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -38,8 +39,9 @@ def test_the_promise_is_kept(call, dtype):
     for seed, scale in enumerate((0.01, 1.0, 30.0)):
         operands, options = made(call, (50_000,), dtype, seed, scale)
         before = copied(operands, options)
-        wide = np.longdouble if dtype == "float64" else np.float64
-        expected = record.reference(*[x.astype(wide) for x in operands], **copied([], options, lambda x: x.astype(wide))[1])
+        widened = partial(np.asarray, dtype=np.longdouble if dtype == "float64" else np.float64)
+        wide, wide_options = copied(operands, options, widened)
+        expected = record.reference(*wide, **wide_options)
         written = {**dict(enumerate(before[0])), **before[1]}
         old = [written[key] for key in record.updated if key in written]
         got = record.results(operands, options)
@@ -216,7 +218,7 @@ def test_views_that_overlap_are_told_from_those_that_do_not():
     assert odd.tolist() == [-1] * 10
     for arrays in ([even, half], [odd, odd], [half, odd], [whole[:10], whole[9:]]):
         grads = [np.ones(len(x)) for x in arrays]
-        refused(ValueError, r"param\[1\] must not overlap param\[0\]", lambda: fa.sgd_step(arrays, grads), arrays)
+        refused(ValueError, r"param\[1\] must not overlap param\[0\]", partial(fa.sgd_step, arrays, grads), arrays)
     shared = np.ones(10)
     fa.sgd_step([even, odd], [shared, shared])  # which is only read
 
@@ -251,7 +253,12 @@ NUMBERS = [
     ("sgd_step", {"eps": 2}, TypeError, "unexpected keyword argument 'eps'; allowed are param, grad"),
     ("adam_step", {"step": 0}, ValueError, "step must be at least 1, which the first one is, got 0"),
     ("adam_step", {"step": 1.0}, TypeError, "step must be the number of this step, an integer, got 1.0"),
-    ("adam_step", {"step": 1, "betas": (0.9, 1.0)}, ValueError, r"betas\[1\] must be a number of at least 0 and below 1"),
+    (
+        "adam_step",
+        {"step": 1, "betas": (0.9, 1.0)},
+        ValueError,
+        r"betas\[1\] must be a number of at least 0 and below 1",
+    ),
     ("adam_step", {"step": 1, "betas": 0.9}, TypeError, "betas must be two numbers, got 0.9"),
     ("adamw_step", {"step": 1, "eps": -1e-8}, ValueError, "eps must be"),
     ("rmsprop_step", {"alpha": 1.0}, ValueError, "alpha must be"),

@@ -35,9 +35,7 @@ def _adam_means(
 
 
 @scalar
-def _adam_moved(
-    param: Scalar, m: Scalar, v: Scalar, shrink: Scalar, size: Scalar, root: Scalar, eps: Scalar
-) -> Scalar:
+def _adam_moved(param: Scalar, m: Scalar, v: Scalar, shrink: Scalar, size: Scalar, root: Scalar, eps: Scalar) -> Scalar:
     """The parameter, after its own decay, moved by the mean over the root of the mean of squares."""
     T = type(param)
     param = select(param - param == T(0), fma(T(-shrink), param, param), param)  # an infinite one remains
@@ -126,8 +124,9 @@ eps : float, default 1e-08
     "max_v": """\
 max_v : ndarray, or list or dict of ndarray, optional
     The largest mean of squares so far, zeros at first: updated in place, and taken in place of the mean (AMSGrad).""",
-    "adam notes": r"""As PyTorch's: the constant is outside of the root, and next to the root of the corrected mean. Keras adds it to the root of
-the mean before that is corrected, so its `eps` is ours times :math:`\sqrt{1 - \beta_2^t}`, and is 1e-7 by default.""",
+    "adam notes": r"""As PyTorch's: the constant is outside of the root, and next to the root of the corrected mean. Keras adds it
+to the root of the mean before that is corrected, so its `eps` is ours times :math:`\sqrt{1 - \beta_2^t}`, and is
+1e-7 by default.""",
 }
 
 _documented_adam = partial(documented, pieces=ADAM_PIECES)

@@ -1,4 +1,4 @@
-"""What all steps of optimizers share: the numbers that they take, the decay of weights, parts of their docstrings, their records."""
+"""What all steps of optimizers share: the numbers that they take, the decay of weights, docstrings, records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -72,7 +72,7 @@ def sgd_step(
     ----------
     <param and grad>
     momentum_buffer : ndarray, or list or dict of ndarray, optional
-        What the momentum is kept in, of the same shapes, zeros at first; needed for a `momentum` other than 0, and updated in place.
+        What the momentum is kept in, zeros at first; needed for a `momentum` other than 0, and updated in place.
     lr : float, default 0.001
         The learning rate of this step.
     momentum : float, default 0.0
@@ -386,8 +386,8 @@ def adagrad_step(
     .. math::
         s' = s + g'^2 \qquad \theta' = \theta - \frac{\eta}{1 + (t - 1)\,\gamma} \cdot \frac{g'}{\sqrt{s'} + \epsilon}
 
-    with :math:`g' = g + \lambda\,\theta`. The constant is outside of the root, as PyTorch's is; Keras has it inside, where it is the
-    square of ours, and sums that begin at 0.1.
+    with :math:`g' = g + \lambda\,\theta`. The constant is outside of the root, as PyTorch's is; Keras has it inside, where it is
+    the square of ours, and sums that begin at 0.1.
 
     <precision>
 

@@ -54,19 +54,37 @@ def run(kernel: UpdateKernel, arrays: Mapping[str, Sequence[Any]], numbers: Mapp
 def checked(arrays: Mapping[str, Any], written: Sequence[str]) -> dict[str, list[Any]]:
     """The arrays of each argument; an error says which of them cannot be read, or written to, as they have to be."""
     (first, leader), *_ = arrays.items()
-    keys = _keys(first, leader)
-    lists = {name: _listed(name, x, first, keys) for name, x in arrays.items()}
-    labels = [""] if keys is None else [f"[{key!r}]" for key in keys]
+    keys = keys_of(first, leader)
+    lists, labels = {name: listed(name, x, first, keys) for name, x in arrays.items()}, labels_of(keys)
     found: dict[str, list[Any]] = {}
     for name, given in lists.items():
         shapes = [x.shape for x in found.get(first, ())] or [None] * len(given)
         check = _writable if name in written else _readable
         found[name] = [check(f"{name}{k}", x, s) for k, x, s in zip(labels, given, shapes, strict=True)]
-    _refuse_overlaps([(name, k, x) for name, xs in found.items() for k, x in zip(labels, xs, strict=True)], written)
+    refuse_overlaps([(name, k, x) for name, xs in found.items() for k, x in zip(labels, xs, strict=True)], written)
     return found
 
 
-def _keys(name: str, given: Any) -> list[Any] | None:
+def is_several(given: Any) -> bool:
+    """Whether an argument that may also be a list of numbers is a list or dict of arrays."""
+    return isinstance(given, Mapping) or (
+        isinstance(given, list | tuple) and any(isinstance(x, np.ndarray) for x in given)
+    )
+
+
+def labels_of(keys: list[Any] | None) -> list[str]:
+    """What errors say after an argument's name, of each of its arrays."""
+    return [""] if keys is None else [f"[{key!r}]" for key in keys]
+
+
+def like(given: Any, arrays: Sequence[Any]) -> Any:
+    """Arrays in a container like that of an argument; a tuple of arrays becomes a list."""
+    if isinstance(given, Mapping):
+        return dict(zip(given, arrays, strict=True))
+    return list(arrays) if isinstance(given, list | tuple) else arrays[0]
+
+
+def keys_of(name: str, given: Any) -> list[Any] | None:
     """What tells many arrays from each other; ``None`` for one array."""
     if isinstance(given, np.ndarray):
         return None
@@ -77,11 +95,11 @@ def _keys(name: str, given: Any) -> list[Any] | None:
     raise TypeError(f"{name} must be an array, or a list or dict of arrays, got {type(given).__name__}")
 
 
-def _listed(name: str, given: Any, first: str, keys: list[Any] | None) -> list[Any]:
+def listed(name: str, given: Any, first: str, keys: list[Any] | None) -> list[Any]:
     """The arrays of an argument in the order of the first one's."""
     if keys is None:
         return [given]
-    own = None if isinstance(given, np.ndarray) else _keys(name, given)
+    own = None if isinstance(given, np.ndarray) else keys_of(name, given)
     if own is None:
         raise TypeError(f"{name} must be a list or dict of arrays, as {first} is, got {type(given).__name__}")
     if set(own) != set(keys):
@@ -122,7 +140,7 @@ def _overlaps_itself(x: Any) -> bool:
     return False
 
 
-def _refuse_overlaps(arrays: Sequence[tuple[str, str, Any]], written: Sequence[str]) -> None:
+def refuse_overlaps(arrays: Sequence[tuple[str, str, Any]], written: Sequence[str]) -> None:
     """``ValueError`` if an array that is written shares memory with another one."""
     spans = sorted((*byte_bounds(x), i) for i, (_, _, x) in enumerate(arrays) if x.size)
     reached: list[tuple[int, int]] = []
@@ -138,6 +156,6 @@ def _refuse_overlaps(arrays: Sequence[tuple[str, str, Any]], written: Sequence[s
 
 def _share(x: Any, y: Any) -> bool:
     try:
-        return np.shares_memory(x, y, max_work=MOST_WORK)
+        return np.shares_memory(x, y, max_work=MOST_WORK)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True

@@ -50,7 +50,9 @@ class UpdateKernel:
             scalar(self.formula)
         unknown = {*parameters(self.formula)} - {*self.reads} - {*self.numbers}
         if unknown:
-            raise ValueError(f"{self.name}: the formula takes {sorted(unknown)}, known are {(*self.reads, *self.numbers)}")
+            raise ValueError(
+                f"{self.name}: the formula takes {sorted(unknown)}, known are {(*self.reads, *self.numbers)}"
+            )
 
     @property
     def reads(self) -> tuple[str, ...]:
