@@ -184,7 +184,7 @@ def test_losses_of_one_row_and_of_no_feature(reduction):
 
 
 ELSEWHERE = ("accuracies", "binary-losses", "distillation", "divergences", "gan-losses", "hard-examples")
-ELSEWHERE += ("margin-losses", "multiclass-losses", "regression-losses", "region-losses")
+ELSEWHERE += ("margin-losses", "multiclass-losses", "optimizers", "regression-losses", "region-losses", "regularizers")
 """Families whose shapes are tested in files of their own."""
 
 

@@ -7,12 +7,23 @@ of other modules those of ``NAMESPACES``. A case's ``size`` is that of an array 
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from . import curvatureidioms, ganidioms, labelledidioms, lossidioms, lovaszidioms, peers, regionidioms, rowidioms
+from . import (
+    curvatureidioms,
+    ganidioms,
+    labelledidioms,
+    lossidioms,
+    lovaszidioms,
+    peers,
+    regionidioms,
+    rowidioms,
+    stepidioms,
+)
 from .case import Case, Contender
 from .idioms import fresh
 from .rowidiom import Arrays, RowIdiom, labels
@@ -56,6 +67,7 @@ LOSSES = {
     **regionidioms.LOSSES,
     **lovaszidioms.LOSSES,
     **ganidioms.LOSSES,
+    **stepidioms.OVER_ALL,
 }
 """By public function: those of which each number depends on all elements."""
 
@@ -177,6 +189,7 @@ ROWS = {
     ),
     **labelledidioms.ENTROPIES,
     **LOSSES,
+    **stepidioms.STEPS,
 }
 """By public function."""
 
@@ -188,6 +201,7 @@ NAMESPACES = {
     "regions": regionidioms,
     "lovasz": lovaszidioms,
     "gans": ganidioms,
+    "steps": stepidioms,
 }
 
 AS_RECORDED = RowIdiom("*operands, **options", "reference(*operands, **options)")
@@ -289,8 +303,9 @@ def _torch(case: Case, names: Arrays) -> Contender | None:
 
 
 def _contender(case: Case, statement: str, names: Arrays) -> Contender:
-    statement = statement.format(**setting_of(case))
-    return Contender(statement if "out" in names else fresh(statement), names)
+    statement, idiom = statement.format(**setting_of(case)), _idiom(case)
+    own = {name: deepcopy(names[name]) for name in idiom.changed.split()}
+    return Contender(statement if "out" in names else fresh(statement), names | own, idiom.prepare)
 
 
 def setting_of(case: Case) -> dict[str, int]:

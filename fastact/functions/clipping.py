@@ -110,8 +110,8 @@ def clip_grad_norm(grads: Any, max_norm: float, *, error_if_nonfinite: bool = Fa
     -----
     .. math:: g_i \cdot \min\!\left(1, \frac{c}{\|g\|_2 + 10^{-6}}\right)
 
-    As PyTorch's. The norm is computed in float64 in one pass, in an order that depends on the shapes alone, and does not overflow or
-    vanish unless it is itself beyond float64. Gradients that need no scaling are not written to.
+    As PyTorch's. The norm is computed in float64 in one pass, in an order that depends on the shapes alone, and does not overflow
+    or vanish unless it is itself beyond float64. Gradients that need no scaling are not written to.
 
     Error: at most 2 ULP.
 

@@ -146,7 +146,7 @@ class Function:
         """What a call gives: of an update in place, what has been written to comes first, and then what else is returned."""
         found = self.function(*operands, **options)
         found = found if isinstance(found, tuple) else (found,)
-        given: dict[int | str, Any] = {**dict(enumerate(operands)), **options}
+        given: dict[Any, Any] = {**dict(enumerate(operands)), **options}
         written = tuple(given[key] for key in self.updated if key in given)
         return (*written, *(x for x in found if not any(x is operand for operand in written)))
 
