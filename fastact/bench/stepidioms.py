@@ -64,14 +64,36 @@ def clip_grad_norm(param: Array, limit: float) -> Array:
     scale = limit / (norm + 1e-6)
     if scale < 1:
         param *= scale
-    return norm
+    return np.float64(norm)
+
+
+def clip_grad_value(param: Array, limit: float) -> Array:
+    return np.clip(param, -limit, limit, out=param)
+
+
+def l1_penalty(x: Array) -> Array:
+    return 0.5 * np.sum(np.abs(x))
+
+
+def l1_penalty_with_grad(x: Array, out: Array = None) -> tuple[Array, Array]:
+    grad = np.sign(x, out=out)
+    grad *= 0.5
+    return 0.5 * np.sum(np.abs(x)), grad
+
+
+def l2_penalty(x: Array) -> Array:
+    return 0.25 * np.vdot(x, x)
+
+
+def l2_penalty_with_grad(x: Array, out: Array = None) -> tuple[Array, Array]:
+    return 0.25 * np.vdot(x, x), np.multiply(x, x.dtype.type(0.5), out=out)
 
 
 def torch_norm(torch: Any, param: Array, limit: float) -> Array:
     """PyTorch's own function, less the look for parameters."""
     norm = torch.linalg.vector_norm(param)
     param.mul_((limit / (norm + 1e-6)).clamp(max=1.0))
-    return norm
+    return norm.double()
 
 
 def torch_step(torch: Any, name: str, *arrays: Array, **options: Any) -> tuple[Array, ...]:
@@ -145,7 +167,7 @@ STEPS = {
     ),
     "clip_grad_value": _idiom(
         "param, 1.0",
-        "np.clip(param, -1.0, 1.0, out=param)",
+        "steps.clip_grad_value(param, 1.0)",
         "param.clamp_(-1.0, 1.0)",
         "jnp.clip(param, -1.0, 1.0)",
         "param",
@@ -158,25 +180,23 @@ OVER_ALL = {
         "param, 1.0",
         "steps.clip_grad_norm(param, 1.0)",
         "steps.torch_norm(torch, param, 1.0)",
-        "(lambda norm: (norm, param * jnp.minimum(1.0 / (norm + 1e-6), 1)))(jnp.linalg.norm(param.ravel()))",
+        "(lambda norm: (norm.astype(float), param * jnp.minimum(1.0 / (norm + 1e-6), 1)))(jnp.linalg.norm(param.ravel()))",
         "param",
     ),
-    "l1_penalty": RowIdiom(
-        "x, 0.5", "0.5 * np.sum(np.abs(x))", torch="0.5 * x.abs().sum()", jax="0.5 * jnp.abs(x).sum()"
-    ),
+    "l1_penalty": RowIdiom("x, 0.5", "steps.l1_penalty(x)", torch="0.5 * x.abs().sum()", jax="0.5 * jnp.abs(x).sum()"),
     "l1_penalty_with_grad": RowIdiom(
         "x, 0.5",
-        "(0.5 * np.sum(np.abs(x)), np.multiply(np.sign(x), x.dtype.type(0.5), out=out))",
+        "steps.l1_penalty_with_grad(x, out=out)",
         "np.zeros_like(x)",
         torch="(0.5 * x.abs().sum(), torch.mul(x.sign(), 0.5, out=out))",
         jax="(0.5 * jnp.abs(x).sum(), 0.5 * jnp.sign(x))",
     ),
     "l2_penalty": RowIdiom(
-        "x, 0.5", "0.25 * np.vdot(x, x)", torch="0.25 * torch.dot(x.ravel(), x.ravel())", jax="0.25 * (x * x).sum()"
+        "x, 0.5", "steps.l2_penalty(x)", torch="0.25 * torch.dot(x.ravel(), x.ravel())", jax="0.25 * (x * x).sum()"
     ),
     "l2_penalty_with_grad": RowIdiom(
         "x, 0.5",
-        "(0.25 * np.vdot(x, x), np.multiply(x, x.dtype.type(0.5), out=out))",
+        "steps.l2_penalty_with_grad(x, out=out)",
         "np.zeros_like(x)",
         torch="(0.25 * torch.dot(x.ravel(), x.ravel()), torch.mul(x, 0.5, out=out))",
         jax="(0.25 * (x * x).sum(), 0.5 * x)",
