@@ -53,6 +53,17 @@ from fastact.functions.embedding import embedding_backward as embedding_backward
 from fastact.functions.choosing import top_k as top_k
 from fastact.functions.choosing import max_with_index as max_with_index
 from fastact.functions.sampling import sample_categorical as sample_categorical
+from fastact.functions.optimizers import sgd_step as sgd_step
+from fastact.functions.optimizers import rmsprop_step as rmsprop_step
+from fastact.functions.optimizers import adagrad_step as adagrad_step
+from fastact.functions.adam import adam_step as adam_step
+from fastact.functions.adam import adamw_step as adamw_step
+from fastact.functions.regularizers import l1_penalty as l1_penalty
+from fastact.functions.regularizers import l1_penalty_with_grad as l1_penalty_with_grad
+from fastact.functions.regularizers import l2_penalty as l2_penalty
+from fastact.functions.regularizers import l2_penalty_with_grad as l2_penalty_with_grad
+from fastact.functions.clipping import clip_grad_norm as clip_grad_norm
+from fastact.functions.clipping import clip_grad_value as clip_grad_value
 
 __version__: str
 __all__: list[str]

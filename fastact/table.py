@@ -33,16 +33,17 @@ MODULES = (
     "region_losses",
     "lovasz_losses",
     "region_scores",
-<<<<<<< HEAD
     "embedding",
     "choosing",
     "sampling",
-=======
     "norms",
     "norm_gradients",
     "batch_norms",
     "group_norms",
->>>>>>> norms
+    "optimizers",
+    "adam",
+    "regularizers",
+    "clipping",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 

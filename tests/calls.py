@@ -146,4 +146,6 @@ ROW_CALLS = {
     if r.axis in ROWWISE and not r.whole
     for call in (RowCall(r, v) for v in unalike(r) if not v.random)
 }
-CALLS = [ArrayCall(r, v, axis) for r in RECORDS.values() for v in unalike(r) for axis in AXES[r.axis]]
+CALLS = [ArrayCall(r, v, axis) for r in RECORDS.values() if not r.updated for v in unalike(r) for axis in AXES[r.axis]]
+UPDATES = [Call(r, v) for r in RECORDS.values() if r.updated for v in unalike(r)]
+"""Calls that write to their operands."""

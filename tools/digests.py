@@ -103,7 +103,7 @@ def results(record: Function, dtype: str, quick: bool) -> Iterator[Any]:
         for axis in (-1, 0) if record.axis else (-1,):
             fill = filling(sum(shape), record.family in OF_ROWS)
             operands, options = record.arguments(variant, fill, shape[::-1] if axis == 0 else shape, dtype, axis)
-            yield record.function(*operands, **options)
+            yield record.results(operands, options)
 
 
 def digest(found: Iterator[Any]) -> str:

@@ -172,7 +172,7 @@ def drawn(rng: np.random.Generator, dtype: str) -> Call:
     def make(*given: Any) -> Any:
         arrays = dict(zip(named, given[len(operands) : -1], strict=True))
         place = {} if given[-1] is None else {"out": given[-1]}  # as ufuncs of several results want it
-        return record.function(*given[: len(operands)], **arrays, **options, **place)
+        return record.results(given[: len(operands)], {**arrays, **options, **place})
 
     return Call(record, variant, [*operands, *named.values()], make)
 

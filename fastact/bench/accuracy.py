@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import curvatureidioms, labelledidioms, lovaszidioms, regionidioms, rows
+from . import curvatureidioms, labelledidioms, lovaszidioms, regionidioms, rows, stepidioms
 from .case import Case
 from .elementwise import parameters_of
 
@@ -22,7 +22,7 @@ SAMPLE = 100_000
 """Elements that are measured, or so: whole rows of a function over rows."""
 LARGEST_LOSS = 1 << 25
 """Logits; a mean over rows cannot be sampled."""
-OPERANDS = ("x", "grad", "y", "which", "hidden", "weight", "target", "fake", "like", "bias")
+OPERANDS = ("x", "grad", "y", "which", "hidden", "weight", "target", "fake", "like", "bias", "param", "m", "v", "m0", "v0")
 """The arrays that statements of functions over rows name."""
 LARGEST_PRODUCT = {"float64": 1e7}
 """Multiplications of a linear layer; ``longdouble`` has no quick matrix product."""
@@ -146,6 +146,8 @@ def _scale(case: Case, arrays: Mapping[str, Any], value: Any, number: int) -> An
         return labelledidioms.sizes_of_entropy(arrays["x"])
     if case.name == "distillation_loss_with_grad" and number:
         return labelledidioms.sizes_of_distillation(arrays["x"], arrays["target"])
+    if case.name in stepidioms.STEPS and np.ndim(value):
+        return np.maximum(np.abs(value), np.abs(arrays[stepidioms.STEPS[case.name].originals[number]]))
     loss = case.name.removesuffix("_with_grad")
     if loss in regionidioms.WEIGHTS and number:
         return regionidioms.sizes_of_terms(loss, arrays["x"], arrays["target"])

@@ -36,8 +36,21 @@ class RowIdiom:
     random: bool = False
     """Whether each library draws results of its own, which are then not compared."""
     onnx_attributes: Mapping[str, Any] = field(default_factory=dict)
+    changed: str = ""
+    """Names of the arrays that are changed in place, of which each contender has copies."""
+
+    @property
+    def originals(self) -> list[str]:
+        """What the arrays that are changed are copies of."""
+        return ["x" if name == "param" else f"{name}0" for name in self.changed.split()]
 
     def statement(self, peer: str) -> str:
         """What a peer runs; empty where it has no such function. NumExpr has none: it computes no maximum along rows."""
         statements = {"numpy": self.numpy, "torch": self.torch, "jax": self.jax, "onnxruntime": self.onnx}
         return statements.get(peer, "")
+
+    @property
+    def prepare(self) -> str:
+        """Run before each repetition, with the clock stopped: what was changed is as it was."""
+        pairs = zip(self.originals, self.changed.split(), strict=True)
+        return "; ".join(f"{name}[...] = {original}" for original, name in pairs)

@@ -7,6 +7,7 @@ of other modules those of ``NAMESPACES``. A case's ``size`` is that of an array 
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from importlib import import_module
 from typing import Any
 
@@ -24,6 +25,7 @@ from . import (
     peers,
     regionidioms,
     rowidioms,
+    stepidioms,
 )
 from .case import Case, Contender
 from .idioms import fresh
@@ -69,6 +71,7 @@ LOSSES = {
     **lovaszidioms.LOSSES,
     **ganidioms.LOSSES,
     **normidioms.NORMS,
+    **stepidioms.OVER_ALL,
 }
 """By public function: those of which each number depends on all elements."""
 
@@ -192,6 +195,7 @@ ROWS = {
     **dropoutidioms.ROWS,
     **outputidioms.ROWS,
     **LOSSES,
+    **stepidioms.STEPS,
 }
 """By public function."""
 
@@ -205,6 +209,7 @@ NAMESPACES = {
     "gans": ganidioms,
     "drops": dropoutidioms,
     "norms": normidioms,
+    "steps": stepidioms,
 }
 
 AS_RECORDED = RowIdiom("*operands, **options", "reference(*operands, **options)")
@@ -306,8 +311,9 @@ def _torch(case: Case, names: Arrays) -> Contender | None:
 
 
 def _contender(case: Case, statement: str, names: Arrays) -> Contender:
-    statement = statement.format(**setting_of(case))
-    return Contender(statement if "out" in names else fresh(statement), names)
+    statement, idiom = statement.format(**setting_of(case)), _idiom(case)
+    own = {name: deepcopy(names[name]) for name in idiom.changed.split()}
+    return Contender(statement if "out" in names else fresh(statement), names | own, idiom.prepare)
 
 
 def setting_of(case: Case) -> dict[str, int]:

@@ -281,7 +281,7 @@ def _over_elements(
     rows = rows_dtype(x.dtype, (target, *arrays.values()))
     rows = rows if reduced else np.result_type(rows, dtype)
 
-    grads = [_gradient_array(x, out, (target, *arrays.values())) for out in outs]
+    grads = [gradient_array(x, out, (target, *arrays.values())) for out in outs]
     if any(out is not None for out in outs) and loss.target.sums:  # which must not be written to if the target is bad
         loss.target.check(
             over_elements(_checking_ufunc(loss.target), [target], x.shape, rows, [0.0], []).tolist(), target
@@ -299,7 +299,7 @@ def _over_elements(
     return (total, *placed) if placed else total
 
 
-def _gradient_array(x: Any, out: Any, others: Sequence[Any]) -> Any:
+def gradient_array(x: Any, out: Any, others: Sequence[Any]) -> Any:
     """Where the gradient is written first: in ``out`` unless that would overwrite what is read later."""
     if out is None:
         return np.empty_like(x)

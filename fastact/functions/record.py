@@ -125,6 +125,9 @@ class Function:
     """Which of its results `out` takes."""
     state: bool = False
     """Whether its last result is no array but a number that the backward takes."""
+    updated: Sequence[int | str] = ()
+    """Which of its operands it writes to, and which options that are arrays: of an update in place. Its reference gives what they
+    hold afterwards, and then what else is returned."""
     in_parts: bool = False
     """Whether rows that are long and few are computed in parts, by kernels of their own."""
     whole: bool = False
@@ -151,6 +154,13 @@ class Function:
         """Those of its results that are arrays, or scalars of such."""
         found = results if isinstance(results, tuple) else (results,)
         return found[:-1] if self.state else found
+
+    def results(self, operands: Sequence[Any], options: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The arrays that a call gives: of an update in place, what has been written to first, and then what else is returned."""
+        found = self.arrays(self.function(*operands, **options))
+        given: dict[Any, Any] = {**dict(enumerate(operands)), **options}
+        written = tuple(given[key] for key in self.updated if key in given)
+        return (*written, *(x for x in found if not any(x is operand for operand in written)))
 
     def arguments(
         self, variant: Variant, fill: Fill, shape: Shape, dtype: Any, axis: int = -1

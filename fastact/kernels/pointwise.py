@@ -61,7 +61,8 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
     compute_in = FLOATS[dtype].computed_in
     rows, written, totals = len(kernel.reads), len(kernel.writes), len(kernel.totals)
     args = kernel.inputs + kernel.outputs
-    sums = [compute_in] * totals
+    summed_in = "float64" if kernel.wide else compute_in
+    sums = [summed_in] * totals
     names = kernel.reads, kernel.options
     filled = {
         "SIZE": np.dtype(dtype).itemsize,
@@ -71,9 +72,9 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         "compute": ElementLoop(
             one_element, [*[dtype] * rows, *sums], [*sums, *[dtype] * written], updates=totals, constants=0
         ),
-        "lane_spaces": stack_spaces([LANES * np.dtype(compute_in).itemsize] * totals),
-        "fill_zero": lanes.fill(compute_in, 0.0, LANES),
-        "sum_of_lanes": lanes.tree(compute_in, LANES, "sum"),
+        "lane_spaces": stack_spaces([LANES * np.dtype(summed_in).itemsize] * totals),
+        "fill_zero": lanes.fill(summed_in, 0.0, LANES),
+        "sum_of_lanes": lanes.tree(summed_in, LANES, "sum"),
         "places_of": operands_at(range(rows)),
         "targets_of": operands_at(range(rows + 1, rows + 1 + written)),
         "totals_of": operands_at(range(rows + 1 + written, args)),

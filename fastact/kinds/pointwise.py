@@ -28,6 +28,8 @@ class PointwiseKernel:
         Formulas of what is added up.
     sums : str
         Names of the sums, of float64.
+    wide : bool
+        Whether each term is added in float64, not only each chunk of them: formulas may return float64 then.
     cost : float
         Nanoseconds per float32 element on one thread, roughly: decides when threads pay.
     """
@@ -38,6 +40,7 @@ class PointwiseKernel:
     writes: Sequence[Formulas] = ()
     terms: Sequence[Formulas] = ()
     sums: str = ""
+    wide: bool = False
     cost: float = 0.4
 
     ndims = 2
