@@ -62,9 +62,9 @@ QUICK = Size(width=32, heads=2, layers=1, context=32, batch=8, steps=60)
 # --- the text --------------------------------------------------------------------------------------------------------
 
 
-def load(letters: int = LETTERS) -> tuple[Tokens, str]:
-    """The text as numbers, and the character of each number."""
-    found, length = [], 0
+def docstrings(letters: int) -> list[str]:
+    """The longer docstrings of the standard library, of so many letters together, if there are so many."""
+    found, length = list[str](), 0
     for path in sorted(Path(ast.__file__).parent.glob("*.py")):
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -76,7 +76,12 @@ def load(letters: int = LETTERS) -> tuple[Tokens, str]:
         length = sum(map(len, found))
         if length >= letters:
             break
-    text = "\n\n".join(found)[:letters]
+    return found
+
+
+def load(letters: int = LETTERS) -> tuple[Tokens, str]:
+    """The text as numbers, and the character of each number."""
+    text = "\n\n".join(docstrings(letters))[:letters]
     alphabet = "".join(sorted(set(text)))
     number = {letter: i for i, letter in enumerate(alphabet)}
     return np.array([number[letter] for letter in text]), alphabet
@@ -189,7 +194,26 @@ class Plain:
 
 
 class Fast(Plain):
-    """On fastact, but for what it inherits."""
+    """On fastact."""
+
+    def layer_norm(self, x: Array, weight: Array, bias: Array) -> Array:
+        """Rows with a mean of 0 and a variance of 1, times a weight, plus a bias."""
+        found: Array = fa.layer_norm(x, weight, bias)
+        return found
+
+    def layer_norm_backward(self, grad: Array, x: Array, weight: Array) -> tuple[Array, Array, Array]:
+        """The gradients by the rows, the weight and the bias."""
+        found: tuple[Array, Array, Array] = fa.layer_norm_backward(grad, x, weight)
+        return found
+
+    def embedding_backward(self, grad: Array, tokens: Tokens, count: int) -> Array:
+        """The sum of the gradients at each of so many tokens."""
+        found: Array = fa.embedding_backward(grad, tokens, count)
+        return found
+
+    def adam_step(self, values: Array, grad: Array, mean: Array, square: Array, step: int, rate: float) -> None:
+        """Take the step of that number, from 1 on, in place."""
+        fa.adam_step(values, grad, mean, square, step, lr=rate, betas=DECAYS, eps=EPSILON)
 
     def rotary(self, x: Array) -> None:
         """Rotate the halves of queries and keys, (batch, tokens, ..., features), in place."""

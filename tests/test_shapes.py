@@ -183,7 +183,16 @@ def test_losses_of_one_row_and_of_no_feature(reduction):
         fa.linear_cross_entropy(np.array(1.0), np.ones((2, 1)), np.array(0))
 
 
-ELSEWHERE = ("accuracies", "binary-losses", "choosing", "distillation", "divergences", "dropout", "embedding", "gan-losses")
+ELSEWHERE = (
+    "accuracies",
+    "binary-losses",
+    "choosing",
+    "distillation",
+    "divergences",
+    "dropout",
+    "embedding",
+    "gan-losses",
+)
 ELSEWHERE += ("hard-examples", "margin-losses", "multiclass-losses", "optimizers", "regression-losses", "region-losses")
 ELSEWHERE += ("regularizers",)
 """Families whose shapes are tested in files of their own."""
