@@ -45,9 +45,9 @@ from fastact.functions.region_scores import iou_score as iou_score
 from fastact.functions.region_scores import dice_score as dice_score
 from fastact.functions.optimizers import sgd_step as sgd_step
 from fastact.functions.optimizers import rmsprop_step as rmsprop_step
-from fastact.functions.optimizers import adagrad_step as adagrad_step
 from fastact.functions.adam import adam_step as adam_step
 from fastact.functions.adam import adamw_step as adamw_step
+from fastact.functions.adagrad import adagrad_step as adagrad_step
 from fastact.functions.regularizers import l1_penalty as l1_penalty
 from fastact.functions.regularizers import l1_penalty_with_grad as l1_penalty_with_grad
 from fastact.functions.regularizers import l2_penalty as l2_penalty

@@ -33,6 +33,7 @@ MODULES = (
     "region_scores",
     "optimizers",
     "adam",
+    "adagrad",
     "regularizers",
     "clipping",
 )
