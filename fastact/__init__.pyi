@@ -67,9 +67,9 @@ from fastact.functions.group_norms import instance_norm as instance_norm
 from fastact.functions.group_norms import instance_norm_backward as instance_norm_backward
 from fastact.functions.optimizers import sgd_step as sgd_step
 from fastact.functions.optimizers import rmsprop_step as rmsprop_step
-from fastact.functions.optimizers import adagrad_step as adagrad_step
 from fastact.functions.adam import adam_step as adam_step
 from fastact.functions.adam import adamw_step as adamw_step
+from fastact.functions.adagrad import adagrad_step as adagrad_step
 from fastact.functions.regularizers import l1_penalty as l1_penalty
 from fastact.functions.regularizers import l1_penalty_with_grad as l1_penalty_with_grad
 from fastact.functions.regularizers import l2_penalty as l2_penalty

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from fastact.calls.checking import finite, integer, switch
+from fastact.functions.adagrad import adagrad_step
 from fastact.functions.adam import adam_step, adamw_step
-from fastact.functions.optimizers import adagrad_step, rmsprop_step, sgd_step
+from fastact.functions.optimizers import rmsprop_step, sgd_step
 from fastact.functions.updates import checked, like
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "CosineDecay", "Optimizer", "RMSprop", "StepDecay", "WarmUp"]

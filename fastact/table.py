@@ -42,6 +42,7 @@ MODULES = (
     "group_norms",
     "optimizers",
     "adam",
+    "adagrad",
     "regularizers",
     "clipping",
 )

@@ -98,7 +98,9 @@ def test_a_step_up_and_a_circle_are_found(graph):
     assert circles(graph | {"maths.exp": {("maths.log", True)}, "maths.log": {("maths.exp", False)}})
 
 
-@pytest.mark.parametrize("home", ["maths", "kinds", "runtime", "calls", "functions", "table", "custom", "warm"])
+@pytest.mark.parametrize(
+    "home", ["maths", "kinds", "runtime", "calls", "functions", "table", "custom", "optim", "warm"]
+)
 def test_what_needs_no_numba_does_not_import_it(graph, home):
     """Nor do the modules that it imports; what a function imports later is another matter."""
     reached = {name for name in graph if name.partition(".")[0] == home} - COMPILED

@@ -69,6 +69,20 @@ def test_halves_are_computed_in_float32(call):
     assert call.record.results(*copied(mixed, options))[0].dtype == np.float16
 
 
+def test_operands_of_several_dtypes():
+    """They are computed in the widest, and each is rounded once; integers are floats then, and what is kept may be wider."""
+    param, grad, m, v = (np.random.default_rng(0).random(300) for _ in range(4))
+    got = [param.astype("f4"), grad.copy(), m.astype(">f8"), v.copy()]
+    expected = [param.astype("f4").astype("f8"), grad, m, v]
+    fa.adam_step(*got, 1)
+    fa.adam_step(*expected, 1)
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(g, e.astype(g.dtype))
+    weight = np.zeros(3, "f4")
+    fa.sgd_step(weight, np.arange(3, dtype="i8"), lr=0.1)
+    np.testing.assert_array_equal(weight, -np.float32([0, 0.1, 0.2]))
+
+
 def views(x):
     """The same elements in other layouts, each in memory of its own."""
     yield np.asfortranarray(x)

@@ -8,9 +8,18 @@ import numpy as np
 from fastact.calls.checking import knowing_names
 from fastact.functions import optimizer_references as references
 from fastact.functions.docs import documented
-from fastact.functions.optimizer_steps import OPTIONS, PIECES, decayed, moving_mean, numbers, step_number, step_record
+from fastact.functions.optimizer_steps import (
+    OPTIONS,
+    PIECES,
+    decayed,
+    moving_mean,
+    numbers,
+    remembered,
+    step_number,
+    step_record,
+)
 from fastact.functions.record import SHARES, X, register
-from fastact.functions.updates import update
+from fastact.functions.updates import in_order, update
 from fastact.kinds.updates import UpdateKernel
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, fma, maximum, select, sqrt
@@ -89,21 +98,30 @@ AMSGRAD = UpdateKernel(
 )
 
 
+@remembered
+def _adam_numbers(step: Any, lr: Any, beta1: Any, beta2: Any, eps: Any, weight_decay: Any, decoupled: bool) -> Any:
+    """The numbers of a step of Adam, whose weight decay changes the gradient, or the parameter if it is decoupled."""
+    number = step_number(step)
+    given = numbers(lr=lr, eps=eps, weight_decay=weight_decay)
+    kept1, kept2 = (OPTIONS["betas"].checked(f"betas[{i}]", beta) for i, beta in enumerate((beta1, beta2)))
+    given["shrink"] = given["lr"] * given["weight_decay"] if decoupled else 0.0
+    given["weight_decay"] = 0.0 if decoupled else given["weight_decay"]
+    given |= {"beta1": kept1, "new1": 1 - kept1, "beta2": kept2, "new2": 1 - kept2}
+    given |= {"size": given["lr"] / (1 - kept1**number), "root": (1 - kept2**number) ** -0.5}
+    return in_order(ADAM, given)
+
+
 def _adam_update(
     arrays: dict[str, Any], max_v: Any, step: Any, lr: Any, betas: Any, eps: Any, weight_decay: Any, decoupled: bool
 ) -> Any:
-    """A step of Adam, whose weight decay changes the gradient, or the parameter if it is decoupled."""
-    number = step_number(step)
-    given = numbers(lr=lr, eps=eps, weight_decay=weight_decay)
+    """A step of Adam, with the largest mean of squares if there are arrays for it."""
     if not isinstance(betas, tuple | list | np.ndarray) or len(betas) != 2:
         raise TypeError(f"betas must be two numbers, got {betas!r}")
-    beta1, beta2 = (OPTIONS["betas"].checked(f"betas[{i}]", beta) for i, beta in enumerate(betas))
-    given["shrink"] = given["lr"] * given["weight_decay"] if decoupled else 0.0
-    given["weight_decay"] = 0.0 if decoupled else given["weight_decay"]
-    given |= {"beta1": beta1, "new1": 1 - beta1, "beta2": beta2, "new2": 1 - beta2}
-    given |= {"size": given["lr"] / (1 - beta1**number), "root": (1 - beta2**number) ** -0.5}
-    more = {} if max_v is None else {"max_v": max_v}
-    update(AMSGRAD if more else ADAM, {**arrays, **more}, given)
+    given = _adam_numbers(step, lr, *betas, eps, weight_decay, decoupled)
+    if max_v is None:
+        update(ADAM, arrays, given)
+    else:
+        update(AMSGRAD, {**arrays, "max_v": max_v}, given)
     return arrays["param"]
 
 

@@ -13,7 +13,7 @@ from fastact.calls.quiet import quietly
 from fastact.functions.docs import documented
 from fastact.functions.record import Function, Variant, X, register
 from fastact.functions.regularizers import sum_ufunc
-from fastact.functions.updates import checked, keys_of, labels_of, run, update
+from fastact.functions.updates import checked, in_order, keys_of, labels_of, run, update
 from fastact.kinds.updates import UpdateKernel
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, maximum, minimum, widen
@@ -140,7 +140,7 @@ def clip_grad_norm(grads: Any, max_norm: float, *, error_if_nonfinite: bool = Fa
         raise ValueError("grads must have a norm that is a finite number of float64")
     scale = limit / (norm + NORM_EPS) if limit < math.inf else 1.0
     if not scale >= 1:
-        run(SCALED, arrays, {"scale": scale})
+        run(SCALED, arrays, in_order(SCALED, {"scale": scale}))
     return np.float64(norm)
 
 
@@ -179,7 +179,8 @@ def clip_grad_value(grads: Any, clip_value: float) -> Any:
     >>> fa.clip_grad_value(np.array([0.5, -4.0]), 1.0)
     array([ 0.5, -1. ])
     """
-    update(CLIPPED, {"grads": grads}, {"limit": _limit("clip_value", clip_value)})
+    limit = {"limit": _limit("clip_value", clip_value)}
+    update(CLIPPED, {"grads": grads}, in_order(CLIPPED, limit))
     return grads
 
 

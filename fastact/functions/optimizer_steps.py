@@ -1,7 +1,7 @@
 """What all steps of optimizers share: the numbers that they take, the decay of weights, docstrings, records."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,19 @@ documented_step = partial(documented, pieces=PIECES)
 def numbers(**given: Any) -> dict[str, float]:
     """Options as numbers; an error says what is allowed."""
     return {name: OPTIONS[name].checked(name, value) for name, value in given.items()}
+
+
+def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of numbers that remembers what it returns: steps of many arrays, and of many steps, take the same."""
+    known = lru_cache(maxsize=256, typed=True)(function)
+
+    def call(*given: Any) -> Any:
+        try:
+            return known(*given)
+        except TypeError:  # of what has no hash, such as an array of one number, or what is no number
+            return function(*given)
+
+    return call
 
 
 def step_number(step: Any) -> int:

@@ -1,4 +1,4 @@
-"""Steps of optimizers: gradient descent, RMSprop and Adagrad, in place and in one pass over memory; Adam is in ``adam.py``.
+"""Steps of optimizers: gradient descent and RMSprop, in place and in one pass over memory; others have modules of their own.
 
 A step is a formula of what becomes of an element, and of what is kept of it from step to step. Numbers that are the same for all
 elements are computed once, in float64.
@@ -9,9 +9,16 @@ from typing import Any
 
 from fastact.calls.checking import knowing_names, switch
 from fastact.functions import optimizer_references as references
-from fastact.functions.optimizer_steps import decayed, documented_step, moving_mean, numbers, step_number, step_record
+from fastact.functions.optimizer_steps import (
+    decayed,
+    documented_step,
+    moving_mean,
+    numbers,
+    remembered,
+    step_record,
+)
 from fastact.functions.record import SHARES, X, register
-from fastact.functions.updates import update
+from fastact.functions.updates import in_order, update
 from fastact.kinds.updates import UpdateKernel
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, fma, maximum, select, sqrt
@@ -50,6 +57,24 @@ SGD_MOMENTUM = UpdateKernel(
     state="momentum_buffer",
     cost=0.2,
 )
+
+
+@remembered
+def _sgd_numbers(
+    lr: Any, momentum: Any, dampening: Any, nesterov: Any, weight_decay: Any, first: Any
+) -> tuple[UpdateKernel, Any]:
+    """The kernel of a step, and its numbers."""
+    given = numbers(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay)
+    ahead, fresh = switch("nesterov", nesterov), switch("first", first)
+    if ahead and (not given["momentum"] or given["dampening"]):
+        raise ValueError(
+            f"nesterov must have a momentum above 0 and no dampening, got momentum={momentum}, dampening={dampening}"
+        )
+    given["kept"] = 0.0 if fresh else given["momentum"]
+    given["new"] = 1.0 if fresh else 1.0 - given["dampening"]
+    given["ahead"] = given["momentum"] if ahead else 0.0
+    kernel = SGD_MOMENTUM if given["momentum"] else SGD
+    return kernel, in_order(kernel, given)
 
 
 @knowing_names
@@ -116,22 +141,13 @@ def sgd_step(
     >>> fa.sgd_step(weight, np.array([0.5, -0.5]), buffer, lr=0.1, momentum=0.9)
     array([0.855, 2.145])
     """
-    given = numbers(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay)
-    ahead, fresh = switch("nesterov", nesterov), switch("first", first)
-    if ahead and (not given["momentum"] or given["dampening"]):
-        raise ValueError(
-            f"nesterov must have a momentum above 0 and no dampening, got momentum={momentum}, dampening={dampening}"
-        )
+    kernel, given = _sgd_numbers(lr, momentum, dampening, nesterov, weight_decay, first)
     arrays = {"param": param, "grad": grad}
-    if not given["momentum"]:
-        update(SGD, arrays, given)
-        return param
-    if momentum_buffer is None:
-        raise ValueError(f"momentum_buffer must be given for a momentum of {momentum}")
-    given["kept"] = 0.0 if fresh else given["momentum"]
-    given["new"] = 1.0 if fresh else 1.0 - given["dampening"]
-    given["ahead"] = given["momentum"] if ahead else 0.0
-    update(SGD_MOMENTUM, {**arrays, "momentum_buffer": momentum_buffer}, given)
+    if kernel is SGD_MOMENTUM:
+        if momentum_buffer is None:
+            raise ValueError(f"momentum_buffer must be given for a momentum of {momentum}")
+        arrays["momentum_buffer"] = momentum_buffer
+    update(kernel, arrays, given)
     return param
 
 
@@ -243,6 +259,14 @@ RMSPROP = {
 """By what is kept besides."""
 
 
+@remembered
+def _rmsprop_numbers(lr: Any, alpha: Any, eps: Any, weight_decay: Any, momentum: Any) -> tuple[bool, Any]:
+    """Whether there is a momentum, and the numbers of a step."""
+    given = numbers(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
+    given["new"] = 1 - given["alpha"]
+    return given["momentum"] != 0, in_order(RMSPROP[()], given)
+
+
 @knowing_names
 @documented_step
 def rmsprop_step(
@@ -312,101 +336,12 @@ def rmsprop_step(
     >>> squares
     array([0.0025, 0.16  ])
     """
-    given = numbers(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
-    if given["momentum"] and momentum_buffer is None:
+    moves, given = _rmsprop_numbers(lr, alpha, eps, weight_decay, momentum)
+    if moves and momentum_buffer is None:
         raise ValueError(f"momentum_buffer must be given for a momentum of {momentum}")
     more = {"grad_avg": grad_avg} if grad_avg is not None else {}
-    more |= {"momentum_buffer": momentum_buffer} if given["momentum"] else {}
-    given["new"] = 1 - given["alpha"]
+    more |= {"momentum_buffer": momentum_buffer} if moves else {}
     update(RMSPROP[tuple(more)], {"param": param, "grad": grad, "square_avg": square_avg, **more}, given)
-    return param
-
-
-# Adagrad.
-
-
-def _adagrad(
-    param: Scalar, grad: Scalar, state_sum: Scalar, lr: Scalar, weight_decay: Scalar, eps: Scalar
-) -> tuple[Scalar, Scalar]:
-    T = type(param)
-    grad = decayed(grad, param, weight_decay)
-    state_sum = fma(grad, grad, state_sum)
-    return fma(T(-lr), grad / (sqrt(state_sum) + T(eps)), param), state_sum
-
-
-ADAGRAD = UpdateKernel(
-    "adagrad_step",
-    _adagrad,
-    "param grad state_sum",
-    "param state_sum",
-    "lr weight_decay eps",
-    state="state_sum",
-    cost=0.6,
-)
-
-
-@knowing_names
-@documented_step
-def adagrad_step(
-    param: Any,
-    grad: Any,
-    state_sum: Any,
-    step: int = 1,
-    *,
-    lr: float = 1e-2,
-    lr_decay: float = 0.0,
-    eps: float = 1e-10,
-    weight_decay: float = 0.0,
-) -> Any:
-    r"""A step of Adagrad, in place.
-
-    Parameters
-    ----------
-    <param and grad>
-    state_sum : ndarray, or list or dict of ndarray
-        The sum of squares of gradients, zeros or more at first: updated in place.
-    step : int, default 1
-        The number of this step, 1 for the first; it counts only where there is an `lr_decay`.
-    lr : float, default 0.01
-        The learning rate.
-    lr_decay : float, default 0.0
-        The learning rate is divided by 1 plus this for each step before.
-    eps : float, default 1e-10
-        Is added to the root.
-    <weight_decay>
-
-    <returns and errors>
-
-    See Also
-    --------
-    fastact.optim.Adagrad : Keeps the sums, and counts the steps.
-
-    Notes
-    -----
-    .. math::
-        s' = s + g'^2 \qquad \theta' = \theta - \frac{\eta}{1 + (t - 1)\,\gamma} \cdot \frac{g'}{\sqrt{s'} + \epsilon}
-
-    with :math:`g' = g + \lambda\,\theta`. The constant is outside of the root, as PyTorch's is; Keras has it inside, where it is
-    the square of ours, and sums that begin at 0.1.
-
-    <precision>
-
-    References
-    ----------
-    J. Duchi et al., Adaptive Subgradient Methods for Online Learning and Stochastic Optimization, JMLR 12, 2011.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastact as fa
-    >>> weight, squares = np.array([1.0, 2.0]), np.zeros(2)
-    >>> fa.adagrad_step(weight, np.array([0.5, -4.0]), squares, lr=0.1).round(4)
-    array([0.9, 2.1])
-    """
-    number = step_number(step)
-    given = numbers(lr=lr, lr_decay=lr_decay, eps=eps, weight_decay=weight_decay)
-    given["lr"] /= 1 + (number - 1) * given["lr_decay"]
-    update(ADAGRAD, {"param": param, "grad": grad, "state_sum": state_sum}, given)
     return param
 
 
@@ -431,10 +366,5 @@ register(
         {"grad_avg": SHARES},
         {"grad_avg": SHARES, "momentum": 0.9, "momentum_buffer": X},
         optional=("grad_avg", "momentum_buffer"),
-    )
-)
-register(
-    step_record(
-        adagrad_step, references.adagrad, [X, X, SHARES], {}, {"step": 3, "lr_decay": 0.1, "weight_decay": 0.125}
     )
 )

@@ -27,7 +27,14 @@ def ufunc_of(kernel: UpdateKernel) -> Any:
     return make_ufunc(kernel, kernel.name, "Update of several arrays in place.", __name__)
 
 
-def update(kernel: UpdateKernel, arrays: Mapping[str, Any], numbers: Mapping[str, float]) -> None:
+def in_order(kernel: UpdateKernel, numbers: Mapping[str, float]) -> Any:
+    """The numbers of a kernel as it takes them."""
+    found = np.array([numbers[name] for name in kernel.numbers], np.float64)
+    found.flags.writeable = False
+    return found
+
+
+def update(kernel: UpdateKernel, arrays: Mapping[str, Any], numbers: Any) -> None:
     """Run a kernel over arrays, or over many of each, in place.
 
     Parameters
@@ -35,24 +42,25 @@ def update(kernel: UpdateKernel, arrays: Mapping[str, Any], numbers: Mapping[str
     kernel : UpdateKernel
         Its operands are named as the arrays are.
     arrays : mapping of str to array or to several arrays
-        By the names of the public function's parameters; the first is written.
-    numbers : mapping of str to float
-        The kernel's numbers.
+        By the names of the public function's parameters, in the order of the kernel's; the first is written.
+    numbers : ndarray
+        The kernel's numbers, from `in_order`.
     """
     run(kernel, checked(arrays, kernel.writes), numbers)
 
 
-def run(kernel: UpdateKernel, arrays: Mapping[str, Sequence[Any]], numbers: Mapping[str, float]) -> None:
+def run(kernel: UpdateKernel, arrays: Mapping[str, Sequence[Any]], numbers: Any) -> None:
     """Run a kernel over arrays that have been checked."""
-    given = np.array([numbers[name] for name in kernel.numbers], np.float64)
-    ufunc, count = ufunc_of(kernel), len(kernel.reads)
-    for each in zip(*(arrays[name] for name in (*kernel.reads, *kernel.writes)), strict=True):
+    ufunc, count = ufunc_of(kernel), len(arrays)
+    for each in zip(*arrays.values(), *(arrays[name] for name in kernel.writes), strict=True):
         if each[0].size:
-            quietly(ufunc, *each[:count], given, out=each[count:], casting="same_kind")
+            quietly(ufunc, *each[:count], numbers, out=each[count:], casting="same_kind")
 
 
 def checked(arrays: Mapping[str, Any], written: Sequence[str]) -> dict[str, list[Any]]:
     """The arrays of each argument; an error says which of them cannot be read, or written to, as they have to be."""
+    if _are_plain(arrays, written):
+        return {name: [x] for name, x in arrays.items()}
     (first, leader), *_ = arrays.items()
     keys = keys_of(first, leader)
     lists, labels = {name: listed(name, x, first, keys) for name, x in arrays.items()}, labels_of(keys)
@@ -63,6 +71,21 @@ def checked(arrays: Mapping[str, Any], written: Sequence[str]) -> dict[str, list
         found[name] = [check(f"{name}{k}", x, s) for k, x, s in zip(labels, given, shapes, strict=True)]
     refuse_overlaps([(name, k, x) for name, xs in found.items() for k, x in zip(labels, xs, strict=True)], written)
     return found
+
+
+def _are_plain(arrays: Mapping[str, Any], written: Sequence[str]) -> bool:
+    """Whether there is nothing to object to, as far as can be seen at a glance: to look at each takes longer than a small step."""
+    given = [*arrays.values()]
+    for name, x in arrays.items():
+        if type(x) is not np.ndarray or x.shape != given[0].shape:
+            return False
+        dtype, flags = x.dtype, x.flags
+        if dtype.char not in NATIVE or not dtype.isnative or not flags.forc:
+            return False
+        if name in written and not flags.writeable:
+            return False
+    share = np.may_share_memory
+    return not any(share(x, y) for i, x in enumerate(given) for y in given[:i])
 
 
 def is_several(given: Any) -> bool:

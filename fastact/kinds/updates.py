@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fastact.kernels.dtypes import DTYPES, FLOATS
@@ -59,12 +60,12 @@ class UpdateKernel:
         """Names of the arrays that are read."""
         return tuple(self.operands.split())
 
-    @property
+    @cached_property
     def writes(self) -> tuple[str, ...]:
         """Names of the arrays that are written."""
         return tuple(self.written.split())
 
-    @property
+    @cached_property
     def numbers(self) -> tuple[str, ...]:
         """Names of the numbers."""
         return tuple(self.number_names.split())
