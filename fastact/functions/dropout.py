@@ -288,7 +288,7 @@ def _in_training(kind: Kind, x: Any, p: Any, rng: Any, training: Any, axis: Any,
 def _applied(kind: Kind, name: str, x: Any, p: float, key: _Key, axis: Any, out: Any) -> Any:
     """What a kernel makes of an array or a container."""
     out = sole(out)
-    if type(x) is not np.ndarray and (is_container(x) or is_container(out)):
+    if is_container(x) or is_container(out):
         given: dict[str, Any] = {"kind": kind, "name": name, "p": p, "key": key}
         plain, lazy = partial(_of_array, **given), partial(_of_lazy, **given)
         layout = Layout({"x": "..."}, ("...",))
