@@ -273,3 +273,16 @@ def test_blocks_of_dask_drop_what_the_whole_drops():
             assert key == same
             np.testing.assert_array_equal(lazy.compute(), expected)
             np.testing.assert_array_equal(lazy.compute(), expected)
+
+
+def test_masked_arrays_keep_their_masks():
+    """Also in a masked `out` of an operand that is none, in place or not."""
+    x, hidden = normal((4, 5, 6)), np.random.default_rng(1).random((4, 5, 6)) < 0.3
+    plain, key = fa.dropout(x, 0.5, 2)
+    y, _ = fa.dropout(np.ma.array(x, mask=hidden), 0.5, 2)
+    np.testing.assert_array_equal(y.mask, hidden)
+    np.testing.assert_array_equal(y.compressed(), plain[~hidden])
+    out = np.ma.array(np.zeros_like(x), mask=hidden)
+    assert fa.dropout_backward(x, 0.5, key, out=out) is out
+    assert not out.mask.any()
+    np.testing.assert_array_equal(out.data, plain)

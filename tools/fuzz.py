@@ -46,8 +46,7 @@ class Call(NamedTuple):
 
     def results(self, arrays: Sequence[Array], out: Any = None) -> tuple[Any, ...]:
         """All results."""
-        found = self.make(*arrays, out)
-        return found if isinstance(found, tuple) else (found,)
+        return self.record.arrays(self.make(*arrays, out))
 
     def places(self, results: Sequence[Any]) -> list[Any]:
         """Those of some results that `out` takes; nothing if one of them is a number."""
