@@ -34,6 +34,7 @@ MODULES = (
     "embedding",
     "choosing",
     "sampling",
+    "nucleus",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
