@@ -44,9 +44,12 @@ from fastact.functions.lovasz_losses import lovasz_hinge_loss_with_grad as lovas
 from fastact.functions.region_scores import iou_score as iou_score
 from fastact.functions.region_scores import dice_score as dice_score
 from fastact.functions.embedding import embedding_backward as embedding_backward
+from fastact.functions.embedding import segment_sum as segment_sum
 from fastact.functions.choosing import top_k as top_k
 from fastact.functions.choosing import max_with_index as max_with_index
 from fastact.functions.sampling import sample_categorical as sample_categorical
+from fastact.functions.nucleus import top_k_top_p_mask as top_k_top_p_mask
+from fastact.functions.nucleus import sample_top_p as sample_top_p
 
 __version__: str
 __all__: list[str]

@@ -180,7 +180,7 @@ def _nucleus(x: Any, p: float, k: int | None) -> tuple[Any, Any, Any]:
     """The best logits of each row in order, their places, and which of them are taken."""
     n = x.shape[-1]
     most = n if k is None else min(k, n)
-    count = most if k is not None or p == 1 else min(FEW, n)
+    count = most if k is not None or p == 1 else min(FEW, (n + 1) // 2)
     while True:
         values, places = best(x, count)
         if p == 1:
