@@ -50,6 +50,7 @@ from fastact.functions.lovasz_losses import lovasz_hinge_loss_with_grad as lovas
 from fastact.functions.region_scores import iou_score as iou_score
 from fastact.functions.region_scores import dice_score as dice_score
 from fastact.functions.embedding import embedding_backward as embedding_backward
+from fastact.functions.embedding import segment_sum as segment_sum
 from fastact.functions.choosing import top_k as top_k
 from fastact.functions.choosing import max_with_index as max_with_index
 from fastact.functions.sampling import sample_categorical as sample_categorical
@@ -76,6 +77,8 @@ from fastact.functions.regularizers import l2_penalty as l2_penalty
 from fastact.functions.regularizers import l2_penalty_with_grad as l2_penalty_with_grad
 from fastact.functions.clipping import clip_grad_norm as clip_grad_norm
 from fastact.functions.clipping import clip_grad_value as clip_grad_value
+from fastact.functions.nucleus import top_k_top_p_mask as top_k_top_p_mask
+from fastact.functions.nucleus import sample_top_p as sample_top_p
 
 __version__: str
 __all__: list[str]

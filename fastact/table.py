@@ -36,6 +36,7 @@ MODULES = (
     "embedding",
     "choosing",
     "sampling",
+    "nucleus",
     "norms",
     "norm_gradients",
     "batch_norms",

@@ -218,3 +218,27 @@ def test_what_is_refused(case):
         with pytest.raises(error, match=words):
             fa.embedding_backward(*operands, **options, **given)
     assert (out == 7).all()
+
+
+@pytest.mark.parametrize("rest", [(), (1,), (5,), (2, 3), (0,)], ids=str)
+def test_segments_of_any_number_of_axes(rest, dtype):
+    rng = np.random.default_rng(5)
+    x, indices = rng.normal(size=(6, 50, *rest)).astype(dtype), rng.integers(0, 9, (6, 50))
+    expected = np.zeros((9, *rest))
+    np.add.at(expected, indices, x.astype(float))
+    got = fa.segment_sum(x, indices, 9)
+    assert (got.shape, got.dtype) == ((9, *rest), np.dtype(dtype))
+    np.testing.assert_allclose(got, expected, rtol=4 * float(np.finfo(dtype).eps), atol=20 * float(np.finfo(dtype).eps))
+    out = np.full((9, *rest), 7, dtype)
+    assert fa.segment_sum(x, indices, 9, out=out) is out
+    np.testing.assert_array_equal(out, got)
+
+
+def test_segments_are_refused_as_indices_are():
+    out = np.full(3, 7.0)
+    with pytest.raises(IndexError, match="indices must be from 0 to 2, got 3 at position 1"):
+        fa.segment_sum([1.0, 2.0], [0, 3], 3, out=out)
+    with pytest.raises(ValueError, match=r"x must have the shape \(2,\) of indices before other axes, got \(3,\)"):
+        fa.segment_sum([1.0, 2.0, 3.0], [0, 1], 3, out=out)
+    assert (out == 7).all()
+    assert fa.segment_sum([np.float32(3e38)] * 2, [0, 0], 1)[0] == np.inf

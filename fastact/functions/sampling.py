@@ -1,7 +1,7 @@
 """Drawing from the softmax of rows."""
 
 import math
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -82,30 +82,44 @@ def sample_categorical(
     array([473, 259, 268])
     """
     given = {"axis": axis, "temperature": temperature}
+    return sampled(sample_categorical, _of_softmax, logits, rng, size, given)
+
+
+def sampled(function: Any, draw: Any, logits: Any, rng: Any, size: Any, given: dict[str, Any]) -> Any:
+    """Draws for a public function: ``draw(logits, uniforms, **given)``, random numbers of which the first axis is the draws'."""
+    factor_of(given["temperature"])
+    draws = () if size is None else shape_of(size)
     if is_container(logits):
-        refuse_masked(sample_categorical, {"logits": logits}, "draws from every element")
-        if size is None:
-            refuse_unknown_lengths("logits", logits, range(np.ndim(logits)))
-            shape = np.shape(logits)
-            one = only_axis(axis, len(shape))
-            uniforms = np.asarray(_generator(rng).random((*shape[:one], *shape[one + 1 :])))
-            layout = Layout({"logits": "...n", "uniforms": "..."}, ("...",), ("logits",))
-            return within(_of_uniforms, layout, {"logits": logits, "uniforms": uniforms}, given)
-    x, factor = _rows(logits, axis), _factor(temperature)
-    _in_precision(factor, temperature, x.dtype)
-    draws = () if size is None else _shape(size)
-    uniforms = np.asarray(_generator(rng).random((*draws, *x.shape[:-1])))
-    return _drawn(x, uniforms.reshape(math.prod(draws), *x.shape[:-1]), factor).reshape(uniforms.shape)[()]
+        refuse_masked(function, {"logits": logits}, "draws from every element")
+    shape = np.shape(logits)
+    refuse_unknown_lengths("logits", logits, range(len(shape)))
+    one = only_axis(given["axis"], len(shape))
+    if not is_container(logits):
+        logits = as_floats("logits", logits)
+    uniforms = np.asarray(_generator(rng).random((*draws, *shape[:one], *shape[one + 1 :])))
+    if is_container(logits) and size is None:
+        layout = Layout({"logits": "...n", "uniforms": "..."}, ("...",), ("logits",))
+        return within(partial(_once, draw), layout, {"logits": logits, "uniforms": uniforms}, given)
+    flat = uniforms.reshape(math.prod(draws), *shape[:one], *shape[one + 1 :])
+    return draw(logits, flat, **given).reshape(uniforms.shape)[()]
 
 
-def _of_uniforms(logits: Any, uniforms: Any, axis: int, temperature: float) -> Any:
+def _once(draw: Any, logits: Any, uniforms: Any, **given: Any) -> Any:
     """One draw from each row by a random number of its own."""
-    x, factor = _rows(logits, axis), _factor(temperature)
-    _in_precision(factor, temperature, x.dtype)
-    return _drawn(x, np.asarray(uniforms)[None], factor)[0][()]
+    return draw(logits, np.asarray(uniforms)[None], **given)[0][()]
 
 
-def _rows(logits: Any, axis: Any) -> Any:
+def _of_softmax(logits: Any, uniforms: Any, axis: int, temperature: float) -> Any:
+    """Draws from the softmax of rows."""
+    x, factor = rows_of(logits, axis), factor_of(temperature)
+    try:
+        representable("factor", factor, FLOATS[x.dtype.name].computed_in)
+    except ValueError:
+        raise ValueError(f"temperature must not be so small, got {temperature!r}") from None
+    return drawn(x, uniforms, factor)
+
+
+def rows_of(logits: Any, axis: Any) -> Any:
     """Logits as floats, the classes last."""
     x = as_floats("logits", logits)
     x = np.moveaxis(x, only_axis(axis, x.ndim), -1)
@@ -114,7 +128,7 @@ def _rows(logits: Any, axis: Any) -> Any:
     return x
 
 
-def _factor(temperature: Any) -> float:
+def factor_of(temperature: Any) -> float:
     """What logits are multiplied by."""
     found = finite("temperature", temperature)
     if found <= 0:
@@ -122,15 +136,7 @@ def _factor(temperature: Any) -> float:
     return 1 / found if found >= 1e-300 else math.inf
 
 
-def _in_precision(factor: float, temperature: Any, dtype: Any) -> None:
-    """``ValueError`` for a temperature whose reciprocal is no number of what is computed in."""
-    try:
-        representable("factor", factor, FLOATS[dtype.name].computed_in)
-    except ValueError:
-        raise ValueError(f"temperature must not be so small, got {temperature!r}") from None
-
-
-def _shape(size: Any) -> tuple[int, ...]:
+def shape_of(size: Any) -> tuple[int, ...]:
     """A size as a shape."""
     found = tuple(integer("size", n) for n in size) if isinstance(size, tuple | list) else (integer("size", size),)
     if any(n < 0 for n in found):
@@ -152,7 +158,7 @@ def _ufunc() -> Any:
     return make_ufunc(kernel, kernel.name, "Draws from the softmax of rows.", __name__)
 
 
-def _drawn(x: Any, uniforms: Any, factor: float) -> Any:
+def drawn(x: Any, uniforms: Any, factor: float) -> Any:
     """Draws from the rows of logits by random numbers, the first axis of which is that of the draws."""
     found = np.empty(uniforms.shape, np.int64)
     if not found.size:
