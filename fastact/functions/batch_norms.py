@@ -65,9 +65,9 @@ def batch_norm(
     .. math:: \frac{x - \mu_c}{\sqrt{\sigma_c^2 + \epsilon}} w_c + b_c
 
     Statistics are of float64, and variances those of distances from a mean: one that is a million times the deviation costs no
-    No array is copied that lies densely, with the channels last in memory or not. In training there must be more than one element for
-    each channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (16 in float64).
-    for each channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (16 in float64).
+    digits. No array is copied that lies densely, with the channels last in memory or not. In training there must be more than one
+    element for each channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (16 in
+    float64).
 
     References
     ----------
@@ -187,8 +187,8 @@ def batch_norm_backward(
     .. math:: \frac{w_c}{s_c} \left(g - \bar{g} - \hat{x} \tfrac{1}{n} \sum g \hat{x}\right), \quad
         \hat{x} = \frac{x - \mu_c}{s_c}, \ s_c = \sqrt{\sigma_c^2 + \epsilon}
 
-    Without training it is :math:`g w_c / s_c`. One pass over both arrays yields all sums, the statistics among them, and a second one
-    writes. Error: at most 8 ULP of the sum of the absolute values of the terms (16 in float64).
+    Without training it is :math:`g w_c / s_c`. One pass over both arrays yields all sums, the statistics among them, and a second
+    one writes. Error: at most 8 ULP of the sum of the absolute values of the terms (16 in float64).
 
     Examples
     --------

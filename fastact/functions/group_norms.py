@@ -253,6 +253,8 @@ def _gradients(request: Request, groups: int) -> tuple[Any, Any, Any]:
     found, inverse, count = _statistics(request, sums.times(weight), groups)
     along = found.products / count * inverse * inverse
     known = (found.mean, weight * inverse, along * inverse, found.slopes / count * inverse)
+    if count == 1:  # whose result does not depend on it: rounding errors would be divided by the root of eps
+        known = (found.mean, *[np.zeros_like(weight)] * 3)
     write(lay, (arrays["grad"], arrays["x"]), [_of_channels(request, one) for one in known], request.target)
     products = inverse * (sums.products + (sums.mean - found.mean) * sums.slopes)
     by_weight, by_bias = (np.sum(_of_channels(request, one), axis=0) for one in (products, sums.slopes))
