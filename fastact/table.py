@@ -35,6 +35,7 @@ MODULES = (
     "norm_gradients",
     "batch_norms",
     "group_norms",
+    "unit_norms",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
