@@ -43,6 +43,20 @@ from fastact.functions.lovasz_losses import lovasz_hinge_loss as lovasz_hinge_lo
 from fastact.functions.lovasz_losses import lovasz_hinge_loss_with_grad as lovasz_hinge_loss_with_grad
 from fastact.functions.region_scores import iou_score as iou_score
 from fastact.functions.region_scores import dice_score as dice_score
+from fastact.functions.norms import layer_norm as layer_norm
+from fastact.functions.norms import rms_norm as rms_norm
+from fastact.functions.norms import add_layer_norm as add_layer_norm
+from fastact.functions.norms import add_rms_norm as add_rms_norm
+from fastact.functions.norm_gradients import layer_norm_backward as layer_norm_backward
+from fastact.functions.norm_gradients import rms_norm_backward as rms_norm_backward
+from fastact.functions.batch_norms import batch_norm as batch_norm
+from fastact.functions.batch_norms import batch_norm_backward as batch_norm_backward
+from fastact.functions.group_norms import group_norm as group_norm
+from fastact.functions.group_norms import group_norm_backward as group_norm_backward
+from fastact.functions.group_norms import instance_norm as instance_norm
+from fastact.functions.group_norms import instance_norm_backward as instance_norm_backward
+from fastact.functions.unit_norms import l2_normalize as l2_normalize
+from fastact.functions.unit_norms import l2_normalize_backward as l2_normalize_backward
 
 __version__: str
 __all__: list[str]

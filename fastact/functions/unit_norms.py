@@ -33,7 +33,7 @@ def _unit(x: Scalar, divisor: Scalar) -> Scalar:
     return T(widen(x) / divisor)
 
 
-LENGTH = [Sum("squares", _square, wide=True), Once("divisor", _divisor, wide="divisor")]
+LENGTH: list[Any] = [Sum("squares", _square, wide=True), Once("divisor", _divisor, wide="divisor")]
 
 
 @knowing_names
@@ -126,19 +126,13 @@ def l2_normalize_backward(grad: Any, x: Any, *, axis: Axis = -1, eps: float = 1e
 
 
 _l2_normalize = row_ufunc(RowKernel("l2_normalize", LENGTH, _unit, option_names="eps"), l2_normalize)
+BACKWARD: list[Any] = [
+    Sum("squares products", [_square, _product], wide=True),
+    Once("divisor", _divisor, wide="divisor"),
+    Once("along", _along, wide="along"),
+]
 _l2_normalize_backward = row_ufunc(
-    RowKernel(
-        "l2_normalize_backward",
-        [
-            Sum("squares products", [_square, _product], wide=True),
-            Once("divisor", _divisor, wide="divisor"),
-            Once("along", _along, wide="along"),
-        ],
-        _gradient,
-        operands="grad x",
-        option_names="eps",
-        cost=0.6,
-    ),
+    RowKernel("l2_normalize_backward", BACKWARD, _gradient, operands="grad x", option_names="eps", cost=0.6),
     l2_normalize_backward,
 )
 
