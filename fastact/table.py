@@ -41,6 +41,7 @@ MODULES = (
     "norm_gradients",
     "batch_norms",
     "group_norms",
+    "unit_norms",
     "optimizers",
     "adam",
     "adagrad",

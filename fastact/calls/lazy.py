@@ -108,15 +108,14 @@ def in_one_task(
     found = function(**samples, **options)
     whole = [x.rechunk(-1).to_delayed(optimize_graph=False).item() if is_lazy(x) else x for x in arrays.values()]
     task = dask.delayed(partial(call, function, tuple(arrays), dict(options)), pure=True)(*whole)
-    if not isinstance(found, tuple):
-        return array.from_delayed(task, np.shape(found), found.dtype)
+    several = isinstance(found, tuple)
     owners = like if isinstance(like, Mapping) else {1: like}
     results = []
-    for i, one in enumerate(found):
+    for i, one in enumerate(found if several else (found,)):
         whole_like = as_lazy(operands[owners[i]]) if i in owners else one
-        result = array.from_delayed(task[i], np.shape(whole_like), one.dtype)
+        result = array.from_delayed(task[i] if several else task, np.shape(whole_like), one.dtype)
         results.append(result.rechunk(whole_like.chunks) if i in owners else result)
-    return tuple(results)
+    return tuple(results) if several else results[0]
 
 
 def call(function: Callable[..., Any], names: tuple[str, ...], options: Mapping[str, Any], *operands: Any) -> Any:

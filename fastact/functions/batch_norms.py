@@ -65,9 +65,9 @@ def batch_norm(
     .. math:: \frac{x - \mu_c}{\sqrt{\sigma_c^2 + \epsilon}} w_c + b_c
 
     Statistics are of float64, and variances those of distances from a mean: one that is a million times the deviation costs no
-    No array is copied that lies densely, with the channels last in memory or not. In training there must be more than one element for
-    each channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (16 in float64).
-    for each channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (16 in float64).
+    digits. No array is copied that lies densely, with the channels last in memory or not. In training there must be more than one
+    element for each channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (16 in
+    float64).
 
     References
     ----------
@@ -187,15 +187,15 @@ def batch_norm_backward(
     .. math:: \frac{w_c}{s_c} \left(g - \bar{g} - \hat{x} \tfrac{1}{n} \sum g \hat{x}\right), \quad
         \hat{x} = \frac{x - \mu_c}{s_c}, \ s_c = \sqrt{\sigma_c^2 + \epsilon}
 
-    Without training it is :math:`g w_c / s_c`. One pass over both arrays yields all sums, the statistics among them, and a second one
-    writes. Error: at most 8 ULP of the sum of the absolute values of the terms (16 in float64).
+    Without training it is :math:`g w_c / s_c`. One pass over both arrays yields all sums, the statistics among them, and a second
+    one writes. Error: at most 8 ULP of the sum of the absolute values of the terms (16 in float64).
 
     Examples
     --------
     >>> import fastact as fa
     >>> grad_x, grad_weight, grad_bias = fa.batch_norm_backward([[1.0], [0.0], [0.0]], [[1.0], [2.0], [4.0]], training=True)
     >>> grad_x[:, 0].round(4), grad_weight.round(4), grad_bias
-    (array([ 0.2295, -0.3442,  0.1147]), array([-1.069]), array([1.]))
+    (array([ 0.2291, -0.3436,  0.1145]), array([-1.069]), array([1.]))
     """
     pixels = {"grad": grad, "x": x}
     numbers = {"weight": weight, "running_mean": running_mean, "running_var": running_var}

@@ -106,7 +106,7 @@ def group_norm_backward(
     >>> import fastact as fa
     >>> grad_x, grad_weight, grad_bias = fa.group_norm_backward([[1.0, 0.0, 0.0]], [[1.0, 2.0, 4.0]], 1)
     >>> grad_x.round(4), grad_weight.round(4), grad_bias
-    (array([[ 0.2295, -0.3442,  0.1147]]), array([-1.069,  0.   ,  0.   ]), array([1., 0., 0.]))
+    (array([[ 0.2291, -0.3436,  0.1145]]), array([-1.069,  0.   ,  0.   ]), array([1., 0., 0.]))
     """
     pixels, options = {"grad": grad, "x": x}, {"axis": axis, "eps": eps, "out": out, "num_groups": num_groups}
     found = contained_channels(group_norm_backward, pixels, {"weight": weight}, options, 3)
@@ -191,7 +191,7 @@ def instance_norm_backward(
     >>> import fastact as fa
     >>> grad_x, grad_weight, grad_bias = fa.instance_norm_backward([[[1.0, 0.0, 0.0]]], [[[1.0, 2.0, 4.0]]])
     >>> grad_x.round(4), grad_weight.round(4), grad_bias
-    (array([[[ 0.2295, -0.3442,  0.1147]]]), array([-1.069]), array([1.]))
+    (array([[[ 0.2291, -0.3436,  0.1145]]]), array([-1.069]), array([1.]))
     """
     pixels, options = {"grad": grad, "x": x}, {"axis": axis, "eps": eps, "out": out}
     found = contained_channels(instance_norm_backward, pixels, {"weight": weight}, options, 3)
@@ -253,6 +253,8 @@ def _gradients(request: Request, groups: int) -> tuple[Any, Any, Any]:
     found, inverse, count = _statistics(request, sums.times(weight), groups)
     along = found.products / count * inverse * inverse
     known = (found.mean, weight * inverse, along * inverse, found.slopes / count * inverse)
+    if count == 1:  # whose result does not depend on it: rounding errors would be divided by the root of eps
+        known = (found.mean, *[np.zeros_like(weight)] * 3)
     write(lay, (arrays["grad"], arrays["x"]), [_of_channels(request, one) for one in known], request.target)
     products = inverse * (sums.products + (sums.mean - found.mean) * sums.slopes)
     by_weight, by_bias = (np.sum(_of_channels(request, one), axis=0) for one in (products, sums.slopes))

@@ -72,9 +72,12 @@ def layer_norm_backward(
     >>> import fastact as fa
     >>> grad_x, grad_weight, grad_bias = fa.layer_norm_backward([[1.0, 0.0, 0.0]], [[1.0, 2.0, 4.0]])
     >>> grad_x.round(4), grad_weight.round(4), grad_bias
-    (array([[ 0.2295, -0.3442,  0.1147]]), array([-1.069,  0.   ,  0.   ]), array([1., 0., 0.]))
+    (array([[ 0.2291, -0.3436,  0.1145]]), array([-1.069,  0.   ,  0.   ]), array([1., 0., 0.]))
     """
-    return _gradients(layer_norm_backward, _LAYER, {"grad": grad, "x": x}, weight, axis, eps, out)
+    found: tuple[Any, Any, Any] = _gradients(
+        layer_norm_backward, _LAYER, {"grad": grad, "x": x}, weight, axis, eps, out
+    )
+    return found
 
 
 @knowing_names
@@ -121,7 +124,8 @@ def rms_norm_backward(
     >>> grad_x.round(4), grad_weight.round(4)
     (array([[-0.0905,  0.0679]]), array([0.8485, 1.1314]))
     """
-    return _gradients(rms_norm_backward, _RMS, {"grad": grad, "x": x}, weight, axis, eps, out)
+    found: tuple[Any, Any] = _gradients(rms_norm_backward, _RMS, {"grad": grad, "x": x}, weight, axis, eps, out)
+    return found
 
 
 _LAYER = RowBlocksKernel(
@@ -160,10 +164,10 @@ def _gradients(function: Any, kernel: Any, rows: Any, weight: Any, axis: Axis, e
         return (result, *quietly(sums.astype, row.dtype))
     if any(map(is_container, (*operands.values(), out))):
         refuse_masked(function, {**operands, "out": out}, "counts every element")
-        axes = GRADIENTS[: 1 + len(kernel.totals)]
+        kinds = GRADIENTS[: 1 + len(kernel.totals)]
         owner = next((name for name, x in rows.items() if is_foreign(x)), "")
-        owners = () if is_foreign(weight) else (owner,) * len(axes)
-        layout = Layout({"grad": "...n", "x": "...n", "weight": "n"}, axes, owners)
+        owners = () if is_foreign(weight) else (owner,) * len(kinds)
+        layout = Layout({"grad": "...n", "x": "...n", "weight": "n"}, kinds, owners)
         return within(function, layout, operands, {"axis": axis, "eps": eps, "out": out}, lazy=lazily_whole)
     options = (checked_eps(eps),)
     arrays = at_one_shape_of(rows)

@@ -52,8 +52,8 @@ def mean_of(term: Any) -> list[Any]:
 
 MEAN = mean_of(unchanged)
 SCALE = Once("scale", inverse_deviation)
-LAYER = [*MEAN, Sum("squares", _square_distance), SCALE]
-RMS = [Sum("squares", square), SCALE]
+LAYER: list[Any] = [*MEAN, Sum("squares", _square_distance), SCALE]
+RMS: list[Any] = [Sum("squares", square), SCALE]
 
 
 @scalar
@@ -98,14 +98,14 @@ def _level(slopes: Scalar, n: Scalar) -> Scalar:
     return slopes / n
 
 
-LAYER_BACKWARD = [
+LAYER_BACKWARD: list[Any] = [
     *MEAN,
     Sum("squares slopes products", [_square_distance, _slope, _layer_product]),
     SCALE,
     Once("along", _along),
     Once("level", _level),
 ]
-RMS_BACKWARD = [Sum("squares products", [square, _rms_product]), SCALE, Once("along", _along)]
+RMS_BACKWARD: list[Any] = [Sum("squares products", [square, _rms_product]), SCALE, Once("along", _along)]
 
 
 @scalar
@@ -178,7 +178,7 @@ def _added_rms_normed(x: Scalar, residual: Scalar, weight: Scalar, scale: Scalar
     return rms_normed(x + residual, weight, scale)
 
 
-ADD_LAYER = [*mean_of(_added), Sum("squares", _added_square_distance), SCALE]
-ADD_RMS = [Sum("squares", _added_square), SCALE]
+ADD_LAYER: list[Any] = [*mean_of(_added), Sum("squares", _added_square_distance), SCALE]
+ADD_RMS: list[Any] = [Sum("squares", _added_square), SCALE]
 ADD_LAYER_WRITES: Sequence[Any] = (_added_layer_normed, _added)
 ADD_RMS_WRITES: Sequence[Any] = (_added_rms_normed, _added)

@@ -28,7 +28,7 @@ def norm_rows(
     operands = plain(rows, shared, axis, eps) if out is None else None
     if operands is not None:
         return ufunc(*operands, constant((1,), FLOAT64, eps))
-    results = ("...n",) * len(rows)
+    results = ("...n",) * ufunc.nout
     found = contained(function, rows, shared, {"axis": axis, "eps": eps, "out": out}, results)
     if found is not NotImplemented:
         return found
