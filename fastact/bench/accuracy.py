@@ -128,7 +128,11 @@ def _as_recorded(case: Case, names: Mapping[str, Any], wide: Any) -> Exact:
     """By the reference of the function's record."""
     operands = [a.astype(wide) if a.dtype.kind == "f" else a for a in names["operands"]]
     values = parts(names["reference"](*operands, **names["options"]))
-    return Exact(case.dtype, values, list(map(np.abs, values)), _whole)
+    sizes = list(map(np.abs, values))
+    if case.op == "rotary":  # of which an element near zero has lost its last places: the length of its pair has not
+        axis = names["options"]["axis"]
+        sizes = [np.concatenate([np.hypot(*np.split(value, 2, axis))] * 2, axis) for value in values]
+    return Exact(case.dtype, values, sizes, _whole)
 
 
 def _whole(array: Any) -> Any:

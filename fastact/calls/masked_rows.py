@@ -88,10 +88,10 @@ def over_masked_rows(
     representable("scale", scale, FLOATS[dtype.name].computed)
     if causal:
         axis = _keys(axis, len(shape))
-    options = _options(scale * sign, dtype)
+    given = _options(scale * sign, dtype)
     if numbers:
-        options = np.append(options, [*numbers.values()])
-    along = partial(_along, ufunc, _signature(kernel, dtype), causal, options, signs)
+        given = np.append(given, [*numbers.values()])
+    along = partial(_along, ufunc, _signature(kernel, dtype), causal, given, signs)
     if kernel.writes:
         if type(axis) is int and shape:  # for short rows the questions of several axes would take as long
             axis = normalize_axis_index(axis, len(shape))
