@@ -15,6 +15,8 @@ from fastact.warm import warmup as warmup
 
 from fastact.functions.gated_units import glu as glu
 from fastact.functions.gated_units import glu_backward as glu_backward
+from fastact.functions.rotary import rotary as rotary
+from fastact.functions.rotary import rotary_backward as rotary_backward
 from fastact.functions.cross_entropy import cross_entropy as cross_entropy
 from fastact.functions.cross_entropy import cross_entropy_with_grad as cross_entropy_with_grad
 from fastact.functions.linear import linear_cross_entropy as linear_cross_entropy
@@ -22,6 +24,10 @@ from fastact.functions.linear import linear_cross_entropy_with_grad as linear_cr
 from fastact.functions.maxout import maxout as maxout
 from fastact.functions.maxout import maxout_with_index as maxout_with_index
 from fastact.functions.maxout import maxout_backward as maxout_backward
+from fastact.functions.dropout import dropout as dropout
+from fastact.functions.dropout import dropout_backward as dropout_backward
+from fastact.functions.dropout import alpha_dropout as alpha_dropout
+from fastact.functions.dropout import alpha_dropout_backward as alpha_dropout_backward
 from fastact.functions.accuracies import zero_one_loss as zero_one_loss
 from fastact.functions.accuracies import accuracy as accuracy
 from fastact.functions.accuracies import top_k_accuracy as top_k_accuracy
@@ -43,6 +49,13 @@ from fastact.functions.lovasz_losses import lovasz_hinge_loss as lovasz_hinge_lo
 from fastact.functions.lovasz_losses import lovasz_hinge_loss_with_grad as lovasz_hinge_loss_with_grad
 from fastact.functions.region_scores import iou_score as iou_score
 from fastact.functions.region_scores import dice_score as dice_score
+from fastact.functions.embedding import embedding_backward as embedding_backward
+from fastact.functions.embedding import segment_sum as segment_sum
+from fastact.functions.choosing import top_k as top_k
+from fastact.functions.choosing import max_with_index as max_with_index
+from fastact.functions.sampling import sample_categorical as sample_categorical
+from fastact.functions.nucleus import top_k_top_p_mask as top_k_top_p_mask
+from fastact.functions.nucleus import sample_top_p as sample_top_p
 from fastact.functions.norms import layer_norm as layer_norm
 from fastact.functions.norms import rms_norm as rms_norm
 from fastact.functions.norms import add_layer_norm as add_layer_norm
@@ -57,6 +70,17 @@ from fastact.functions.group_norms import instance_norm as instance_norm
 from fastact.functions.group_norms import instance_norm_backward as instance_norm_backward
 from fastact.functions.unit_norms import l2_normalize as l2_normalize
 from fastact.functions.unit_norms import l2_normalize_backward as l2_normalize_backward
+from fastact.functions.optimizers import sgd_step as sgd_step
+from fastact.functions.optimizers import rmsprop_step as rmsprop_step
+from fastact.functions.adam import adam_step as adam_step
+from fastact.functions.adam import adamw_step as adamw_step
+from fastact.functions.adagrad import adagrad_step as adagrad_step
+from fastact.functions.regularizers import l1_penalty as l1_penalty
+from fastact.functions.regularizers import l1_penalty_with_grad as l1_penalty_with_grad
+from fastact.functions.regularizers import l2_penalty as l2_penalty
+from fastact.functions.regularizers import l2_penalty_with_grad as l2_penalty_with_grad
+from fastact.functions.clipping import clip_grad_norm as clip_grad_norm
+from fastact.functions.clipping import clip_grad_value as clip_grad_value
 
 __version__: str
 __all__: list[str]
@@ -125,12 +149,20 @@ geglu: np.ufunc
 def geglu_backward(grad: ArrayLike, gate: ArrayLike, value: ArrayLike, /, *outs: NDArray[Any], **ufunc_arguments: Any) -> Any: ...
 reglu: np.ufunc
 def reglu_backward(grad: ArrayLike, gate: ArrayLike, value: ArrayLike, /, *outs: NDArray[Any], **ufunc_arguments: Any) -> Any: ...
+def elu_backward_from_output(grad: ArrayLike, output: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+selu_backward_from_output: np.ufunc
+def celu_backward_from_output(grad: ArrayLike, output: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+relu_backward_from_output: np.ufunc
+def leaky_relu_backward_from_output(grad: ArrayLike, output: ArrayLike, negative_slope: ArrayLike = 0.01, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
+sigmoid_backward_from_output: np.ufunc
+softplus_backward_from_output: np.ufunc
+tanh_backward_from_output: np.ufunc
 def softmax(x: ArrayLike, axis: int | tuple[int, ...] | None = -1, out: NDArray[Any] | None = None, *, where: ArrayLike = True, scale: float = 1.0, causal: bool = False, **ufunc_arguments: Any) -> Any: ...
 def softmin(x: ArrayLike, axis: int | tuple[int, ...] | None = -1, out: NDArray[Any] | None = None, *, where: ArrayLike = True, scale: float = 1.0, causal: bool = False, **ufunc_arguments: Any) -> Any: ...
 def log_softmax(x: ArrayLike, axis: int | tuple[int, ...] | None = -1, out: NDArray[Any] | None = None, *, where: ArrayLike = True, scale: float = 1.0, causal: bool = False, **ufunc_arguments: Any) -> Any: ...
 def logsumexp(x: ArrayLike, axis: int | tuple[int, ...] | None = -1, keepdims: bool = False, out: NDArray[Any] | None = None, *, where: ArrayLike = True, scale: float = 1.0, causal: bool = False, b: ArrayLike | None = None, return_sign: bool = False, **ufunc_arguments: Any) -> Any: ...
-def softmax_backward(grad: ArrayLike, output: ArrayLike, axis: int | tuple[int, ...] | None = -1, out: NDArray[Any] | None = None, *, scale: float = 1.0, **ufunc_arguments: Any) -> Any: ...
-def log_softmax_backward(grad: ArrayLike, output: ArrayLike, axis: int | tuple[int, ...] | None = -1, out: NDArray[Any] | None = None, *, scale: float = 1.0, **ufunc_arguments: Any) -> Any: ...
+def softmax_backward(grad: ArrayLike, output: ArrayLike, axis: int | tuple[int, ...] | None = -1, out: NDArray[Any] | None = None, *, where: ArrayLike = True, scale: float = 1.0, causal: bool = False, keep: ArrayLike | None = None, p: float = 0.0, **ufunc_arguments: Any) -> Any: ...
+def log_softmax_backward(grad: ArrayLike, output: ArrayLike, axis: int | tuple[int, ...] | None = -1, out: NDArray[Any] | None = None, *, where: ArrayLike = True, scale: float = 1.0, causal: bool = False, **ufunc_arguments: Any) -> Any: ...
 def binary_cross_entropy_with_logits(input: ArrayLike, target: ArrayLike, *, label_smoothing: float = 0.0, weight: ArrayLike | None = None, pos_weight: ArrayLike | None = None, ignore_index: int | None = None, reduction: str = 'mean', dtype: Any = None) -> Any: ...
 def binary_cross_entropy_with_logits_with_grad(input: ArrayLike, target: ArrayLike, *, label_smoothing: float = 0.0, weight: ArrayLike | None = None, pos_weight: ArrayLike | None = None, ignore_index: int | None = None, reduction: str = 'mean', dtype: Any = None, upstream: ArrayLike | None = None, out: NDArray[Any] | None = None) -> Any: ...
 def binary_cross_entropy_with_logits_with_grad_hess(input: ArrayLike, target: ArrayLike, *, label_smoothing: float = 0.0, weight: ArrayLike | None = None, pos_weight: ArrayLike | None = None, ignore_index: int | None = None, reduction: str = 'mean', dtype: Any = None, upstream: ArrayLike | None = None, out: tuple[NDArray[Any] | None, NDArray[Any] | None] | None = None) -> Any: ...
