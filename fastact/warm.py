@@ -72,7 +72,7 @@ def compile_function(name: str, dtype: str) -> None:
 
     record, fill = table.function(name), drawn(np.random.default_rng(0))
     for variant in record.variants:
-        for shape, axis in ROWS if record.op is None else ROWS[:1]:
+        for shape, axis in ROWS[:1] if record.op is not None else ROWS[record.pools :]:
             operands, options = record.arguments(variant, fill, shape, dtype, axis)
             record.function(*operands, **options)
     if record.in_parts:

@@ -283,7 +283,9 @@ def _reference_backward(
 _WEIGHT = {"weight": ALONG_AXIS}
 _RUNNING = {"running_mean": ALONG_AXIS, "running_var": OF_EACH_CLASS}
 _TRAINING = {"training": True}
-_batch = partial(Function, home=__name__, family="norms", axis="one", masked=False, whole=True, double_ulp=16.0)
+_batch = partial(
+    Function, home=__name__, family="norms", axis="one", masked=False, whole=True, pools=True, double_ulp=16.0
+)
 register(
     _batch(
         "batch_norm",

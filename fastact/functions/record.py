@@ -132,6 +132,8 @@ class Function:
     """Whether rows that are long and few are computed in parts, by kernels of their own."""
     whole: bool = False
     """Whether all results depend on all elements, also where there is an axis: rows are then not computed by themselves."""
+    pools: bool = False
+    """Whether it takes statistics of what is at one place along the axis, of which there must then be more than one element."""
     masked: bool = True
     """Whether it takes masked arrays, whose masked elements then count nothing; else it refuses them."""
     op: Any = None
