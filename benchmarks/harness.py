@@ -37,22 +37,24 @@ if TYPE_CHECKING:
         idioms,
         machine,
         measure,
+        normidioms,
         peers,
         programidioms,
         programs,
         report,
         rowidioms,
         rows,
+        stepidioms,
         tables,
         targets,
     )
 else:
     _load_package()
-    accuracy, case, cases, company, idioms, machine, measure, peers = _load(
-        "accuracy", "case", "cases", "company", "idioms", "machine", "measure", "peers"
+    accuracy, case, cases, company, idioms, machine, measure, normidioms, peers = _load(
+        "accuracy", "case", "cases", "company", "idioms", "machine", "measure", "normidioms", "peers"
     )
-    programidioms, programs, report, rowidioms, rows, tables, targets = _load(
-        "programidioms", "programs", "report", "rowidioms", "rows", "tables", "targets"
+    programidioms, programs, report, rowidioms, rows, stepidioms, tables, targets = _load(
+        "programidioms", "programs", "report", "rowidioms", "rows", "stepidioms", "tables", "targets"
     )
 
 __all__ = [
@@ -63,12 +65,14 @@ __all__ = [
     "idioms",
     "machine",
     "measure",
+    "normidioms",
     "peers",
     "programidioms",
     "programs",
     "report",
     "rowidioms",
     "rows",
+    "stepidioms",
     "tables",
     "targets",
 ]

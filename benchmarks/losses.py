@@ -6,29 +6,25 @@ pool spins after each call, so a turn begins with a pause. ``memory`` is fastact
 as much and computes next to nothing.
 """
 
-import argparse
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import fastact as fa
-from benchmarks.harness import machine, measure, peers, tables
+from benchmarks.harness import peers
+from benchmarks.turns import Call, Cells, command
 
-SEGMENTATION, CLASSIFIER, BINARY = (16, 21, 256, 256), (8192, 1000), 16_000_000
+SHAPES = (16, 21, 256, 256), (8192, 1000), 16_000_000
 QUICK = (2, 5, 32, 32), (64, 100), 10_000
-
-Call = Callable[[], Any]
 
 PAGE = """\
 <!-- Written by python -m benchmarks.losses --page: do not edit. -->
 # Losses with their gradients, beside PyTorch and NumPy
 
 The loss and its gradient of {segmentation} logits (a segmentation, whose classes are the second axis), of {classifier}
-(a classifier), and of {binary:,} elements. Contenders take turns; figures are how many times as long PyTorch's forward
+(a classifier), and of {binary} elements. Contenders take turns; figures are how many times as long PyTorch's forward
 and backward, or the best that is known in NumPy, take: the median over {rounds} rounds, and the quartiles. Under *memory*,
 how long a function takes that reads and writes as much and computes next to nothing: 1 would be the speed of the memory.
 Accuracies have no gradient.
@@ -41,45 +37,31 @@ Accuracies have no gradient.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.losses", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--only", default="", help="only losses whose name holds this")
-    parser.add_argument("--quick", action="store_true", help="three rounds of small arrays")
-    parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="write the table to FILE as a page")
-    options = parser.parse_args(arguments)
-    segmentation, classifier, binary = QUICK if options.quick else (SEGMENTATION, CLASSIFIER, BINARY)
-    rows = []
-    makers: tuple[Callable[[], dict[str, dict[str, Call]]], ...] = (
-        partial(_of_pixels, segmentation),
-        partial(_of_rows, classifier),
-        partial(_of_two_classes, binary),
+    prog, contenders = "python -m benchmarks.losses", ("PyTorch", "NumPy", "memory")
+    return command(prog, __doc__, "loss", contenders, _makers, _page, arguments)
+
+
+def _makers(quick: bool) -> list[Callable[[], Cells]]:
+    segmentation, classifier, binary = QUICK if quick else SHAPES
+    return [partial(_of_pixels, segmentation), partial(_of_rows, classifier), partial(_of_two_classes, binary)]
+
+
+def _page(quick: bool) -> str:
+    """The page without its figures."""
+    segmentation, classifier, binary = QUICK if quick else SHAPES
+    given = {"segmentation": " x ".join(map(str, segmentation)), "classifier": " x ".join(map(str, classifier))}
+    return PAGE.format(
+        **given, binary=f"{binary:,}", **{name: f"{{{name}}}" for name in ("rounds", "table", "conditions")}
     )
-    for make in makers:
-        for name, calls in make().items():
-            if options.only in name:
-                rows.append((name, *_figures(calls, 3 if options.quick else options.rounds)))
-    head = ("loss and gradient", "fastact", "PyTorch / fastact", "NumPy / fastact", "memory / fastact")
-    table = tables.table(head, rows, options.markdown or options.page is not None)
-    conditions = machine.conditions(fa.get_num_threads(), ["torch"] if peers.module("torch") else [])
-    print(f"{table}\n\n{conditions}")
-    if options.page is not None:
-        shapes = {"segmentation": " x ".join(map(str, segmentation)), "classifier": " x ".join(map(str, classifier))}
-        text = PAGE.format(**shapes, binary=binary, rounds=options.rounds, table=table, conditions=conditions)
-        options.page.write_text(text, encoding="utf-8")
-    busy = machine.busy()
-    if busy:
-        print(busy)
-    return 0
 
 
-def _of_pixels(shape: tuple[int, ...]) -> dict[str, dict[str, Call]]:
+def _of_pixels(shape: tuple[int, ...]) -> Cells:
     """Losses of an image's pixels, the classes second."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=shape).astype("f4")
     y = rng.integers(0, shape[1], (shape[0], *shape[2:]))
     out, hot = np.empty_like(x), np.moveaxis(np.eye(shape[1], dtype="f4")[y], -1, 1).copy()
-    calls: dict[str, dict[str, Call]] = {
+    calls: Cells = {
         "cross_entropy, pixels": {
             "fastact": lambda: fa.cross_entropy_with_grad(x, y, axis=1, out=out),
             "NumPy": lambda: _cross_entropy(x, hot, out),
@@ -137,12 +119,12 @@ def _of_pixels(shape: tuple[int, ...]) -> dict[str, dict[str, Call]]:
     return calls
 
 
-def _of_rows(shape: tuple[int, int]) -> dict[str, dict[str, Call]]:
+def _of_rows(shape: tuple[int, int]) -> Cells:
     """Losses of a classifier's rows."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=shape).astype("f4"), rng.integers(0, shape[1], shape[0])
     out, hot, log_p = np.empty_like(x), np.eye(shape[1], dtype="f4")[y], fa.log_softmax(x)
-    calls: dict[str, dict[str, Call]] = {
+    calls: Cells = {
         "cross_entropy": {
             "fastact": lambda: fa.cross_entropy_with_grad(x, y, out=out),
             "NumPy": lambda: _cross_entropy(x, hot, out),
@@ -192,7 +174,7 @@ def _of_rows(shape: tuple[int, int]) -> dict[str, dict[str, Call]]:
     return calls
 
 
-def _of_two_classes(size: int) -> dict[str, dict[str, Call]]:
+def _of_two_classes(size: int) -> Cells:
     """Losses of single elements."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=size).astype("f4"), rng.integers(0, 2, size).astype("f4")
@@ -201,7 +183,7 @@ def _of_two_classes(size: int) -> dict[str, dict[str, Call]]:
         name: getattr(fa, f"{name}_with_grad")
         for name in ("binary_cross_entropy_with_logits", "sigmoid_focal_loss", "hinge_loss", "mse_loss")
     }
-    calls: dict[str, dict[str, Call]] = {
+    calls: Cells = {
         f"{name}, {size:,}": {
             "fastact": lambda function=function: function(x, y, out=out),  # type: ignore[misc]
             "memory": lambda: fa.reglu(x, y, out=out),
@@ -334,28 +316,6 @@ def _binary(x: Any, y: Any, out: Any) -> Any:
     out -= y
     out *= x.dtype.type(1 / x.size)
     return loss
-
-
-def _figures(calls: dict[str, Call], rounds: int) -> tuple[str, ...]:
-    """Median milliseconds of fastact, and quartiles of the ratios of the others."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for name in measure.rotated(list(calls), rounds):
-        time.sleep(0.05)
-        calls[name]()
-        start = time.perf_counter()
-        calls[name]()
-        times[name].append(time.perf_counter() - start)
-    own = np.array(times["fastact"])
-    shown = [f"{1e3 * np.median(own):.2f} ms"]
-    for name in ("PyTorch", "NumPy", "memory"):
-        if name not in times:
-            shown.append("")
-            continue
-        low, middle, high = np.quantile(np.array(times[name]) / own, (0.25, 0.5, 0.75))
-        shown.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
-    return tuple(shown)
 
 
 if __name__ == "__main__":
