@@ -48,6 +48,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python -m benchmarks.threads --quick
 	$(BIN)/python -m benchmarks.ignored --quick
 	$(BIN)/python -m benchmarks.losses --quick
+	$(BIN)/python -m benchmarks.training --quick
 	$(BIN)/python -m benchmarks.versions . --quick
 	$(BIN)/python tools/fuzz.py --quick
 	$(BIN)/python tools/fuzz_views.py --quick
