@@ -157,12 +157,12 @@ def source(kernel, dtype):
 def ops(names):
     """Of the kernels behind ops, or of some of them, such as ``gelu.float32``."""
     import fastact
-    from fastact.functions.elementwise import kernels
+    from fastact.functions.elementwise import from_output_kernel, kernels
 
     every = {
         f"{kernel.name}.{dtype}": (kernel, dtype)
         for op in fastact.ops.values()
-        for kernel in kernels(op)
+        for kernel in (*kernels(op), *([from_output_kernel(op)] if op.from_output else []))
         for dtype in ("float32", "float64")
     }
     return {name: facts_of_kernel(name, lambda name=name: source(*every[name])) for name in names or every}

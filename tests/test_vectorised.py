@@ -19,6 +19,11 @@ SINGLE = {"f16", "f32", "f64"}
 """What follows the name of a fused operation on one number."""
 
 
+def kernels_of(op):
+    given = {"": True, "_backward": op.derivative, "_backward_from_output": op.from_output}
+    return [f"{op.name}{ending}" for ending, there in given.items() if there]
+
+
 def chosen(name):
     """Every kernel in one dtype for this processor, and some in the other dtype for each of the others.
 
@@ -29,7 +34,7 @@ def chosen(name):
     return [
         f"{kernel}.{DTYPES[(i + k) % 2 == (name == THIS)]}"
         for i, op in enumerate(fa.ops.values())
-        for k, kernel in enumerate((op.name, f"{op.name}_backward")[: 1 + (op.derivative is not None)])
+        for k, kernel in enumerate(kernels_of(op))
         if name == THIS or i % OF_SO_MANY == share
     ]
 
