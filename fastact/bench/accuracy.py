@@ -22,23 +22,7 @@ SAMPLE = 100_000
 """Elements that are measured, or so: whole rows of a function over rows."""
 LARGEST_LOSS = 1 << 25
 """Logits; a mean over rows cannot be sampled."""
-OPERANDS = (
-    "x",
-    "grad",
-    "y",
-    "which",
-    "hidden",
-    "weight",
-    "target",
-    "fake",
-    "like",
-    "bias",
-    "param",
-    "m",
-    "v",
-    "m0",
-    "v0",
-)
+OPERANDS = "x grad y which hidden weight target fake like bias param m v m0 v0 indices count residual k".split()
 """The arrays that statements of functions over rows name."""
 LARGEST_PRODUCT = {"float64": 1e7}
 """Multiplications of a linear layer; ``longdouble`` has no quick matrix product."""
@@ -111,7 +95,7 @@ def _elementwise(case: Case, names: Mapping[str, Any], wide: Any) -> Exact:
 
 
 def _of_rows(case: Case, names: Mapping[str, Any], wide: Any) -> Exact | None:
-    losses = "cross_entropy" in case.op or case.name in rows.LOSSES
+    losses = "cross_entropy" in case.op or case.name in rows.OVER_ALL
     if losses and (case.size > LARGEST_LOSS or math.prod(case.shape) > LARGEST_PRODUCT.get(case.dtype, 1e9)):
         return None
     if case.name not in rows.ROWS:

@@ -69,7 +69,7 @@ NORMS = {
         "norms.layer_norm(x, weight, bias, out=out)",
         "np.zeros_like(x)",
         _shared,
-        torch="nn.layer_norm(x, x.shape[-1:], weight, bias)",
+        torch="F.layer_norm(x, x.shape[-1:], weight, bias)",
     ),
     "layer_norm_backward": RowIdiom(
         "grad, x, weight",
@@ -82,7 +82,7 @@ NORMS = {
         "norms.rms_norm(x, weight, out=out)",
         "np.zeros_like(x)",
         _shared,
-        torch="nn.rms_norm(x, x.shape[-1:], weight, 1e-5)",
+        torch="F.rms_norm(x, x.shape[-1:], weight, 1e-5)",
     ),
     "rms_norm_backward": RowIdiom("grad, x, weight", "norms.rms_norm_backward(grad, x, weight)", arrays=_backward),
 }

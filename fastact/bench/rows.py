@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from . import (
+    channelidioms,
+    choiceidioms,
     curvatureidioms,
     dropoutidioms,
     ganidioms,
@@ -70,10 +72,12 @@ LOSSES = {
     **regionidioms.LOSSES,
     **lovaszidioms.LOSSES,
     **ganidioms.LOSSES,
-    **normidioms.NORMS,
     **stepidioms.OVER_ALL,
 }
-"""By public function: those of which each number depends on all elements."""
+"""Losses and penalties, by public function: of these each number depends on all elements."""
+
+OVER_ALL = {**LOSSES, **normidioms.NORMS, **channelidioms.ROWS, **choiceidioms.ROWS}
+"""All functions whose results, or some of them, depend on all elements."""
 
 ROWS = {
     "softmax": RowIdiom(
@@ -194,7 +198,7 @@ ROWS = {
     **labelledidioms.ENTROPIES,
     **dropoutidioms.ROWS,
     **outputidioms.ROWS,
-    **LOSSES,
+    **OVER_ALL,
     **stepidioms.STEPS,
 }
 """By public function."""
@@ -210,6 +214,8 @@ NAMESPACES = {
     "drops": dropoutidioms,
     "norms": normidioms,
     "steps": stepidioms,
+    "channels": channelidioms,
+    "choices": choiceidioms,
 }
 
 AS_RECORDED = RowIdiom("*operands, **options", "reference(*operands, **options)")
@@ -233,7 +239,7 @@ def idiom_of(name: str) -> RowIdiom | None:
 
 def op_names() -> list[str]:
     """The ops that the functions belong to."""
-    return [name for name in (*ROWS, *others()) if not name.endswith("_backward")]
+    return list(dict.fromkeys(name.removesuffix("_backward") for name in (*ROWS, *others())))
 
 
 def cases(op: str, direction: str, dtype: str, size: int, variant: str, by_default: bool) -> Iterator[Case]:
