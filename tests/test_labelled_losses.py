@@ -359,6 +359,11 @@ class TestAccuracies:
                 assert fa.top_k_accuracy(moved, target, k=2, axis=0, dtype="float64") == np.mean(place < 2)
 
     def test_nan_is_the_largest(self):
+        unknown = np.array([[np.nan, 0.0, np.nan]])
+        for label, place in ((0, 0), (1, 2), (2, 1)):
+            found = [fa.top_k_accuracy(unknown, [label], k=k) for k in (1, 2, 3, 10**400)]
+            np.testing.assert_array_equal(found, [place < k for k in (1, 2, 3, 4)])
+            assert fa.zero_one_loss(unknown, [label]) == (np.argmax(unknown) != label)
         scores = np.array([[1.0, np.nan, 0.0], [np.nan, 1.0, 0.0]])
         np.testing.assert_array_equal(fa.accuracy(scores, [0, 1], reduction="none"), [0, 0])
         np.testing.assert_array_equal(fa.top_k_accuracy(scores, [0, 1], k=2, reduction="none"), [1, 1])
@@ -373,6 +378,39 @@ class TestAccuracies:
         assert fa.accuracy(masked, [0, 1, 0]) == 1.0
         with pytest.raises(ValueError, match=r"target must have the shape \(2,\) of the predictions, got \(3,\)"):
             fa.accuracy([0, 1], [0, 1, 1])
+        each = fa.accuracy(masked, [0, 1, 0], reduction="none")
+        np.testing.assert_array_equal(each.mask, masked.mask)
+        np.testing.assert_array_equal(each[:2], [1, 1])
+        hidden = np.ma.array([5.0, 1.0], mask=[True, False])
+        assert np.isnan(fa.accuracy([0, 1], [0, 0], weight=hidden)), "a masked weight counts as 0"
+
+    def test_predictions_in_containers(self):
+        pandas = pytest.importorskip("pandas")
+        found = fa.accuracy(pandas.Series([0, 1, 2], index=[3, 4, 5]), [0, 1, 1], reduction="none")
+        assert isinstance(found, pandas.Series)
+        assert list(found.index) == [3, 4, 5]
+        assert fa.zero_one_loss(pandas.Series([0, 1, 2]), [0, 1, 1]) == 1 / 3
+
+    @pytest.mark.parametrize(
+        ("options", "error", "message"),
+        [
+            ({"ignore_index": "a"}, TypeError, "ignore_index must be an integer, got 'a'"),
+            ({"axis": 7}, ValueError, "axis 7 is out of bounds"),
+            ({"axis": None}, TypeError, "axis must be an integer, got None"),
+            ({"weight": [True, False]}, TypeError, "weight must hold real numbers, got bool"),
+            ({"weight": [1.0]}, IndexError, "label 1 at position 1 is out of range for 1 classes"),
+            ({"weight": 1.0}, ValueError, "weight must have one element for each"),
+        ],
+    )
+    def test_predictions_are_checked_as_scores_are(self, options, error, message):
+        with pytest.raises(error, match=message):
+            fa.accuracy([0, 1], [0, 1], **options)
+
+    def test_an_infinite_weight_is_nothing_where_it_does_not_count(self):
+        weight = [1, np.inf, 1]
+        for predicted in (np.eye(3), np.arange(3)):
+            each = fa.accuracy(predicted, [1, 0, 2], weight=weight, reduction="none")
+            np.testing.assert_array_equal(each, [0, 0, 1])
 
     def test_what_counts(self):
         scores, target = np.eye(4)[[0, 1, 2, 0]], np.array([0, 1, 3, -100])

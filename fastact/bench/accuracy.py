@@ -22,7 +22,27 @@ SAMPLE = 100_000
 """Elements that are measured, or so: whole rows of a function over rows."""
 LARGEST_LOSS = 1 << 25
 """Logits; a mean over rows cannot be sampled."""
-OPERANDS = "x grad y which hidden weight target fake like bias param m v m0 v0 indices count residual k".split()
+OPERANDS = (
+    "x",
+    "grad",
+    "y",
+    "which",
+    "hidden",
+    "weight",
+    "target",
+    "fake",
+    "like",
+    "bias",
+    "param",
+    "m",
+    "v",
+    "m0",
+    "v0",
+    "indices",
+    "count",
+    "residual",
+    "k",
+)
 """The arrays that statements of functions over rows name."""
 LARGEST_PRODUCT = {"float64": 1e7}
 """Multiplications of a linear layer; ``longdouble`` has no quick matrix product."""

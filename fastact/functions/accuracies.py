@@ -6,10 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from fastact.calls.checking import as_integer
+from fastact.calls.checking import as_integer, only_axis
+from fastact.calls.containers import masked, within
+from fastact.calls.layout import Layout
 from fastact.calls.quiet import quietly
-from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers
-from fastact.functions.cross_entropy_requests import check_labels, check_reduction, labelled, loss_dtype, rounded
+from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers, split_call
+from fastact.functions.cross_entropy_requests import (
+    Request,
+    check_labels,
+    checked_weight,
+    labelled,
+    loss_dtype,
+    rounded,
+)
 from fastact.functions.cross_entropy_results import as_rows, reduced, row_results
 from fastact.functions.docs import documented
 from fastact.functions.record import LABELS, OF_EACH_CLASS, Function, X, register, variants
@@ -20,12 +29,17 @@ from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, select, widen
 from fastact.runtime.ufunc import make_ufunc
 
+MOST = 2**31
+"""More classes than any row has."""
+
 
 @scalar
 def _rank_terms(x: Scalar, x_label: Scalar) -> tuple[Scalar, Scalar]:
-    """Whether an element is above the label's, as NaN is above all, and whether they are equal."""
+    """Whether an element is above the label's, as NaN is above all that is not, and whether they are equal, as NaN are."""
     T = type(x)
-    return select(x <= x_label, T(0), T(1)), select(x == x_label, T(1), T(0))
+    unknown = x_label != x_label
+    equal = (x == x_label) | (unknown & (x != x))
+    return select((x <= x_label) | unknown, T(0), T(1)), select(equal, T(1), T(0))
 
 
 @scalar
@@ -33,7 +47,8 @@ def _score_of_rank(above: Scalar, equal: Scalar, w_label: Scalar, k: Scalar, wro
     """The label's weight if it is among the best `k`, or if it is not; and 1 if that depends on which of equals come first."""
     one, zero = widen(1.0), widen(0.0)
     among = select(above < k, one, zero)
-    return widen(w_label) * select(wrong > zero, one - among, among), among * select(above + equal > k, one, zero)
+    counted = select(wrong > zero, one - among, among) > zero
+    return select(counted, widen(w_label), zero), among * select(above + equal > k, one, zero)
 
 
 @cache
@@ -183,14 +198,14 @@ def top_k_accuracy(
     count = as_integer(k)
     if count is None or count < 1:
         raise (TypeError if count is None else ValueError)(f"k must be an integer of at least 1, got {k!r}")
-    return _score(top_k_accuracy, locals(), count, wrong=False)
+    return _score(top_k_accuracy, locals(), min(count, MOST), wrong=False)
 
 
 def _score(function: Any, given: dict[str, Any], k: int, *, wrong: bool) -> Any:
     """Which rows have their label among the best `k`, or have not, and the mean or sum of that."""
     x, target, ignored, reduction = (given[name] for name in ("input", "target", "ignore_index", "reduction"))
     if k == 1 and np.ndim(x) == np.ndim(target) and np.asanyarray(x).dtype.kind in "iu":
-        return _score_of_predictions(given, wrong)
+        return _score_of_predictions(function, given, wrong)
     if are_contained(x, target, given["weight"]):
         return loss_of_containers(function, given, "input")
     request = labelled(x, target, given["weight"], ignored, reduction, given["axis"])
@@ -208,50 +223,69 @@ def _score(function: Any, given: dict[str, Any], k: int, *, wrong: bool) -> Any:
     return as_rows(found, request) if reduction == "none" else found
 
 
-def _score_of_predictions(given: dict[str, Any], wrong: bool) -> Any:
-    """As `_score` of classes that were predicted, in place of the scores of each."""
-    check_reduction(given["reduction"])
-    target = given["target"]
-    right, counted, weight = _of_predictions(given["input"], target, given["weight"], given["ignore_index"])
-    labels, dtype = np.asarray(target), loss_dtype(given["dtype"], np.dtype(np.float64))
-    each = counted if weight is None else np.where(counted, weight[np.where(counted, labels, 0)], 0.0)
-    losses = np.where((right != wrong) & counted, each, 0.0)
-    if given["reduction"] == "none":
-        return losses.astype(dtype)[()]
-    total = float(quietly(np.add.reduce, losses.reshape(-1), dtype=np.float64))
-    divisor = 1.0
-    if given["reduction"] == "mean":
-        divisor = float(quietly(np.add.reduce, each.reshape(-1), dtype=np.float64))
-    return rounded(total / divisor if divisor else total * math.inf, dtype)
+def _score_of_predictions(function: Any, given: dict[str, Any], wrong: bool) -> Any:
+    """As `_score` of classes that were predicted, in place of the scores of each; what is masked does not count."""
+    operands, options = split_call(function, given, ("input", "target", "weight"))
+    operands["weight"] = np.ma.filled(given["weight"], 0) if np.ma.isMA(given["weight"]) else given["weight"]
+    only_axis(options["axis"], np.ndim(given["input"]) + 1)
+    dtype = loss_dtype(options["dtype"], np.dtype(np.float64))
+    if options["reduction"] != "none" or not are_contained(given["input"], given["target"]):
+        arrays = {name: x if np.ma.isMA(x) or x is None else np.asarray(x) for name, x in operands.items()}
+        return _of_predictions(wrong, dtype, options, **arrays)
+    layout = Layout({"input": "...", "target": "...", "weight": "n"}, ("...",))
+    own = partial(_of_predictions, wrong, dtype, options)
+    return within(own, layout, operands, {}, own)
 
 
-def _of_predictions(x: Any, target: Any, weight: Any, ignored: int) -> tuple[Any, Any, Any]:
-    """Which of predicted classes are right, which count, and the weights of classes; what is masked does not count."""
-    shape = np.shape(x)
-    if np.shape(target) != shape:
-        raise ValueError(f"target must have the shape {shape} of the predictions, got {np.shape(target)}")
+def _of_predictions(
+    wrong: bool,
+    dtype: Any,
+    options: dict[str, Any],
+    input: Any,  # noqa: A002
+    target: Any,
+    weight: Any = None,
+) -> Any:
+    """The score of classes in arrays, or in masked ones."""
+    if np.shape(target) != np.shape(input):
+        raise ValueError(f"target must have the shape {np.shape(input)} of the predictions, got {np.shape(target)}")
     if np.asanyarray(target).dtype.kind not in "iu":
         raise TypeError(f"target must hold integers (class indices), got {np.asanyarray(target).dtype}")
-    counted = (np.ma.getdata(target) != ignored) & ~(np.ma.getmaskarray(x) | np.ma.getmaskarray(target))
+    hidden = np.ma.getmaskarray(input) | np.ma.getmaskarray(target)
+    labels, ignored = np.asarray(np.ma.getdata(target)), options["ignore_index"]
+    if np.any(hidden):
+        labels = np.where(hidden, ignored, labels.astype(np.int64))
+    counted = ~hidden & (labels != ignored)
+    each = counted * 1.0
     if weight is not None:
-        weight = np.asarray(weight, np.float64)
-        labels = np.ma.getdata(target)[counted]
-        if weight.ndim != 1 or (labels.size and not 0 <= labels.min() <= labels.max() < len(weight)):
-            raise ValueError(f"weight must have one element for each class of the target, got shape {weight.shape}")
-    return np.asarray(np.ma.getdata(x)) == np.asarray(np.ma.getdata(target)), counted, weight
+        weight = checked_weight(weight, np.size(weight), "weight")
+        check_labels(Request(None, labels, len(weight), -1, options["reduction"], ignored, weight))
+        each = np.where(counted, weight[np.where(counted, labels, 0)], 0.0)
+    right = np.asarray(np.ma.getdata(input)) == labels
+    losses = np.where((right != wrong) & counted, each, 0.0)
+    if options["reduction"] == "none":
+        losses = losses.astype(dtype)[()]
+        return masked(losses, hidden, None, input) if np.ma.isMA(input) or np.ma.isMA(target) else losses
+    total = float(quietly(np.add.reduce, losses.reshape(-1), dtype=np.float64))
+    divisor = 1.0
+    if options["reduction"] == "mean":
+        divisor = float(quietly(np.add.reduce, each.reshape(-1), dtype=np.float64))
+    return rounded(total / divisor if divisor else total * math.inf, dtype)
 
 
 def _among_best(request: Any, tied: Any, k: int) -> Any:
     """Whether the labels of these rows are among the best `k`; among equals the first are better."""
     rows, labels = request.logits[tied], request.target[tied][:, None]
     own = np.take_along_axis(rows, labels, -1)
-    better = ~(rows <= own) | ((rows == own) & (np.arange(rows.shape[-1]) < labels))
+    unknown = np.isnan(own)
+    equal = (rows == own) | (unknown & np.isnan(rows))
+    better = ~((rows <= own) | unknown) | (equal & (np.arange(rows.shape[-1]) < labels))
     return np.count_nonzero(better, -1) < k
 
 
 def _reference(best: int, wrong: bool, x: Any, target: Any, **given: Any) -> Any:
     k, axis = given.get("k", best), given.get("axis", -1)
-    order = np.argsort(-np.moveaxis(np.asarray(x, np.float64), axis, -1), axis=-1, kind="stable")[..., :k]
+    rows = np.moveaxis(np.asarray(x, np.float64), axis, -1)
+    order = np.lexsort((-rows, ~np.isnan(rows)), axis=-1)[..., :k]  # NaN first
     counted = target != given.get("ignore_index", -100)
     right = np.any(order == np.asarray(target)[..., None], axis=-1)
     weight = given.get("weight")
