@@ -174,7 +174,7 @@ def _of_rows(x: Any, k: int, largest: bool, ordered: bool) -> tuple[Any, Any]:
         indices = indices if ordered else np.sort(indices, axis=-1)
     else:
         indices = _of_floats(as_floats("x", x), k, largest, ordered)[1]
-    return np.take_along_axis(x, indices, -1), indices
+    return np.take_along_axis(x, indices, -1).astype(x.dtype.newbyteorder("="), copy=False), indices
 
 
 def _of_floats(x: Any, k: int, largest: bool, ordered: bool) -> tuple[Any, Any]:

@@ -153,7 +153,9 @@ def _of_nucleus(logits: Any, uniforms: Any, p: float, k: int | None, axis: int, 
     """Draws by random numbers of which the first axis is that of the draws."""
     x, factor = sampling.rows_of(logits, axis), sampling.factor_of(temperature)
     if factor != 1:
-        x = quietly(np.multiply, x, factor, dtype=np.float64)  # which no small temperature is too much for
+        # Less the largest, and of float64, which no small temperature is then too much for.
+        x = quietly(np.subtract, x, np.max(x, axis=-1, keepdims=True, initial=-np.inf), dtype=np.float64)
+        x = quietly(np.multiply, x, min(factor, 1e300), out=x)
     values, places, taken = _nucleus(x, p, k)
     chosen = sampling.drawn(np.where(taken, values, -np.inf), uniforms, 1.0)
     rows = np.broadcast_to(places, (len(uniforms), *places.shape))

@@ -65,8 +65,8 @@ def _ufunc(interleaved: bool) -> Any:
 def _angles(positions: Any, features: int, theta: float, dtype: Any, sign: float) -> tuple[Any, Any]:
     """Cosines and sines of each position's angles, which are of float64."""
     turns = theta ** (np.arange(0, features, 2) / -max(1, features))
-    angles = np.asarray(positions, np.float64)[..., None] * turns
-    return np.cos(angles).astype(dtype), (sign * np.sin(angles)).astype(dtype)
+    angles = quietly(np.multiply, np.asarray(positions, np.float64)[..., None], turns)
+    return quietly(np.cos, angles).astype(dtype), (sign * quietly(np.sin, angles)).astype(dtype)
 
 
 @lru_cache(8)
