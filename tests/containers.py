@@ -67,7 +67,7 @@ def nothing_computed():
 
 
 def draws_by_block(call, wrap):
-    return call.variant.random and wrap in (in_dask, in_lazy_xarray)
+    return call.variant.random and call.options.get("training", False) and wrap in (in_dask, in_lazy_xarray)
 
 
 def over_classes(call):

@@ -10,7 +10,7 @@ import numpy as np
 from .rowidiom import Arrays, RowIdiom
 
 Array = Any
-EPS = np.float32(1e-5)
+EPS = 1e-5
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, out: Array = None) -> Array:
@@ -58,7 +58,7 @@ def _shared(x: Array, pieces: int) -> Arrays:
 
 def _backward(x: Array, pieces: int) -> Arrays:
     mean = x.mean(-1, keepdims=True, dtype=np.float64)
-    scale = 1 / np.sqrt(x.var(-1, keepdims=True, dtype=np.float64) + float(EPS))
+    scale = 1 / np.sqrt(x.var(-1, keepdims=True, dtype=np.float64) + EPS)
     saved = {"mean": mean.astype(x.dtype), "scale": scale.astype(x.dtype)}
     return {**_shared(x, pieces), **saved, "grad": x[::-1].copy()}
 
