@@ -241,3 +241,15 @@ def test_what_is_refused_writes_nothing():
     assert (out == 7).all()
     assert (mean == 7).all()
     assert (variance == 7).all()
+
+
+@pytest.mark.parametrize("place", [0, 1, 500])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_element_unlike_its_channel_costs_no_digits(place, order):
+    """Distances are not taken from a single element."""
+    x = np.random.default_rng(0).normal(size=(1000, 3))
+    x[place] = 1e6
+    wide = x.astype(np.longdouble)
+    exact = (wide - wide.mean(0)) / np.sqrt(wide.var(0) + np.longdouble(1e-5))
+    found = fa.batch_norm(np.asarray(x, order=order), training=True)
+    np.testing.assert_allclose(found, exact.astype(float), rtol=0, atol=1e-13 * abs(exact).max())

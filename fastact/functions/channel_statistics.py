@@ -24,6 +24,8 @@ from fastact.functions.channel_passes import (
     ufunc_of,
 )
 
+SEEN = 9
+"""Rows whose median is typical of a matrix."""
 ROW = 1024
 """Elements that several short rows of channels are made one of."""
 
@@ -101,12 +103,23 @@ def sums_of(lay: Lay, x: Any, grad: Any = None) -> Sums:
         mean = found[0] / lay.pixels
         return Sums(mean, *found[1:]) if grad is not None else Sums(mean, found[1], zeros, zeros)
     kernel = COLUMNS if grad is None else COLUMNS_BACKWARD
-    images = [column_sums(kernel, (*(a[i] for a in given), x[i, 0])) for i in range(lay.images)]
+    typical = np.stack([_typical(image) for image in x])
+    images = [column_sums(kernel, (*(a[i] for a in given), typical[i])) for i in range(lay.images)]
     total, squares, *others = (np.stack(kind) for kind in zip(*images, strict=True))
     shift = total / lay.pixels
     slopes, products = others or (zeros, zeros)
     squares = np.maximum(squares - total * shift, 0.0)
-    return Sums(x[:, 0] + shift, squares, slopes, products - shift * slopes)
+    return Sums(typical + shift, squares, slopes, products - shift * slopes)
+
+
+def _typical(rows: Any) -> Any:
+    """A row of elements like those of their columns, from which these have small distances: the median of some.
+
+    Of a single row an element that is unlike its column would cost the sums of squares their last digits.
+    """
+    count = min(SEEN, len(rows))
+    count -= 1 - count % 2
+    return np.partition(rows[:: len(rows) // count][:count], count // 2, axis=0)[count // 2]
 
 
 def write(lay: Lay, operands: Sequence[Any], numbers: Sequence[Any], target: Any) -> None:
