@@ -64,10 +64,10 @@ def batch_norm(
     -----
     .. math:: \frac{x - \mu_c}{\sqrt{\sigma_c^2 + \epsilon}} w_c + b_c
 
-    Statistics are of float64, and variances those of distances from a mean: one that is a million times the deviation costs no
-    digits. No array is copied that lies densely, with the channels last in memory or not. In training there must be more than one
-    element for each channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (16 in
-    float64).
+    Statistics are of float64, and variances those of distances from a mean: one that is a million times the deviation costs
+    float32 no digits. No array is copied that lies densely, with the channels last in memory or not; elements are added in the
+    order of memory, so last bits may differ between the two. In training there must be more than one element for each
+    channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (32 in float64).
 
     References
     ----------
@@ -188,7 +188,7 @@ def batch_norm_backward(
         \hat{x} = \frac{x - \mu_c}{s_c}, \ s_c = \sqrt{\sigma_c^2 + \epsilon}
 
     Without training it is :math:`g w_c / s_c`. One pass over both arrays yields all sums, the statistics among them, and a second
-    one writes. Error: at most 8 ULP of the sum of the absolute values of the terms (16 in float64).
+    one writes. Error: at most 8 ULP of the sum of the absolute values of the terms (32 in float64).
 
     Examples
     --------
@@ -284,7 +284,7 @@ _WEIGHT = {"weight": ALONG_AXIS}
 _RUNNING = {"running_mean": ALONG_AXIS, "running_var": OF_EACH_CLASS}
 _TRAINING = {"training": True}
 _batch = partial(
-    Function, home=__name__, family="norms", axis="one", masked=False, whole=True, pools=True, double_ulp=16.0
+    Function, home=__name__, family="norms", axis="one", masked=False, whole=True, pools=True, double_ulp=32.0
 )
 register(
     _batch(

@@ -60,7 +60,7 @@ def l2_normalize(x: Any, *, axis: Axis = -1, eps: float = 1e-12, out: Any = None
     .. math:: \frac{x_i}{\max(\sqrt{\sum_j x_j^2}, \epsilon)}
 
     The length is computed in float64: of float32 and float16 no square is too large for it, or too small. Of float64 the squares of
-    elements beyond 1e154 are infinite. Error: at most 1 ULP (8 in float64). Of zeros the result is zeros.
+    elements beyond 1e154 are infinite. Error: at most 1 ULP (64 in float64). Of zeros the result is zeros.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def l2_normalize_backward(grad: Any, x: Any, *, axis: Axis = -1, eps: float = 1e
     -----
     .. math:: \frac{1}{\lVert x \rVert} \left(g_i - x_i \frac{\sum_j g_j x_j}{\lVert x \rVert^2}\right)
 
-    Where the length is less than `eps` it is ``grad / eps``. Error: at most 2 ULP of the larger term (8 in float64).
+    Where the length is less than `eps` it is ``grad / eps``. Error: at most 2 ULP of the larger term (64 in float64).
 
     Examples
     --------
@@ -148,7 +148,7 @@ def _reference_backward(grad: Any, x: Any, axis: Any = -1, eps: float = 1e-12) -
     return tangent / np.maximum(length, eps)
 
 
-_norm = partial(Function, home=__name__, family="norms", axis="one", masked=False, double_ulp=8.0)
+_norm = partial(Function, home=__name__, family="norms", axis="one", masked=False, double_ulp=64.0)
 _VARIANTS = [Variant(), Variant({"eps": 4.0}, alike=True)]
 register(_norm("l2_normalize", lambda: l2_normalize, [X], _reference, 1.0, variants=_VARIANTS))
 register(
