@@ -47,8 +47,8 @@ def layer_norm(
 
     The mean is a sum in float64, and the variance is that of distances from it: a mean that is a million times the deviation costs
     float32 no digits. float16 is computed in float32. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)``, the result's two terms
-    (32 in float64). Distances beyond the root of the largest number have no finite square: such rows give their bias. A row that holds
-    NaN or an infinity is NaN.
+    (32 in float64). Distances beyond the root of the largest number have no finite square: such rows give their bias. A row that
+    holds NaN or an infinity is NaN.
 
     References
     ----------
