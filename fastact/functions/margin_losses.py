@@ -99,7 +99,7 @@ register(
         options={"p": Option(1.0, "The power, 1 or 2.", "1 or 2", lambda p: p in (1, 2)), "margin": MARGIN},
         kinks="Where a score is just the margin below the label's, its derivative is 0.",
         notes="PyTorch's ``multi_margin_loss``, but that NaN is not passed over, and infinite scores may be equal like others. "
-        "scikit-learn's hinge loss of many classes is `crammer_singer_loss`.",
+        "scikit-learn's hinge loss of many classes is `crammer_singer_loss`. Masked classes lose nothing, but count in C.",
         paper="J. Weston and C. Watkins, Support Vector Machines for Multi-Class Pattern Recognition, 1999.",
         samples=({"p": 2.0}, {"margin": 0.25, "reduction": "none"}),
         cost=0.3,
