@@ -402,3 +402,10 @@ def test_a_longer_target_is_refused(name):
     x, target = operands(name, (3, 4), "float32")
     with pytest.raises(TypeError, match="target must be float16, float32, float64, of integers or booleans"):
         with_grad(name)(x, target.astype(np.longdouble))
+
+
+def test_an_option_beyond_the_inputs_precision_is_refused():
+    x = np.array([1.0, -1.0], np.float32)
+    with pytest.raises(ValueError, match=r"gamma must be a finite number of float32, in which is computed, got 1e\+39"):
+        fa.sigmoid_focal_loss(x, [1, 0], gamma=1e39)
+    np.testing.assert_array_equal(fa.sigmoid_focal_loss(x.astype(float), [1, 0], gamma=1e39, reduction="none"), 0)
