@@ -56,7 +56,7 @@ class Kind:
     """How many times as many passes it takes."""
 
 
-KINDS = Kind("batch", 0, 0.5, more=5), Kind("stochastic", 1, 0.01), Kind("mini-batch", 32, 0.1)
+KINDS = Kind("batch", 0, 0.5, more=5), Kind("stochastic", 1, 0.01), Kind("mini-batch", 32, 0.05)
 
 
 # --- what is computed besides matrix products ------------------------------------------------------------------------

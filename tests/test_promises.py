@@ -76,6 +76,9 @@ def test_pages(page):
 def test_docstrings(name):
     """They state what the record promises, or nothing where there is no error, or that of matrix products."""
     doc, record = words(getattr(fa, name).__doc__), table.function(name)
+    op = fa.ops.get(name.removesuffix("_backward_from_output"))
+    if op is not None and op.from_output is not None:  # what an output has lost is measured in a file of its own
+        doc = doc.replace(words(op.from_output.accuracy), "")
     stated = {float(figure) for figure in re.findall(UNITS, doc)}
     in_double = {float(figure) for figure in re.findall(rf"{NUMBER} in float64", doc)}
     if not record.ulp:

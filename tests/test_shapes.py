@@ -193,8 +193,8 @@ ELSEWHERE = (
     "embedding",
     "gan-losses",
 )
-ELSEWHERE += ("hard-examples", "margin-losses", "multiclass-losses", "optimizers", "regression-losses", "region-losses")
-ELSEWHERE += ("regularizers",)
+ELSEWHERE += ("hard-examples", "margin-losses", "multiclass-losses", "norms", "optimizers", "regression-losses")
+ELSEWHERE += ("region-losses", "regularizers", "rotary")
 """Families whose shapes are tested in files of their own."""
 
 
