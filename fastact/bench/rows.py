@@ -204,6 +204,7 @@ ROWS = {
 """By public function."""
 
 NAMESPACES = {
+    "np": np,
     "rows": rowidioms,
     "losses": lossidioms,
     "curved": curvatureidioms,

@@ -106,8 +106,9 @@ def docstring_from_output(op: Op) -> str:
         "",
         f".. math:: {told.formula}",
     ]
-    said = f"Error: at most {told.ulp:g} ULP of the derivative's largest term for the `output` that is given; float16 rounds "
-    lines += ["", fill(f"{said}the float32 result once. {told.accuracy}", 120)]
+    error = f"at most {told.ulp:g} ULP of the derivative's largest term" if told.ulp else "none"
+    said = f"Error: {error} for the `output` that is given; float16 rounds the float32 result once."
+    lines += ["", fill(f"{said} {told.accuracy}", 120)]
     x = np.array(SHOWN_AT)
     lines += ["", "Examples", "--------", ">>> import numpy as np", ">>> import fastact as fa"]
     lines += [f">>> output = fa.{op.name}(np.array({x.tolist()}))", f">>> fa.{name}(np.ones(3), output).round(4)"]
