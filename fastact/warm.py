@@ -64,6 +64,8 @@ def warmup(
 ROWS: tuple[tuple[tuple[int, ...], int], ...] = (((1, 2), -1), ((200, 2), -1), ((2, 64), 0), ((2, 64), -1))
 """Shapes and an axis: one row, many, in parts of which there are enough to be transposed, many side by side, and few of many
 elements, each of which may be a row to what sums over all others."""
+POOLED = (*ROWS[1:], ((64, 2), 0))
+"""The same of what takes statistics, which one element has not; the last are many short planes."""
 
 
 def compile_function(name: str, dtype: str) -> None:
@@ -72,7 +74,7 @@ def compile_function(name: str, dtype: str) -> None:
 
     record, fill = table.function(name), drawn(np.random.default_rng(0))
     for variant in record.variants:
-        for shape, axis in ROWS[:1] if record.op is not None else ROWS[record.pools :]:
+        for shape, axis in ROWS[:1] if record.op is not None else POOLED if record.pools else ROWS:
             operands, options = record.arguments(variant, fill, shape, dtype, axis)
             record.function(*operands, **options)
     if record.in_parts:

@@ -59,7 +59,7 @@ def test_statements_give_the_same(name, dtype, peer):
             expected = [np.copy(part) for part in accuracy.parts(ours.result())]
             for contender in others:
                 got = [np.copy(part) for part in accuracy.parts(contender.result())]
-                for g, e in zip(got, expected, strict=True):
+                for g, e in zip(got, expected, strict=peer != "jax" or not rows.ROWS[name].changed):
                     given = "float64" if name == "clip_grad_norm" else dtype  # which returns a sum of squares' root
                     assert (g.dtype, g.shape) == (e.dtype, e.shape) == (given, e.shape)
                     # The others' Lovasz derivatives are differences of neighbours that are nearly 1.
@@ -141,5 +141,6 @@ def test_jax_expressions_hold_in_numpy():
     for name in (name for name in NAMES if not name.endswith(WITH_GRAD)):
         arrays = rows.arrays_of(case_of(name, "float64", "fresh"))
         got, expected = called(name, arrays, "jax"), called(name, arrays)
-        for g, e in zip(accuracy.parts(got), accuracy.parts(expected), strict=True):
+        pure = not rows.ROWS[name].changed  # else JAX, which changes nothing, returns what others have changed as well
+        for g, e in zip(accuracy.parts(got), accuracy.parts(expected), strict=pure):
             np.testing.assert_allclose(g, e, rtol=1e-11, atol=1e-16, err_msg=name)
