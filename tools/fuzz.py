@@ -126,7 +126,7 @@ def case(number: int, memory: Memory) -> str:
     return f"{call.name} of {shapes}"
 
 
-RECORDS = [record for record in table.functions().values() if record.ulp is not None]
+RECORDS = [record for record in table.functions().values() if record.ulp is not None and not record.in_memory_order]
 IGNORED_BY_DEFAULT = {
     record.name: given["ignore_index"].default
     for record in RECORDS
@@ -136,9 +136,9 @@ IGNORED_BY_DEFAULT = {
 """All but those of matrix products, whose bits are BLAS's affair."""
 
 
-def drawn(rng: np.random.Generator, dtype: str) -> Call:
+def drawn(rng: np.random.Generator, dtype: str, among: Sequence[Function] = RECORDS) -> Call:
     """A call of some function, in some way, with random operands."""
-    record = RECORDS[int(rng.integers(len(RECORDS)))]
+    record = among[int(rng.integers(len(among)))]
     variant = record.variants[int(rng.integers(len(record.variants)))]
     shape = _shape(rng, 1 if record.axis or record.family == "embedding" else 0, 3)
     axis = int(rng.integers(-len(shape), len(shape))) if record.axis else -1
@@ -148,6 +148,8 @@ def drawn(rng: np.random.Generator, dtype: str) -> Call:
         chooses and record.axis and not shape[axis]
     ):  # of no class no label is one, none is ignored, and none is the best
         shape = tuple(n or 1 for n in shape)
+    if record.pools and np.prod(shape) == shape[axis]:
+        shape, axis = (2, *shape), axis % len(shape) + 1
 
     def fill(kind: str, shape: tuple[int, ...], dtype: Any, below: int) -> Array:
         if kind == "choices":

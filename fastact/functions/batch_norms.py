@@ -284,7 +284,15 @@ _WEIGHT = {"weight": ALONG_AXIS}
 _RUNNING = {"running_mean": ALONG_AXIS, "running_var": OF_EACH_CLASS}
 _TRAINING = {"training": True}
 _batch = partial(
-    Function, home=__name__, family="norms", axis="one", masked=False, whole=True, pools=True, double_ulp=32.0
+    Function,
+    home=__name__,
+    family="norms",
+    axis="one",
+    masked=False,
+    whole=True,
+    pools=True,
+    in_memory_order=True,
+    double_ulp=32.0,
 )
 register(
     _batch(

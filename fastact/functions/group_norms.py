@@ -310,7 +310,16 @@ def _reference_instance_backward(grad: Any, x: Any, weight: Any = None, axis: in
 
 
 _ONE, _WEIGHT = {"num_groups": 1}, {"weight": ALONG_AXIS}
-_norm = partial(Function, home=__name__, family="norms", axis="one", masked=False, whole=True, double_ulp=32.0)
+_norm = partial(
+    Function,
+    home=__name__,
+    family="norms",
+    axis="one",
+    masked=False,
+    whole=True,
+    in_memory_order=True,
+    double_ulp=32.0,
+)
 register(
     _norm(
         "group_norm",

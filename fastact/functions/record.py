@@ -134,6 +134,8 @@ class Function:
     """Whether all results depend on all elements, also where there is an axis: rows are then not computed by themselves."""
     pools: bool = False
     """Whether it takes statistics of what is at one place along the axis, of which there must then be more than one element."""
+    in_memory_order: bool = False
+    """Whether it adds elements in the order that they have in memory, so that last bits may differ between layouts."""
     masked: bool = True
     """Whether it takes masked arrays, whose masked elements then count nothing; else it refuses them."""
     op: Any = None
