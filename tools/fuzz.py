@@ -46,7 +46,7 @@ class Call(NamedTuple):
 
     def results(self, arrays: Sequence[Array], out: Any = None) -> tuple[Any, ...]:
         """All results."""
-        return self.record.arrays(self.make(*arrays, out))
+        return self.make(*arrays, out)
 
     def places(self, results: Sequence[Any]) -> list[Any]:
         """Those of some results that `out` takes; nothing if one of them is a number."""

@@ -122,7 +122,7 @@ def _of_rows(case: Case, names: Mapping[str, Any], wide: Any) -> Exact | None:
         return _as_recorded(case, names, wide)
     sample = _whole if losses else _sampler(case)
     arrays = {name: sample(names[name]) for name in OPERANDS if name in names}
-    arrays = {name: a.astype(wide) if a.dtype.kind == "f" else a for name, a in arrays.items()}
+    arrays = {name: a.astype(wide) if np.asarray(a).dtype.kind == "f" else a for name, a in arrays.items()}
     values = parts(rows.numpy_contender(case, arrays).result())
     scales = [_scale(case, arrays, value, number) for number, value in enumerate(values)]
     return Exact(case.dtype, values, scales, sample)
