@@ -36,7 +36,7 @@ class Call(NamedTuple):
     variant: Variant
     arrays: list[Array]
     """The operands and, after them, what keyword arguments take."""
-    make: Callable[..., Any]
+    make: Callable[..., tuple[Any, ...]]
     """Makes the call, of such arrays and ``out``, which may be ``None``."""
 
     @property
