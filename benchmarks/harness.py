@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         accuracy,
         case,
         cases,
+        choiceidioms,
         company,
         idioms,
         machine,
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
     )
 else:
     _load_package()
-    accuracy, case, cases, company, idioms, machine, measure, normidioms, peers = _load(
-        "accuracy", "case", "cases", "company", "idioms", "machine", "measure", "normidioms", "peers"
+    accuracy, case, cases, choiceidioms, company, idioms, machine, measure, normidioms, peers = _load(
+        "accuracy", "case", "cases", "choiceidioms", "company", "idioms", "machine", "measure", "normidioms", "peers"
     )
     programidioms, programs, report, rowidioms, rows, stepidioms, tables, targets = _load(
         "programidioms", "programs", "report", "rowidioms", "rows", "stepidioms", "tables", "targets"
@@ -61,6 +62,7 @@ __all__ = [
     "accuracy",
     "case",
     "cases",
+    "choiceidioms",
     "company",
     "idioms",
     "machine",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import fastact as fa
-from benchmarks.harness import normidioms, peers, stepidioms
+from benchmarks.harness import choiceidioms, normidioms, peers, stepidioms
 from benchmarks.turns import Call, Cells, command
 
 PAGE = """\
@@ -164,12 +164,6 @@ def _adam(sizes: Sequence[int]) -> Cells:
     return cells
 
 
-def _add_at(grad: Any, indices: Any, count: int) -> Any:
-    found = np.zeros((count, grad.shape[1]), grad.dtype)
-    np.add.at(found, indices, grad)
-    return found
-
-
 def _embedding(shapes: Sequence[tuple[int, int, int]]) -> Cells:
     cells: Cells = {}
     for hits, width, count in shapes:
@@ -178,7 +172,7 @@ def _embedding(shapes: Sequence[tuple[int, int, int]]) -> Cells:
         name = f"embedding_backward, {hits:,} rows of {width} into {count:,}"
         cells[name] = {
             "fastact": partial(fa.embedding_backward, grad, indices, count),
-            "NumPy": partial(_add_at, grad, indices, count),
+            "NumPy": partial(choiceidioms.sums_by_index, grad, indices, count),
         }
         if torch := _torch():
             tg, ti = torch.tensor(grad), torch.tensor(indices)
@@ -186,31 +180,17 @@ def _embedding(shapes: Sequence[tuple[int, int, int]]) -> Cells:
     return cells
 
 
-def _numpy_top_k(x: Any, k: int) -> Any:
-    found = np.argpartition(x, -k)[:, -k:]
-    values = np.take_along_axis(x, found, -1)
-    order = np.argsort(-values)
-    return np.take_along_axis(values, order, -1), np.take_along_axis(found, order, -1)
-
-
-def _numpy_draw(logits: Any, rng: Any) -> Any:
-    shares = np.exp(logits - logits.max(-1, keepdims=True))
-    sums = np.cumsum(shares, -1)
-    drawn = rng.random(len(logits)) * sums[:, -1]
-    return [np.searchsorted(row, u, "right") for row, u in zip(sums, drawn, strict=True)]
-
-
 def _choosing(tops: Sequence[tuple[int, int, int]], draws: tuple[int, int]) -> Cells:
     rng, torch, cells = np.random.default_rng(0), _torch(), Cells()
     for k, rows, classes in tops:
         x, name = rng.normal(size=(rows, classes)).astype("f4"), f"top_k, {k} of {rows} x {classes}"
-        cells[name] = {"fastact": partial(fa.top_k, x, k), "NumPy": partial(_numpy_top_k, x, k)}
+        cells[name] = {"fastact": partial(fa.top_k, x, k), "NumPy": partial(choiceidioms.top_k, x, k)}
         if torch:
             cells[name]["PyTorch"] = partial(torch.topk, torch.tensor(x), k)
     logits, name = rng.normal(size=draws).astype("f4"), f"sample_categorical, {draws[0]} x {draws[1]}"
     cells[name] = {
         "fastact": partial(fa.sample_categorical, logits, rng),
-        "NumPy": partial(_numpy_draw, logits, rng),
+        "NumPy": partial(choiceidioms.draw, logits, rng),
     }
     if torch:
         tensor = torch.tensor(logits)
