@@ -31,10 +31,12 @@ def _load(*modules: str) -> list[Any]:
 if TYPE_CHECKING:
     from fastact.bench import (
         accuracy,
+        biasidioms,
         case,
         cases,
         choiceidioms,
         company,
+        dropoutidioms,
         idioms,
         machine,
         measure,
@@ -51,19 +53,22 @@ if TYPE_CHECKING:
     )
 else:
     _load_package()
-    accuracy, case, cases, choiceidioms, company, idioms, machine, measure, normidioms, peers = _load(
-        "accuracy", "case", "cases", "choiceidioms", "company", "idioms", "machine", "measure", "normidioms", "peers"
+    accuracy, biasidioms, case, cases, choiceidioms, company, dropoutidioms = _load(
+        "accuracy", "biasidioms", "case", "cases", "choiceidioms", "company", "dropoutidioms"
     )
+    idioms, machine, measure, normidioms, peers = _load("idioms", "machine", "measure", "normidioms", "peers")
     programidioms, programs, report, rowidioms, rows, stepidioms, tables, targets = _load(
         "programidioms", "programs", "report", "rowidioms", "rows", "stepidioms", "tables", "targets"
     )
 
 __all__ = [
     "accuracy",
+    "biasidioms",
     "case",
     "cases",
     "choiceidioms",
     "company",
+    "dropoutidioms",
     "idioms",
     "machine",
     "measure",

@@ -2,7 +2,7 @@
 
 Norms and their gradients, a step of Adam, the gradient of an embedding, the best of rows, draws, dropout, attention's inside.
 PyTorch is given what its own forward pass would have saved. ``memory`` is how long NumPy takes to copy as many bytes as are
-read and written.
+read and written, ``two calls`` how long fastact takes where each of two parts is a call of its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import fastact as fa
-from benchmarks.harness import choiceidioms, normidioms, peers, stepidioms
+from benchmarks.harness import biasidioms, choiceidioms, dropoutidioms, normidioms, peers, stepidioms
 from benchmarks.turns import Call, Cells, command
 
 PAGE = """\
@@ -21,7 +21,8 @@ PAGE = """\
 
 All float32. Contenders take turns at their default numbers of threads; figures are how many times as long PyTorch, or the best
 that is known in NumPy, takes: the median over {rounds} rounds, and the quartiles. Under *memory*, how long a copy takes that moves
-as many bytes: 1 would be the speed of the memory.
+as many bytes: 1 would be the speed of the memory. Under *two calls*, how long fastact takes where each of two parts is a call of
+its own.
 
 {table}
 
@@ -31,7 +32,7 @@ as many bytes: 1 would be the speed of the memory.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    prog, contenders = "python -m benchmarks.training", ("PyTorch", "NumPy", "memory")
+    prog, contenders = "python -m benchmarks.training", ("PyTorch", "NumPy", "two calls", "memory")
     return command(prog, __doc__, "part", contenders, _makers, lambda quick: PAGE, arguments)
 
 
@@ -39,6 +40,7 @@ def _makers(quick: bool) -> list[Callable[[], Cells]]:
     if quick:
         return [
             partial(_norms, [(8, 16)]),
+            partial(_bias, (8, 16)),
             partial(_batch_norm, (2, 3, 4, 4)),
             partial(_adam, [1000]),
             partial(_embedding, [(100, 8, 50)]),
@@ -48,6 +50,7 @@ def _makers(quick: bool) -> list[Callable[[], Cells]]:
         ]
     return [
         partial(_norms, [(256, 768), (4096, 1024)]),
+        partial(_bias, (256, 3072)),
         partial(_batch_norm, (64, 64, 56, 56)),
         partial(_adam, [1_000_000, 25_000_000]),
         partial(_embedding, [(100_000, 100, 20_000), (1_000_000, 64, 500_000)]),
@@ -105,6 +108,41 @@ def _norms(shapes: Sequence[tuple[int, int]]) -> Cells:
             cells[f"rms_norm_backward, {size}"]["PyTorch"] = partial(
                 torch.autograd.grad, y, (leaf, factor), tg, retain_graph=True
             )
+    return cells
+
+
+def _bias(shape: tuple[int, int]) -> Cells:
+    rng = np.random.default_rng(0)
+    x, grad = rng.normal(size=(2, *shape)).astype("f4")
+    bias, size = rng.normal(size=shape[1]).astype("f4"), " x ".join(map(str, shape))
+    out, total = np.empty_like(x), x + bias
+    forward, backward = (f"{name}, {size}" for name in ("bias and gelu_tanh", "its gradients"))
+
+    def two_calls() -> None:
+        np.add(x, bias, out=out)
+        fa.gelu_tanh(out, out=out)
+
+    def two_calls_backward() -> None:
+        fa.gelu_tanh_backward(grad, total, out=out)
+        out.sum(0)
+
+    cells: Cells = {
+        forward: {
+            "fastact": partial(fa.bias_activation, x, bias, "gelu_tanh", out=out),
+            "NumPy": partial(biasidioms.gelu_tanh, x, bias, out=out),
+            "two calls": two_calls,
+        },
+        backward: {
+            "fastact": partial(fa.bias_activation_backward, grad, x, bias, "gelu_tanh", out=out),
+            "NumPy": partial(biasidioms.gelu_tanh_backward, grad, x, bias),
+            "two calls": two_calls_backward,
+        },
+    }
+    if torch := _torch():
+        tx, tg, tb = map(torch.tensor, (x, grad, bias))
+        gelu_backward = torch.ops.aten.gelu_backward
+        cells[forward]["PyTorch"] = lambda: torch.nn.functional.gelu(tx + tb, approximate="tanh")
+        cells[backward]["PyTorch"] = lambda: gelu_backward(tg, tx + tb, approximate="tanh").sum(0)
     return cells
 
 
@@ -240,11 +278,48 @@ def _attention(shape: tuple[int, int, int, int]) -> Cells:
             "NumPy": numpy_backward,
         },
     }
+    dropped, undropped = (f"{name}, with a dropout" for name in (forward, backward))
+    y, own = np.empty_like(scores), np.empty_like(scores)
+    _, _, key = fa.softmax_dropout(scores, 0.1, rng, scale=0.125, causal=True, out=(y, own))
+    kept = rng.random(shape, "f4") >= np.float32(0.1)
+
+    def two_calls() -> None:
+        fa.softmax(scores, scale=0.125, causal=True, out=own)
+        fa.dropout(own, 0.1, rng, out=y)
+
+    def two_calls_backward() -> None:
+        fa.dropout_backward(grad, 0.1, key, out=out)
+        fa.softmax_backward(out, weights, scale=0.125, causal=True, out=out)
+
+    def numpy_dropped() -> None:
+        numpy()
+        dropoutidioms.dropout(out, 0.1, rng, out=y)
+
+    def numpy_undropped() -> None:
+        dropoutidioms.softmax_dropout_backward(grad, weights, 0.1, kept, out=out)
+        np.multiply(out, np.float32(0.125), out=out)
+
+    scaled: dict[str, Any] = {"scale": 0.125, "causal": True}
+    cells[dropped] = {
+        "fastact": partial(fa.softmax_dropout, scores, 0.1, rng, out=(y, own), **scaled),
+        "NumPy": numpy_dropped,
+        "two calls": two_calls,
+    }
+    cells[undropped] = {
+        "fastact": partial(fa.softmax_dropout_backward, grad, weights, 0.1, key, out=out, **scaled),
+        "NumPy": numpy_undropped,
+        "two calls": two_calls_backward,
+    }
     if torch := _torch():
         ts, tg, tw, mask = map(torch.tensor, (scores, grad, weights, hidden))
         cells[forward]["PyTorch"] = lambda: torch.softmax((ts * 0.125).masked_fill_(mask, float("-inf")), -1)
         softmax_backward = torch.ops.aten._softmax_backward_data
         cells[backward]["PyTorch"] = lambda: softmax_backward(tg, tw, -1, torch.float32).mul_(0.125)
+        dropout, dropout_backward, tk = torch.native_dropout, torch.ops.aten.native_dropout_backward, torch.tensor(kept)
+        cells[dropped]["PyTorch"] = lambda: dropout(cells[forward]["PyTorch"](), 0.1, True)
+        cells[undropped]["PyTorch"] = lambda: softmax_backward(
+            dropout_backward(tg, tk, 1 / 0.9), tw, -1, torch.float32
+        ).mul_(0.125)
     return cells
 
 

@@ -28,6 +28,8 @@ from fastact.functions.dropout import dropout as dropout
 from fastact.functions.dropout import dropout_backward as dropout_backward
 from fastact.functions.dropout import alpha_dropout as alpha_dropout
 from fastact.functions.dropout import alpha_dropout_backward as alpha_dropout_backward
+from fastact.functions.softmax_dropout import softmax_dropout as softmax_dropout
+from fastact.functions.softmax_dropout import softmax_dropout_backward as softmax_dropout_backward
 from fastact.functions.accuracies import zero_one_loss as zero_one_loss
 from fastact.functions.accuracies import accuracy as accuracy
 from fastact.functions.accuracies import top_k_accuracy as top_k_accuracy
@@ -51,6 +53,7 @@ from fastact.functions.region_scores import iou_score as iou_score
 from fastact.functions.region_scores import dice_score as dice_score
 from fastact.functions.embedding import embedding_backward as embedding_backward
 from fastact.functions.embedding import segment_sum as segment_sum
+from fastact.functions.embedding import one_hot as one_hot
 from fastact.functions.choosing import top_k as top_k
 from fastact.functions.choosing import max_with_index as max_with_index
 from fastact.functions.sampling import sample_categorical as sample_categorical
@@ -62,6 +65,8 @@ from fastact.functions.norms import add_layer_norm as add_layer_norm
 from fastact.functions.norms import add_rms_norm as add_rms_norm
 from fastact.functions.norm_gradients import layer_norm_backward as layer_norm_backward
 from fastact.functions.norm_gradients import rms_norm_backward as rms_norm_backward
+from fastact.functions.biased import bias_activation as bias_activation
+from fastact.functions.biased import bias_activation_backward as bias_activation_backward
 from fastact.functions.batch_norms import batch_norm as batch_norm
 from fastact.functions.batch_norms import batch_norm_backward as batch_norm_backward
 from fastact.functions.group_norms import group_norm as group_norm

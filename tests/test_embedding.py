@@ -242,3 +242,54 @@ def test_segments_are_refused_as_indices_are():
         fa.segment_sum([1.0, 2.0, 3.0], [0, 1], 3, out=out)
     assert (out == 7).all()
     assert fa.segment_sum([np.float32(3e38)] * 2, [0, 0], 1)[0] == np.inf
+
+
+@pytest.mark.parametrize("kind", LABEL_DTYPES)
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
+def test_one_hot_along_any_axis(axis, kind):
+    indices = np.random.default_rng(0).integers(0, 5, (3, 4)).astype(kind)
+    got = fa.one_hot(indices, 5, axis=axis)
+    assert got.dtype == np.float32
+    expected = np.moveaxis(np.eye(5)[indices.astype(int)], -1, axis)
+    np.testing.assert_array_equal(got, expected)
+    out = np.full(got.shape, 9, "int8")
+    assert fa.one_hot(indices, 5, axis=axis, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_one_hot_of_scalars_nothing_and_lists():
+    np.testing.assert_array_equal(fa.one_hot(2, 4), [0, 0, 1, 0])
+    assert fa.one_hot([], 4).shape == (0, 4)
+    assert fa.one_hot([], 0, dtype=bool).dtype == bool
+    assert fa.one_hot(np.array([[1]]), 2, dtype="float64").dtype == np.float64
+    own = np.array([1, 0], dtype="int64")
+    fa.one_hot(own, 1 + own.size - 1, out=(table := np.zeros((2, 2), "int64")))
+    np.testing.assert_array_equal(table, [[0, 1], [1, 0]])
+
+
+def test_what_one_hot_refuses():
+    out = np.full((3, 4), 7.0)
+    with pytest.raises(IndexError, match=r"indices must be from 0 to 3, got 4 at position 1"):
+        fa.one_hot([0, 4, -1], 4, out=out)
+    with pytest.raises(ValueError, match=r"out must have the shape \(2, 4\)"):
+        fa.one_hot([0, 1], 4, out=out)
+    with pytest.raises(TypeError, match="indices must hold integers, got float64"):
+        fa.one_hot([0.5, 1, 2], 4, out=out)
+    with pytest.raises(TypeError, match="dtype must be of numbers or booleans, got <U0"):
+        fa.one_hot([0, 1], 4, dtype=str)
+    with pytest.raises(ValueError, match="num_classes must be at least 0, got -1"):
+        fa.one_hot([0], -1)
+    with pytest.raises(np.exceptions.AxisError):
+        fa.one_hot([0], 2, axis=2)
+    with pytest.raises(TypeError, match="masked"):
+        fa.one_hot(np.ma.array([0, 1], mask=[0, 1]), 2)
+    assert (out == 7).all()
+
+
+def test_one_hot_of_dask_is_lazy():
+    array = pytest.importorskip("dask.array")
+    indices = np.random.default_rng(0).integers(0, 5, (30, 4))
+    lazy = fa.one_hot(array.from_array(indices, chunks=(7, 2)), 5, axis=1)
+    assert lazy.shape == (30, 5, 4)
+    assert lazy.dtype == np.float32
+    np.testing.assert_array_equal(lazy.compute(), fa.one_hot(indices, 5, axis=1))

@@ -22,8 +22,12 @@ class Mutant(NamedTuple):
 
 NO_KERNELS = (
     "calls/",
+    "functions/batch_norms.py",
+    "functions/clipping.py",
     "functions/cross_entropy_requests.py",
     "functions/distillation.py",
+    "functions/dropout.py",
+    "functions/embedding.py",
     "functions/gan_elements.py",
     "functions/gated_units.py",
     "functions/hard_examples.py",
@@ -32,6 +36,7 @@ NO_KERNELS = (
     "functions/region_passes.py",
     "functions/region_requests.py",
     "functions/region_scores.py",
+    "functions/shared_gradients.py",
     "in_numba.py",
     "runtime/cache.py",
     "runtime/exceptions.py",

@@ -6,6 +6,7 @@ coefficient, a bound, a stride, an end of a segment or a chunk, a NaN, a dtype, 
 
 from loss_mutants import LOSSES
 from mutant import of
+from training_mutants import TRAINING
 
 MUTANTS = [
     # Mathematics.
@@ -363,4 +364,5 @@ MUTANTS = [
         ("no gradient multiplies a slope", "return T(grad) * formula(T(x), T(p))", "return formula(T(x), T(p))"),
     ),
     *LOSSES,
+    *TRAINING,
 ]

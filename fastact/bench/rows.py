@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import (
+    biasidioms,
     channelidioms,
     choiceidioms,
     curvatureidioms,
@@ -76,7 +77,7 @@ LOSSES = {
 }
 """Losses and penalties, by public function: of these each number depends on all elements."""
 
-OVER_ALL = {**LOSSES, **normidioms.NORMS, **channelidioms.ROWS, **choiceidioms.ROWS}
+OVER_ALL = {**LOSSES, **normidioms.NORMS, **channelidioms.ROWS, **choiceidioms.ROWS, **biasidioms.ROWS}
 """All functions whose results, or some of them, depend on all elements."""
 
 ROWS = {
@@ -214,6 +215,7 @@ NAMESPACES = {
     "gans": ganidioms,
     "drops": dropoutidioms,
     "norms": normidioms,
+    "biased": biasidioms,
     "steps": stepidioms,
     "channels": channelidioms,
     "choices": choiceidioms,

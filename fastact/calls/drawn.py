@@ -58,7 +58,7 @@ def over_drawn(
     else:
         result = out
     numbers = np.array(options, np.float64)
-    integers = _as_int32(key), _as_int32(key >> 32)
+    integers = as_int32(key), as_int32(key >> 32)
     if whole is None and len(axes) == x.ndim and x.flags.c_contiguous and result.flags.c_contiguous:
         if x.size < 2 * ROW:  # of a few elements the rest would take longer than the kernel
             given = np.array((*integers, 1, threshold))
@@ -71,7 +71,7 @@ def over_drawn(
         first = 0 if origin is None else sum(start * step for start, step in zip(origin, pitches, strict=True))
         shape, pitch, order = _joined(x, result, pitches)
         xs, ys = x.transpose(order).reshape(shape), np.reshape(result.transpose(order), shape, copy=False)
-    given = np.array((*integers, _as_int32(pitch[-1]), threshold))
+    given = np.array((*integers, as_int32(pitch[-1]), threshold))
     for rows, starts in _rows(shape, pitch):
         quietly(ufunc, rows(xs), starts + first, given, numbers, out=rows(ys))
     return result
@@ -125,6 +125,6 @@ def _rows(shape: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[Any, Any
         yield lambda a: a[..., cut:], starts + cut * steps[-1]
 
 
-def _as_int32(value: int) -> int:
+def as_int32(value: int) -> int:
     """The lowest 32 bits of an integer as a signed one."""
     return (value + PERIOD // 2) % PERIOD - PERIOD // 2

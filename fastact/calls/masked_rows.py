@@ -84,14 +84,14 @@ def over_masked_rows(
     kinds = loop_dtypes(function.ufunc, [_alike(operands)] * function.ufunc.nin, arguments)
     arrays = _at_one_shape(operands, kinds[0])
     shape, dtype, signs = arrays[0].shape, kinds[-1], list[Any]()
-    arrays += [_booleans(name, x, shape) for name, x in {"where": where, **flags}.items()]
+    arrays += [booleans(name, x, shape) for name, x in {"where": where, **flags}.items()]
     representable("scale", scale, FLOATS[dtype.name].computed)
     if causal:
-        axis = _keys(axis, len(shape))
-    given = _options(scale * sign, dtype)
+        axis = axis_of_keys(axis, len(shape))
+    given = scale_options(scale * sign, dtype)
     if numbers:
         given = np.append(given, [*numbers.values()])
-    along = partial(_along, ufunc, _signature(kernel, dtype), causal, given, signs)
+    along = partial(_along, ufunc, loop_signature(kernel, dtype), causal, given, signs)
     if kernel.writes:
         if type(axis) is int and shape:  # for short rows the questions of several axes would take as long
             axis = normalize_axis_index(axis, len(shape))
@@ -132,11 +132,7 @@ def _along(
     last = x.ndim - 1
     moved = arrays if axis in (-1, last) else [np.moveaxis(array, axis, -1) for array in arrays]
     place = out if moved is arrays or out is None or out.ndim <= last else np.moveaxis(out, axis, -1)
-    counts = np.array(x.shape[axis])
-    if causal:
-        queries, keys = x.shape[-2], x.shape[axis]
-        counts = np.arange(keys - queries + 1, keys + 1).reshape(-1, 1)
-        counts = np.moveaxis(counts.reshape(*[1] * (last - 1), -1, 1), axis, -1)[..., 0]
+    counts = counts_of(x.shape, axis, causal)
     nothing = (None,) * (ufunc.nout - 1)
     casting = arguments.get("casting", "same_kind")
     found = ufunc(*moved, counts, options, out=(place, *nothing), signature=signature, casting=casting)
@@ -146,13 +142,23 @@ def _along(
     return found
 
 
+def counts_of(shape: tuple[int, ...], axis: int, causal: bool) -> Any:
+    """How many of the first elements of each row along an axis may take part."""
+    keys = shape[axis]
+    if not causal:
+        return np.array(keys)
+    counts = np.arange(keys - shape[-2] + 1, keys + 1).reshape(*[1] * (len(shape) - 2), -1, 1)
+    return np.moveaxis(counts, axis, -1)[..., 0]
+
+
 @cache
-def _signature(kernel: MaskedKernel | MaskedGradientKernel, dtype: Any) -> tuple[Any, ...]:
+def loop_signature(kernel: MaskedKernel | MaskedGradientKernel, dtype: Any) -> tuple[Any, ...]:
+    """The dtypes of a kernel's loop for rows of a dtype, as ufuncs take them."""
     return tuple(map(np.dtype, kernel.operands(dtype.name)))
 
 
 @lru_cache(256)
-def _options(factor: float, dtype: Any) -> Any:
+def scale_options(factor: float, dtype: Any) -> Any:
     """A factor as ``fastact.kinds.masked.OPTIONS`` has it."""
     computed = FLOATS[dtype.name].computed
     size = abs(factor)
@@ -174,7 +180,7 @@ def _at_one_shape(operands: Mapping[str, Any], dtype: Any) -> list[Any]:
     return at_one_shape(arrays) if len(arrays) > 1 else list(arrays.values())
 
 
-def _booleans(name: str, given: Any, shape: tuple[int, ...]) -> Any:
+def booleans(name: str, given: Any, shape: tuple[int, ...]) -> Any:
     """Booleans of that name, such as which elements take part, at the shape of the rows."""
     flags = _TRUE if given is True else np.asarray(given)
     if flags.dtype != bool:
@@ -182,7 +188,7 @@ def _booleans(name: str, given: Any, shape: tuple[int, ...]) -> Any:
     return flags if flags.shape == shape else broadcast_to(name, flags, shape)
 
 
-def _keys(axis: Axis, ndim: int) -> int:
+def axis_of_keys(axis: Axis, ndim: int) -> int:
     """The axis of keys, which is not that of queries."""
     if isinstance(axis, int) and ndim > 1 and (found := normalize_axis_index(axis, ndim)) != ndim - 2:
         return found
@@ -257,7 +263,7 @@ def _lazily(
     shape = full_shape(*(np.shape(operands[name]) for name in names))
     operands, options = dict(operands), dict(options)
     if options.pop("causal", False):
-        axis = _keys(options["axis"], len(shape))
+        axis = axis_of_keys(options["axis"], len(shape))
         for name in names:
             refuse_unknown_lengths(name, operands[name], (axis, len(shape) - 2))
         queries, keys = shape[-2], shape[axis]

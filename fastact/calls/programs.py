@@ -1,6 +1,7 @@
 """How a function reaches a program over rows whose operands differ: arrays of rows, arrays that all rows share, options."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,11 @@ def checked_outs(out: Any, shape: tuple[int, ...], count: int) -> tuple[Any, ...
         return (checked_out(sole(out), shape),)
     if not isinstance(out, tuple) or len(out) != count:
         raise TypeError(f"out must be a tuple of {count} arrays or None, got {type(out).__name__}")
-    return tuple(None if given is None else checked_out(given, shape) for given in out)
+    found = tuple(None if given is None else checked_out(given, shape) for given in out)
+    for first, second in combinations([one for one in found if one is not None], 2):
+        if np.may_share_memory(first, second) and np.shares_memory(first, second):
+            raise ValueError("out must be arrays that do not overlap")
+    return found
 
 
 def result_dtype(ufunc: Any, operands: Sequence[Any]) -> Any:

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import datetime
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,10 @@ def _run(options: argparse.Namespace, wanted: list[Case]) -> int:
     except KeyboardInterrupt:
         status = INTERRUPTED
         print("interrupted; this was measured before:", file=sys.stderr)
+    except Exception:  # of one case, which must not cost hours of others
+        status = 1
+        traceback.print_exc()
+        print("stopped by this error; this was measured before:", file=sys.stderr)
     if options.json:
         options.json.write_text(results.dump({**result, **results.joined(before, found)}), encoding="utf-8")
     if options.html:

@@ -126,7 +126,7 @@ def dropout_backward(grad: Any, p: float, key: int | None, *, axis: Axis = None,
     >>> fa.dropout_backward([1.0, 1.0, 1.0, 1.0], 0.5, key) * [1.0, 2.0, 3.0, 4.0] == y
     array([ True,  True,  True,  True])
     """
-    return _applied(_dropped, "grad", grad, _probability(p), _given(key), axis, out)
+    return _applied(_dropped, "grad", grad, probability(p), given_key(key), axis, out)
 
 
 @documented
@@ -210,7 +210,7 @@ def alpha_dropout_backward(grad: Any, p: float, key: int | None, *, axis: Axis =
     >>> fa.alpha_dropout_backward([1.0, -1.0], 0.0, key)
     array([ 1., -1.])
     """
-    return _applied(_unsaturated, "grad", grad, _probability(p), _given(key), axis, out)
+    return _applied(_unsaturated, "grad", grad, probability(p), given_key(key), axis, out)
 
 
 Kind = Callable[[float], tuple[Any, tuple[float, ...]]]
@@ -243,14 +243,14 @@ _dropout = _ufunc(DrawnKernel("dropout", _kept, "scale"), dropout)
 _alpha_dropout = _ufunc(DrawnKernel("alpha_dropout", _kept_or_saturated, "scale kept dropped"), alpha_dropout)
 
 
-def _probability(p: Any) -> float:
+def probability(p: Any) -> float:
     found = number("p", p, "a number from 0 to 1")
     if not 0 <= found <= 1:
         raise ValueError(f"p must be a number from 0 to 1, got {p!r}")
     return found
 
 
-class _Key:
+class Key:
     """The key of a call, which is given, or drawn when everything has been checked: when it is first asked for."""
 
     def __init__(self, key: int | None = None, generator: Any = None) -> None:
@@ -263,29 +263,34 @@ class _Key:
         return self.key
 
 
-def _given(key: Any) -> _Key:
+def given_key(key: Any) -> Key:
     """A key that the forward function has returned."""
     if key is None:
-        return _Key()
+        return Key()
     found = integer("key", key, "an integer, or None where nothing was dropped")
     if not 0 <= found < KEYS:
         raise ValueError(f"key must be what the forward function returned, from 0 to 2**63 - 1, got {key!r}")
-    return _Key(found)
+    return Key(found)
 
 
-def _in_training(kind: Kind, x: Any, p: Any, rng: Any, training: Any, axis: Any, out: Any) -> tuple[Any, int | None]:
-    """The result and its key."""
-    p = _probability(p)
-    key = _Key()
+def drawn_key(rng: Any, training: Any) -> Key:
+    """The key that a generator will give, or none where nothing is trained."""
+    key = Key()
     if switch("training", training):
         try:
             key.generator = np.random.default_rng(rng)
         except (TypeError, ValueError) as error:
             raise type(error)(f"rng must be a numpy.random.Generator, a seed or None, got {rng!r}") from None
+    return key
+
+
+def _in_training(kind: Kind, x: Any, p: Any, rng: Any, training: Any, axis: Any, out: Any) -> tuple[Any, int | None]:
+    """The result and its key."""
+    p, key = probability(p), drawn_key(rng, training)
     return _applied(kind, "x", x, p, key, axis, out), key.asked()
 
 
-def _applied(kind: Kind, name: str, x: Any, p: float, key: _Key, axis: Any, out: Any) -> Any:
+def _applied(kind: Kind, name: str, x: Any, p: float, key: Key, axis: Any, out: Any) -> Any:
     """What a kernel makes of an array or a container."""
     out = sole(out)
     if is_container(x) or is_container(out):
@@ -303,7 +308,7 @@ def _of_array(
     kind: Kind,
     name: str,
     p: float,
-    key: _Key,
+    key: Key,
     origin: tuple[int, ...] | None = None,
     whole: tuple[int, ...] | None = None,
 ) -> Any:
@@ -345,7 +350,7 @@ def _of_masked(plain: Any, x: Any, axis: Any, out: Any) -> Any:
 
 
 def _of_lazy(
-    function: Any, layout: Layout, operands: Any, options: Any, kind: Kind, name: str, p: float, key: _Key
+    function: Any, layout: Layout, operands: Any, options: Any, kind: Kind, name: str, p: float, key: Key
 ) -> Any:
     """The result of a dask array: each block's elements have the indices that they have in the whole."""
     refuse_out(options)
@@ -353,7 +358,7 @@ def _of_lazy(
     axes = _axes(options["axis"], x.ndim)
     refuse_unknown_lengths(name, x, range(x.ndim))
     dtype = result_dtype(kind(p)[0], x.dtype)
-    given = {"axis": axes, "name": name, "kind": kind, "p": p, "key": _Key(key.asked()), "whole": x.shape}
+    given = {"axis": axes, "name": name, "kind": kind, "p": p, "key": Key(key.asked()), "whole": x.shape}
     return x.map_blocks(partial(_of_block, given), dtype=dtype, meta=np.empty((0,) * x.ndim, dtype))
 
 
@@ -363,7 +368,7 @@ def _of_block(given: dict[str, Any], block: Any, block_info: Any = None) -> Any:
     return _of_masked(plain, block, given["axis"], None) if np.ma.isMA(block) else plain(block, given["axis"], None)
 
 
-def _reference_keep(shape: tuple[int, ...], p: float, key: int, axis: Axis) -> Any:
+def reference_keep(shape: tuple[int, ...], p: float, key: int, axis: Axis) -> Any:
     """Which elements are kept, from the same arithmetic of 32 bits in integers of 64."""
     axes = normalize_axis_tuple(range(len(shape)) if axis is None else axis, len(shape))
     steps = index_steps(shape, axes)
@@ -383,17 +388,17 @@ def _reference(x: Any, p: float, rng: Any, training: bool = True, axis: Axis = N
 
 
 def _reference_backward(grad: Any, p: float, key: int, axis: Axis = None) -> Any:
-    return grad * _reference_keep(grad.shape, p, key, axis) / (1 - p)
+    return grad * reference_keep(grad.shape, p, key, axis) / (1 - p)
 
 
 def _reference_alpha(x: Any, p: float, rng: Any, training: bool = True, axis: Axis = None) -> Any:
     key = int(np.random.default_rng(rng).integers(KEYS))
-    replaced = np.where(_reference_keep(x.shape, p, key, axis), x, -SATURATED)
+    replaced = np.where(reference_keep(x.shape, p, key, axis), x, -SATURATED)
     return (replaced + SATURATED * p) / np.sqrt(1 - p + SATURATED**2 * p * (1 - p)), key
 
 
 def _reference_alpha_backward(grad: Any, p: float, key: int, axis: Axis = None) -> Any:
-    keep = _reference_keep(grad.shape, p, key, axis)
+    keep = reference_keep(grad.shape, p, key, axis)
     return grad * keep / np.sqrt(1 - p + SATURATED**2 * p * (1 - p))
 
 

@@ -1,14 +1,15 @@
 """Sums of rows by index, of which the gradient of an embedding is one."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fastact.calls.checking import at_position, checked_out, integer, sole
+from fastact.calls.checking import at_position, checked_out, integer, only_axis, sole
 from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
-from fastact.calls.lazy import in_one_task
+from fastact.calls.lazy import in_one_task, refuse_out
 from fastact.calls.quiet import quietly
 from fastact.calls.row_sums import row_sums
 from fastact.functions.cross_entropy_requests import as_floats
@@ -150,6 +151,94 @@ def segment_sum(x: Any, indices: Any, num_segments: int, *, out: Any = None) -> 
     return sums_of(rows, "indices", places, count, None, (count, *rest), out)
 
 
+@documented
+def one_hot(indices: Any, num_classes: int, *, axis: int = -1, dtype: Any = np.float32, out: Any = None) -> Any:
+    r"""Ones at indices along a new axis, and zeros elsewhere.
+
+    Parameters
+    ----------
+    indices : array_like of int
+        Where the ones are; any integer dtype. An empty list holds indices.
+    num_classes : int
+        The length of the new axis.
+    axis : int, default -1
+        Where the new axis is in the result.
+    dtype : dtype, default float32
+        Of the result: any that holds numbers or booleans.
+    out : ndarray, optional
+        Written to and returned, whatever its dtype.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `indices` with `num_classes` inserted at `axis`.
+
+    Raises
+    ------
+    IndexError
+        If an index is negative, or not below `num_classes`: the first such, its position, and what is allowed. Nothing has been
+        written then.
+    numpy.exceptions.AxisError
+        If `axis` is not an axis of the result.
+    ValueError
+        If `num_classes` is negative, or `out` has another shape.
+    TypeError
+        If `indices` holds no integers or is masked, and for a `dtype` of no numbers.
+
+    See Also
+    --------
+    cross_entropy : takes indices as they are, and needs no such array.
+
+    Notes
+    -----
+    .. math:: y_{ij} = [x_i = j]
+
+    What costs is the zeros, of which large arrays get fresh ones from the system. PyTorch's is of int64; JAX's is all zeros where
+    an index is out of range.
+
+    Examples
+    --------
+    >>> import fastact as fa
+    >>> fa.one_hot([2, 0], 3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
+    kind = np.dtype(dtype)
+    if kind.kind not in "biufc":
+        raise TypeError(f"dtype must be of numbers or booleans, got {kind}")
+    count = at_least("num_classes", num_classes, 0)
+    if is_container(indices) or is_container(out):
+        refuse_masked(one_hot, {"indices": indices, "out": out}, "has a one for every index")
+        given = {"num_classes": count, "axis": axis, "dtype": kind}
+        lazy = partial(_one_hot_blocks, given)
+        return within(
+            one_hot, Layout({"indices": "..."}, ("k",)), {"indices": indices}, {**given, "out": out}, lazy=lazy
+        )
+    places = as_indices("indices", indices)
+    position = only_axis(axis, places.ndim + 1)
+    shape = (*places.shape[:position], count, *places.shape[position:])
+    if out is not None:
+        kind = checked_out(sole(out), shape).dtype
+    check_indices("indices", places, count)
+    result = np.zeros(shape, kind) if out is None else sole(out)
+    ones = np.expand_dims(places.astype(np.intp, copy=out is not None), position)
+    if out is not None:
+        result[...] = 0
+    np.put_along_axis(result, ones, 1, position)
+    return result
+
+
+def _one_hot_blocks(given: dict[str, Any], _: Any, layout: Layout, operands: Any, options: Any) -> Any:
+    """The result of a dask array, block by block."""
+    refuse_out(options)
+    x, count = operands["indices"], given["num_classes"]
+    as_indices("indices", np.empty(0, x.dtype))
+    position = only_axis(given["axis"], x.ndim + 1)
+    chunks = (*x.chunks[:position], (count,), *x.chunks[position:])
+    meta = np.empty((0,) * (x.ndim + 1), given["dtype"])
+    return x.map_blocks(partial(one_hot, **given), dtype=given["dtype"], new_axis=position, chunks=chunks, meta=meta)
+
+
 def _contained(function: Any, operands: dict[str, Any], options: dict[str, Any]) -> Any:
     """The result if an operand is a container, else ``NotImplemented``."""
     if not any(map(is_container, (*operands.values(), options["out"]))):
@@ -235,6 +324,10 @@ def _reference_of_segments(x: Any, indices: Any, num_segments: int) -> Any:
     return table
 
 
+def _reference_one_hot(indices: Any, num_classes: int) -> Any:
+    return np.eye(num_classes)[np.asarray(indices)]
+
+
 def _reference(x: Any, indices: Any, num_embeddings: int, padding_index: int | None = None) -> Any:
     table = np.zeros((num_embeddings, x.shape[-1]))
     np.add.at(table, np.asarray(indices), x)
@@ -270,6 +363,20 @@ register(
         home=__name__,
         family="embedding",
         variants=[Variant({"num_segments": 7})],
+        masked=False,
+    )
+)
+register(
+    Function(
+        "one_hot",
+        make=lambda: one_hot,
+        operands=[_INDICES],
+        reference=_reference_one_hot,
+        ulp=0.0,
+        double_ulp=0.0,
+        home=__name__,
+        family="embedding",
+        variants=[Variant({"num_classes": 7})],
         masked=False,
     )
 )

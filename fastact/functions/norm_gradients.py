@@ -9,19 +9,9 @@ from fastact.calls.axes import Axis
 from fastact.calls.checking import knowing_names
 from fastact.calls.containers import is_container, is_foreign, refuse_masked, within
 from fastact.calls.layout import Layout
-from fastact.calls.order import empty_like_all
-from fastact.calls.programs import (
-    as_rows,
-    at_one_shape_of,
-    axes_of,
-    checked_outs,
-    of_one_row,
-    places_of_rows,
-    put_back,
-    result_dtype,
-)
+from fastact.calls.programs import at_one_shape_of
 from fastact.calls.quiet import quietly
-from fastact.calls.row_blocks import blocks_ufunc, row_blocks
+from fastact.calls.row_blocks import gradients_of_rows, row_blocks
 from fastact.functions import norm_passes as passes
 from fastact.functions.docs import documented
 from fastact.functions.norm_requests import GRADIENTS, checked_eps, completed, lazily_whole, plain
@@ -169,38 +159,11 @@ def _gradients(function: Any, kernel: Any, rows: Any, weight: Any, axis: Axis, e
         owners = () if is_foreign(weight) else (owner,) * len(kinds)
         layout = Layout({"grad": "...n", "x": "...n", "weight": "n"}, kinds, owners)
         return within(function, layout, operands, {"axis": axis, "eps": eps, "out": out}, lazy=lazily_whole)
-    options = (checked_eps(eps),)
-    arrays = at_one_shape_of(rows)
-    shape = arrays[0].shape
-    axes = axes_of(axis, len(shape))
-    (given,) = completed({"x": arrays[0]}, {"weight": weight}, axis).values()
-    row = of_one_row("weight", given, shape, axes)
-    (result,) = checked_outs(out, shape, 1)
-    ufunc = blocks_ufunc(kernel)
-    dtype = result_dtype(ufunc, (*arrays, row, np.empty(0)))
-    if result is None:
-        result = empty_like_all(arrays, dtype)
-    elif not np.can_cast(dtype, result.dtype, "same_kind"):
-        raise TypeError(f"out must be of a dtype that {dtype} casts to as 'same_kind', got {result.dtype}")
-    (target,), indirect = places_of_rows([result], axes)
-    matrices = [_matrix(as_rows(x, axes)) for x in arrays]
-    place = _matrix(target)
-    sums = row_blocks(kernel, matrices, (row,), options, [place])
-    if not np.shares_memory(place, target) and place.size:
-        target[...] = place.reshape(target.shape)
-    put_back([result], indirect, axes)
-    core = tuple(shape[k] for k in axes)
-    return (result, *(quietly(one.astype, dtype).reshape(core) for one in sums))
+    given = completed({"x": at_one_shape_of(rows)[0]}, {"weight": weight}, axis)
+    return gradients_of_rows(kernel, rows, given, (checked_eps(eps),), axis, out)
 
 
-def _matrix(rows: Any) -> Any:
-    """Rows along the last axis as those of a matrix: a view where they lie evenly, else a copy."""
-    return (
-        rows if rows.ndim == 2 else rows.reshape(-1, rows.shape[-1]) if rows.size else rows.reshape(0, rows.shape[-1])
-    )
-
-
-def _over_rows(x: Any, axis: Any) -> Any:
+def over_rows(x: Any, axis: Any) -> Any:
     """The sum over all rows."""
     axes = np.atleast_1d(np.arange(x.ndim)[list(axis) if isinstance(axis, tuple) else axis])
     return np.sum(x, axis=tuple(k for k in range(x.ndim) if k not in axes))
@@ -212,14 +175,14 @@ def _reference_layer(grad: Any, x: Any, weight: Any = None, axis: Any = -1, eps:
     normed = (x - np.mean(x, axis=axis, keepdims=True)) / deviation
     means = [np.mean(term, axis=axis, keepdims=True) for term in (g, g * normed)]
     grad_x = (g - means[0] - normed * means[1]) / deviation
-    return grad_x, _over_rows(grad * normed, axis), _over_rows(grad, axis)
+    return grad_x, over_rows(grad * normed, axis), over_rows(grad, axis)
 
 
 def _reference_rms(grad: Any, x: Any, weight: Any = None, axis: Any = -1, eps: float = 1e-5) -> Any:
     g = grad if weight is None else grad * beside(x, weight, axis)
     deviation = np.sqrt(np.mean(x * x, axis=axis, keepdims=True) + eps)
     grad_x = (g - x / deviation * np.mean(g * x / deviation, axis=axis, keepdims=True)) / deviation
-    return grad_x, _over_rows(grad * x / deviation, axis)
+    return grad_x, over_rows(grad * x / deviation, axis)
 
 
 _gradient = partial(

@@ -11,6 +11,7 @@ from fastact.calls.checking import UFUNC_ARGUMENTS, refuse_unknown
 from fastact.calls.containers import at_one_shape, is_tensor, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import holds_lazy
+from fastact.calls.spread import spread
 from fastact.functions.elementwise import Op, backward_kernel, forward_kernel, from_output_kernel
 from fastact.functions.op_docs import docstring, docstring_from_output
 from fastact.functions.record import PUBLIC_MODULE
@@ -41,7 +42,9 @@ def public_function(op: Op, *, backward: bool) -> Any:
         at_defaults = None
         if len(op.defaults) == len(op.parameters):
             at_defaults = make_ufunc(_kernel_at_defaults(op, kernel), ufunc.__name__, doc, PUBLIC_MODULE)
-        function = with_parameters(kernel.name, ufunc, op.parameters, 1 + backward, op.check, at_defaults)
+        function = with_parameters(
+            kernel.name, ufunc, op.parameters, 1 + backward, op.check, at_defaults, kernel=kernel
+        )
         function.ufunc = ufunc
     if public is not None:
         function = public(function)
@@ -102,15 +105,17 @@ def with_parameters(
     check: Callable[..., None] | None = None,
     at_defaults: Any = None,
     arrays: Sequence[str] = (),
+    kernel: Kernel | None = None,
 ) -> Any:
     """A function, called ``name``, over ``ufunc``: of ``leading`` arrays, then parameters by position, by name or by default.
 
     ``check`` is asked about the parameters before anything is computed. ``at_defaults`` is a ufunc of the arrays alone; it
-    computes float arrays when no parameter is given. (Others convert as with parameters, which take part in that.)
+    computes float arrays when no parameter is given. (Others convert as with parameters, which take part in that.) ``kernel`` is
+    the ufunc's, if rows of it may be computed together where a parameter is an array.
     """
     names = (*(arrays or (("x",) if leading == 1 else ("grad", "x"))), *parameters)
     defaults = tuple(p.default for p in parameters.values() if p.default is not p.empty)
-    scope = {"ufunc": ufunc, "call": partial(_call, name, ufunc, names, leading, check)}
+    scope = {"ufunc": ufunc, "call": partial(_call, name, ufunc, names, leading, check, kernel)}
     if at_defaults is not None:
         scope |= {"at_defaults": at_defaults, **dict(zip(("DEFAULT_P", "DEFAULT_Q"), defaults, strict=False))}
     return clone(_TEMPLATES[leading, len(parameters)], scope, names, (*defaults, None))
@@ -122,6 +127,7 @@ def _call(
     names: Sequence[str],
     leading: int,
     check: Callable[..., None] | None,
+    kernel: Kernel | None,
     operands: tuple[Any, ...],
     out: Any,
     ufunc_arguments: dict[str, Any],
@@ -135,6 +141,10 @@ def _call(
         if type(x) not in PLAIN:
             break
     else:
+        if kernel is not None and not ufunc_arguments and any(type(x) is np.ndarray for x in operands[leading:]):
+            found = spread(kernel, operands, out)
+            if found is not NotImplemented:
+                return found
         return ufunc(*operands, out=out, **ufunc_arguments)
     operands = (*operands[:leading], *map(weak, operands[leading:]))
     if any(type(x) is not np.ndarray and is_tensor(x) for x in operands[:leading]):

@@ -11,8 +11,14 @@ from fastact.calls.containers import at_one_shape, is_foreign, masked, within
 from fastact.calls.layout import Layout, broadcast_axes
 from fastact.calls.lazy import refuse_out, sum_to
 from fastact.calls.quiet import quietly
+from fastact.functions.common import unless_nan
 from fastact.functions.op_calls import elementwise, weak
+from fastact.functions.shared_gradients import SharedGradients
+from fastact.maths.scalar import scalar
+from fastact.maths.simd import Scalar, select
 
+LARGE = 2**14
+"""Elements from which on both gradients take one pass."""
 MANY = 4096
 """A sum of so many elements is worth some thought."""
 
@@ -36,6 +42,9 @@ def public_prelu_backward(ufunc: Any) -> Any:
 def _prelu_gradients(ufunc: Any, operands: tuple[Any, ...], shapes: tuple[Any, Any], outs: tuple[Any, Any]) -> Any:
     """Both gradients of operands of which the last two have these shapes."""
     full = np.broadcast_shapes(np.shape(operands[0]), *shapes)
+    together = _of_large(ufunc, operands, shapes, full, outs)
+    if together is not None:
+        return together
     direct = tuple(given if shape == full else None for given, shape in zip(outs, shapes, strict=True))
     if shapes == (full, full):
         return ufunc(*operands, out=direct)
@@ -45,6 +54,48 @@ def _prelu_gradients(ufunc: Any, operands: tuple[Any, ...], shapes: tuple[Any, A
     # Products that are summed are not rounded to halves first: they would overflow, or vanish.
     grads = ufunc(*operands, out=direct, dtype=np.float32)
     return tuple(_sum_to(*of, np.float16) for of in zip(grads, shapes, outs, strict=True))
+
+
+@scalar
+def _by_x(grad: Scalar, x: Scalar, weight: Scalar) -> Scalar:
+    T = type(x)
+    return grad * unless_nan(x, select(x > T(0), T(1), weight))
+
+
+@scalar
+def _by_weight(grad: Scalar, x: Scalar, weight: Scalar) -> Scalar:
+    T = type(x)
+    return grad * select(x > T(0), T(0), x)
+
+
+_TOGETHER = SharedGradients("prelu_backward.shared", _by_x, _by_weight, "grad x weight", cost=0.3)
+
+
+def _of_large(
+    ufunc: Any, operands: tuple[Any, ...], shapes: tuple[Any, Any], full: tuple[int, ...], outs: Any
+) -> tuple[Any, Any] | None:
+    """Both gradients in one pass, of large arrays whose slopes belong to neighbouring axes; ``None`` of others."""
+    if math.prod(full) < LARGE or shapes[0] != full or any(isinstance(a, np.ma.MaskedArray) for a in operands):
+        return None
+    padded = (1,) * (len(full) - len(shapes[1])) + tuple(shapes[1])
+    axes = tuple(k for k, n in enumerate(padded) if n > 1)
+    if axes and axes != tuple(range(axes[0], axes[-1] + 1)):
+        return None
+    kinds = [a if type(a) in (int, float) else np.asarray(a).dtype for a in operands]
+    dtype = ufunc.resolve_dtypes((*(type(k) if type(k) in (int, float) else k for k in kinds), None, None))[-1]
+    grad, x, weight = (quietly(np.asarray, a, dtype) for a in operands)
+    axes = axes or (len(full) - 1,)
+    core = tuple(full[k] for k in axes)
+    alone = weight.size == 1
+    shared = np.broadcast_to(weight.reshape(()), core) if alone else weight.reshape(core)
+    by_x, by_weight = _TOGETHER.of({"grad": np.broadcast_to(grad, full), "x": x}, {"weight": shared}, (), axes, outs[0])
+    if alone:
+        by_weight = quietly(np.add.reduce(by_weight, axis=None, dtype=np.float64).astype, dtype)
+    by_weight = by_weight.reshape(shapes[1])
+    if outs[1] is None:
+        return by_x, by_weight[()]
+    quietly(np.copyto, outs[1], by_weight, casting="same_kind")
+    return by_x, outs[1]
 
 
 def _are_halves(*operands: Any) -> bool:

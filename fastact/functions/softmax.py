@@ -119,14 +119,14 @@ _softmax = row_ufunc(
 )
 
 
-def _reference_softmax(x: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0) -> Any:
+def reference_softmax(x: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0) -> Any:
     x = np.where(where, scale * x, -INFINITY)
     e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-INFINITY))
     return np.where(where, e / np.sum(e, axis=axis, keepdims=True), 0.0)
 
 
 _MASKED = [Variant(), Variant({"where": MASK}), Variant({"where": MASK, "scale": -0.7}, alike=True)]
-register(_row("softmax", lambda: softmax, [X], _reference_softmax, 6.0, 8.0, variants=_MASKED))
+register(_row("softmax", lambda: softmax, [X], reference_softmax, 6.0, 8.0, variants=_MASKED))
 
 
 @scalar
@@ -192,7 +192,7 @@ _softmin = row_ufunc(
 
 
 def _reference_softmin(x: Any, axis: Axis = -1, where: Any = True, scale: float = 1.0) -> Any:
-    return _reference_softmax(-x, axis, where, scale)
+    return reference_softmax(-x, axis, where, scale)
 
 
 _OTHER = [Variant(), Variant({"where": MASK, "scale": 2.0}, alike=True)]

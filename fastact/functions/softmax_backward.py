@@ -146,7 +146,7 @@ _DROPPED_SOFTMAX = MaskedGradientKernel(
 )
 
 
-def _reference_softmax_backward(
+def reference_softmax_backward(
     grad: Any,
     output: Any,
     axis: Axis = -1,
@@ -166,7 +166,7 @@ register(
         "softmax_backward",
         lambda: softmax_backward,
         [X, SHARES],
-        _reference_softmax_backward,
+        reference_softmax_backward,
         4.0,
         6.0,
         variants=[*_VARIANTS, _DROPPED],

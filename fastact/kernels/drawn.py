@@ -18,14 +18,33 @@ from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Named, numbers_in
 from fastact.maths.hashing import drawn
-from fastact.maths.simd import add, multiply
+from fastact.maths.simd import add, multiply, select
 
 TILE = 1024
 """Elements that are copied at a time if they do not lie side by side."""
 
 # What instances fill in; the values here serve the reader and the type checker.
 SIZE = 4
-result = write_elements = operand_tile = result_tile = options_of = FILLED_IN
+result = write_elements = write_flags = operand_tile = result_tile = options_of = FILLED_IN
+
+
+def one_flag(elements: Any, nothing: Any, constants: Any) -> Any:
+    """1 if the random number of an element reaches the threshold, else 0; the last constant is its number in the row."""
+    first, pitch, low, high, threshold, number = constants
+    draw = drawn(add(first, multiply(number, pitch)), low, high)
+    return select(draw >= threshold, np.int32(1), np.int32(0))
+
+
+def draw_flags(place: Any, c: Any, first: Any, integers: Any) -> None:
+    """Write a boolean for each element of a row whose first one has an index: whether its random number reaches the threshold."""
+    own_function_with_wide_vectors()
+    low, high, pitch, threshold = field(integers, 0), field(integers, 1), field(integers, 2), field(integers, 3)
+    known = np.int32(first), np.int32(pitch), np.int32(low), np.int32(high), np.int32(threshold)
+    write_flags((place,), c, known)
+
+
+WRITE_FLAGS = ElementLoop(one_flag, [], ["bool"], constants=0, counted=True)
+"""What ``write_flags`` is in each instance."""
 
 
 def one_element(elements: Any, nothing: Any, constants: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastact.kernels import along, lanes, memory
 from fastact.kernels.along import CHUNK, LANES, advance_each, contiguous, plus
+from fastact.kernels.drawn import WRITE_FLAGS, draw_flags
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import scatter, taken_by_team
@@ -34,8 +35,8 @@ SMALL = 1024
 """Rows of up to so many elements have their tiles on the stack."""
 
 # What instances fill in; the values here serve the reader and the type checker.
-SIZE, COMPUTED_SIZE, ARGS, MASK, COUNT, NUMBERS, RESULT, CORE = 4, 4, 5, 1, 2, 3, 4, 5
-MAPS, WEIGHTED, KEEPS = True, False, False
+SIZE, COMPUTED_SIZE, ARGS, MASK, COUNT, NUMBERS, RESULT, CORE, RESULT_STEP = 4, 4, 5, 1, 2, 3, 4, 5, 8
+MAPS, WEIGHTED, KEEPS, DRAWN = True, False, False, False
 LOWEST, ZERO, ONE = np.float32(-np.inf), np.float32(0), np.float32(1)
 NO_SUMS = (0.0,)
 chunk_tile = mask_tile = weight_tile = result_tile = small_tiles = lane_space = lane_spaces = nothing_place = FILLED_IN
@@ -43,7 +44,9 @@ contiguous_mask = load_mask = fill_lowest = fill_weights = fill_zero = fill_noth
 sums_of_scaled = sums_of_unscaled = spread_element = largest_lane = sum_of_lanes = take_in = exponential = terms = (
     compute
 ) = result = FILLED_IN
-write_elements = level = totals = given = tiles_at = numbers_of = options_stored = store_number = FILLED_IN
+write_elements = write_dropped_elements = flag_tile = second_tile = level = totals = given = tiles_at = numbers_of = (
+    options_stored
+) = store_number = FILLED_IN
 
 plus_each, widen_each, zero_each, sum_each = Each(plus), Each(widen), Each("fill_zero"), Each("sum_of_lanes")
 store_each = Each("store_number")
@@ -140,6 +143,31 @@ def write_row(tile: Any, y: Any, y_step: Any, c: Any, constants: Any) -> None:
         scatter(advance(y, start * y_step), y_step, results, count)
 
 
+def dropped_one(elements: Any, nothing: Any, constants: Any) -> Any:
+    """The result at an element's place behind a dropout that has kept it or not, and without one."""
+    e, kept = elements
+    own = result((e,), constants)
+    T = type(own)
+    return own * select(kept != 0, T(constants[5]), T(0)), own
+
+
+def write_dropped(tile: Any, flags: Any, ys: Any, y_steps: Any, c: Any, constants: Any) -> None:
+    """A row's results from its tile, behind a dropout and without, given which elements that keeps."""
+    own_function_with_wide_vectors()
+    first, second = result_tile(), second_tile()
+    for start in range(0, c, CHUNK):
+        count = min(CHUNK, c - start)
+        here = advance(tile, start * COMPUTED_SIZE), advance(flags, start)
+        if y_steps[0] == SIZE and y_steps[1] == SIZE and count % LANES == 0:
+            write_dropped_elements(
+                (*here, advance(ys[0], start * SIZE), advance(ys[1], start * SIZE)), count, constants
+            )
+        else:
+            write_dropped_elements((*here, first, second), (count + LANES - 1) // LANES * LANES, constants)
+            scatter(advance(ys[0], start * y_steps[0]), y_steps[0], first, count)
+            scatter(advance(ys[1], start * y_steps[1]), y_steps[1], second, count)
+
+
 def any_kept(mask: Any, step: Any, c: Any) -> Any:
     """Whether any element of a row takes part."""
     found = False
@@ -164,6 +192,15 @@ def write_nothing_where_masked(y: Any, y_step: Any, mask: Any, mask_step: Any, c
             copy_element(advance(y, k * y_step), nothing)
 
 
+def finish_row(
+    y: Any, y_step: Any, mask: Any, mask_step: Any, count: Any, c: Any, constants: Any, nothing: Any
+) -> None:
+    """Write what stands where no element of a row takes part."""
+    if constants[-1] != constants[-1]:  # NaN throughout, but where the mask hides it
+        write_nothing_where_masked(y, y_step, mask, mask_step, count, nothing)
+    write_nothing(y, y_step, count, c, nothing)
+
+
 def masked_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Each row's results, of the elements that take part."""
     n, c = dims[0], dims[1]
@@ -176,7 +213,12 @@ def masked_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     space = small
     if c > SMALL:
         space = allocate(2 * room * COMPUTED_SIZE)
-    tiles, mask_step, y_step = tiles_at(space, room), steps[CORE + MASK], steps[CORE + MASK + 2]
+    tiles, mask_step, y_step = tiles_at(space, room), steps[CORE + MASK], steps[RESULT_STEP]
+    flags = small
+    if DRAWN:
+        flags = flag_tile()
+        if c > SMALL:
+            flags = advance(space, room * COMPUTED_SIZE)
     for i in range(n):
         mask = advance(args[MASK], i * steps[MASK])
         count = max(0, min(c, field(advance(args[COUNT], i * steps[COUNT]), 0)))
@@ -192,12 +234,17 @@ def masked_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
             sums = sums_of_scaled(tiles, count, levelled)
         summed = levelled + sums
         constants = summed + totals((), summed)
-        if MAPS:
+        if DRAWN:
+            draw_flags(flags, count, field(advance(args[NUMBERS + 1], i * steps[NUMBERS + 1]), 0), args[NUMBERS + 2])
+            y, own = advance(args[RESULT], i * steps[RESULT]), advance(args[RESULT + 1], i * steps[RESULT + 1])
+            own_step = steps[RESULT_STEP + 1]
+            write_dropped(tiles[0], flags, (y, own), (y_step, own_step), count, constants)
+            finish_row(y, y_step, mask, mask_step, count, c, constants, nothing)
+            finish_row(own, own_step, mask, mask_step, count, c, constants, nothing)
+        elif MAPS:
             y = advance(args[RESULT], i * steps[RESULT])
             write_row(tiles[0], y, y_step, count, constants)
-            if constants[-1] != constants[-1]:  # NaN throughout, but where the mask hides it
-                write_nothing_where_masked(y, y_step, mask, mask_step, count, nothing)
-            write_nothing(y, y_step, count, c, nothing)
+            finish_row(y, y_step, mask, mask_step, count, c, constants, nothing)
         else:
             store_each((numbers_of(args, steps, i), given(constants)))
     if as_address(space) != as_address(small):
@@ -225,8 +272,10 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         "MASK": rows,
         "COUNT": rows + 1,
         "NUMBERS": rows + 2,
-        "RESULT": rows + 3,
+        "RESULT": kernel.inputs,
         "CORE": args,
+        "RESULT_STEP": args + rows + 2 + kernel.drawn,
+        "DRAWN": kernel.drawn,
         "MAPS": kernel.writes is not None,
         "WEIGHTED": kernel.weighted,
         "KEEPS": kernel.keeps,
@@ -263,7 +312,7 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         "totals": Named(kernel.totals.formula, (), summed, [dtypes[name] for name in kernel.totals.names.split()]),
         "given": picked([every.index(name) for name in kernel.gives.split()]),
         "tiles_at": rows_at(range(rows), computed_size),
-        "numbers_of": operands_at(range(rows + 3, args)),
+        "numbers_of": operands_at(range(kernel.inputs, args)),
         "options_stored": numbers_in([dtypes[name] for name in kernel.options], "float64"),
         "store_number": lanes.store(dtype),
     }
@@ -274,5 +323,12 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         filled |= {
             "result": Named(kernel.writes, written, every),
             "write_elements": ElementLoop(result_one, [computed], [dtype], constants=0),
+        }
+    if kernel.drawn:
+        filled |= {
+            "write_flags": WRITE_FLAGS,
+            "flag_tile": memory.stack_space(SMALL),
+            "second_tile": memory.stack_space(CHUNK * size),
+            "write_dropped_elements": ElementLoop(dropped_one, [computed, "bool"], [dtype] * 2, constants=0),
         }
     return instance(masked_rows, filled)

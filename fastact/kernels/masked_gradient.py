@@ -10,23 +10,33 @@ import numpy as np
 
 from fastact.kernels import along, lanes, memory
 from fastact.kernels.along import CHUNK, LANES, advance_each, contiguous, moved
+from fastact.kernels.drawn import WRITE_FLAGS, draw_flags
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import gather, scatter, taken_by_team
 from fastact.kernels.instance import instance
 from fastact.kernels.jit import internal
-from fastact.kernels.masked import write_nothing
-from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, zero_bytes
+from fastact.kernels.masked import SMALL, write_nothing
+from fastact.kernels.memory import (
+    advance,
+    allocate,
+    clear_fp_flags,
+    field,
+    own_function_with_wide_vectors,
+    release,
+    zero_bytes,
+)
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named, integers_at, numbers_in, operands_at, stack_spaces
 from fastact.maths.simd import select, widen
 
 # What instances fill in; the values here serve the reader and the type checker.
 SIZE, COUNT, NUMBERS, RESULT, CORE, RESULT_STEP = 4, 3, 4, 5, 6, 10
+DRAWN = False
 ZERO = np.float32(0)
 term = result = add_kept = write_kept = FILLED_IN
 places_of = steps_within = flags_of = flag_steps = options_stored = FILLED_IN
-chunk_tiles = flag_tiles = result_tile = lane_space = nothing_place = FILLED_IN
+chunk_tiles = drawn_tile = flag_tiles = result_tile = lane_space = nothing_place = FILLED_IN
 contiguous_flag = gather_flag = load_flag = stair_tile = fill_ones = fill_zero = fill_nothing = sum_of_lanes = FILLED_IN
 
 move_each, contiguous_each, flag_each = Each(moved), Each(contiguous), Each("contiguous_flag")
@@ -116,7 +126,11 @@ def masked_gradients(args: Any, dims: Any, steps: Any, record: Any) -> None:
     options = options_stored(args[NUMBERS], steps[CORE + COUNT])
     known = (options[0] * (options[1] + options[2]), *options[3:])
     nothing, within, flags_within, y_step = nothing_place(), steps_within(steps), flag_steps(steps), steps[RESULT_STEP]
-    stairs = stair_tile()
+    stairs, draws = stair_tile(), nothing
+    if DRAWN:
+        draws = drawn_tile()
+        if c > SMALL:
+            draws = allocate(c)
     fill_nothing(nothing)
     fill_ones(stairs)
     zero_bytes(advance(stairs, CHUNK), CHUNK)
@@ -126,12 +140,18 @@ def masked_gradients(args: Any, dims: Any, steps: Any, record: Any) -> None:
         whole = c  # of a short row all is computed: where it ends is hard to foresee, and costs more than it spares
         if c > CHUNK:
             whole = min(c, (taken + LANES - 1) // LANES * LANES)
-        total = sum_of_row(places, within, flags, flags_within, whole, taken, stairs, known)
-        write_row(places, within, flags, flags_within, y, y_step, whole, taken, stairs, (*known, total))
+        all_flags, all_within = flags, flags_within
+        if DRAWN:
+            draw_flags(draws, whole, field(advance(args[NUMBERS + 1], i * steps[NUMBERS + 1]), 0), args[NUMBERS + 2])
+            all_flags, all_within = (flags[0], draws), (flags_within[0], 1)
+        total = sum_of_row(places, within, all_flags, all_within, whole, taken, stairs, known)
+        write_row(places, within, all_flags, all_within, y, y_step, whole, taken, stairs, (*known, total))
         if y_step == SIZE:
             zero_bytes(advance(y, whole * SIZE), (c - whole) * SIZE)
         else:
             write_nothing(y, y_step, whole, c, nothing)
+    if DRAWN and c > SMALL:
+        release(draws)
     clear_fp_flags()
 
 
@@ -139,16 +159,17 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
     """``masked_gradients`` for one kernel and dtype."""
     computed = FLOATS[dtype].computed_in
     size = np.dtype(dtype).itemsize
-    rows, flags, args = len(kernel.reads), 1 + len(kernel.flags), kernel.inputs + kernel.outputs
+    rows, flags, args = len(kernel.reads), kernel.flag_operands, kernel.inputs + kernel.outputs
     names, constants = (*kernel.flags, *kernel.reads), ("scale", *kernel.own_options)
-    elements = [*["bool"] * flags, *[dtype] * rows]
+    elements = [*["bool"] * (1 + len(kernel.flags)), *[dtype] * rows]
     of_bytes = {"SIZE": 1, "copy_element": memory.copy_element(1), "spread_element": memory.spread_element(1)}
     filled = along.common(dtype) | {
         "COUNT": rows + flags,
         "NUMBERS": rows + flags + 1,
         "RESULT": kernel.inputs,
         "CORE": args,
-        "RESULT_STEP": args + rows + flags + 1,
+        "RESULT_STEP": args + rows + flags + 1 + kernel.drawn,
+        "DRAWN": kernel.drawn,
         "term": Named(kernel.term, names, constants),
         "result": Named(kernel.writes, names, (*constants, kernel.total)),
         "add_kept": ElementLoop(add_one, [*elements, computed], [computed], updates=1, constants=0),
@@ -159,7 +180,9 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         "flag_steps": integers_at(range(args + rows, args + rows + flags)),
         "options_stored": numbers_in(["float64"] * len(kernel.numbers), "float64"),
         "chunk_tiles": stack_spaces([CHUNK * size] * rows),
-        "flag_tiles": stack_spaces([CHUNK] * flags),
+        "flag_tiles": stack_spaces([CHUNK] * (1 + len(kernel.flags))),
+        "drawn_tile": memory.stack_space(SMALL),
+        "write_flags": WRITE_FLAGS,
         "result_tile": memory.stack_space(CHUNK * size),
         "stair_tile": memory.stack_space(2 * CHUNK),
         "fill_ones": lanes.fill("bool", 1, CHUNK),

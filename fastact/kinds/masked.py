@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fastact.kernels.dtypes import DTYPES, FLOATS
+from fastact.kinds.drawn import INTEGERS
 from fastact.kinds.loop import Loop
 from fastact.kinds.rows import WIDE, Formula, Once
 from fastact.maths.scalar import parameters
@@ -46,6 +47,10 @@ class MaskedKernel:
         Whether elements have weights; one whose weight is 0 takes no part.
     wide : bool
         Whether already the terms are added in float64.
+    drawn : bool
+        Whether a dropout follows: the first result is then the second, `writes`, times the option ``kept`` or 0, as random numbers
+        of the elements' indices say. After the options there are an index for each row, that of its first element, and the integers
+        of ``fastact.kinds.drawn``.
     cost : float
         Nanoseconds per float32 element on one thread, roughly: decides when threads pay.
     """
@@ -62,11 +67,11 @@ class MaskedKernel:
     gives: str = ""
     weighted: bool = False
     wide: bool = False
+    drawn: bool = False
     cost: float = 0.6
 
     ndims = 2
     users = False
-    options = OPTIONS
     flags: ClassVar[tuple[str, ...]] = ()
     own_options: ClassVar[tuple[str, ...]] = ()
 
@@ -76,6 +81,11 @@ class MaskedKernel:
         return ("x", "b") if self.weighted else ("x",)
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the options."""
+        return (*OPTIONS, *["kept"] * self.drawn)
+
+    @property
     def keeps(self) -> bool:
         """Whether results follow from exponentials."""
         return self.writes is not None and "e" in parameters(self.writes)
@@ -83,18 +93,19 @@ class MaskedKernel:
     @property
     def inputs(self) -> int:
         """Number of input operands."""
-        return len(self.reads) + 3
+        return len(self.reads) + 3 + 2 * self.drawn
 
     @property
     def outputs(self) -> int:
         """Number of output operands."""
-        return 1 if self.writes else len(self.gives.split())
+        return 1 + self.drawn if self.writes else len(self.gives.split())
 
     @property
     def signature(self) -> str:
         """The signature of its core dimensions, in NumPy's notation."""
-        results = "(n)" if self.writes else ",".join(["()"] * self.outputs)
-        return ",".join(["(n)"] * len(self.reads)) + f",(n),(),({len(OPTIONS)})->{results}"
+        results = ",".join(["(n)" if self.writes else "()"] * self.outputs)
+        draws = f",(),({len(INTEGERS)})" * self.drawn
+        return ",".join(["(n)"] * len(self.reads)) + f",(n),(),({len(self.options)}){draws}->{results}"
 
     @property
     def loops(self) -> list[Loop]:
@@ -103,12 +114,13 @@ class MaskedKernel:
 
     def operands(self, dtype: str) -> tuple[str, ...]:
         """The dtypes of all operands of a dtype's loop."""
-        return (*[dtype] * len(self.reads), "bool", "int64", WIDE, *[dtype] * self.outputs)
+        draws = ["int64"] * (2 * self.drawn)
+        return (*[dtype] * len(self.reads), "bool", "int64", WIDE, *draws, *[dtype] * self.outputs)
 
     def constants(self, dtype: str) -> list[dict[str, str]]:
         """The dtypes of the constants that are known before and after each of `level`, the sums and `totals`, by name."""
         compute = FLOATS[dtype].computed_in
-        known = [{"m": compute, "present": compute, "factor": compute, "scale": WIDE, "scale_rest": WIDE}]
+        known = [{"m": compute, "present": compute, "factor": compute, **dict.fromkeys(self.options[1:], WIDE)}]
         for step in (self.level, None, self.totals):
             names = step.names if step else self.sums
             wide = step.wide.split() if step else names.split()

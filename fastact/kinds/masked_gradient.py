@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastact.kernels.dtypes import DTYPES
+from fastact.kinds.drawn import INTEGERS
 from fastact.kinds.loop import Loop
 from fastact.kinds.masked import OPTIONS
 from fastact.kinds.rows import WIDE, Formula
@@ -32,6 +33,9 @@ class MaskedGradientKernel:
         Names of further rows of booleans, which formulas take as 1 and 0.
     option_names : str
         Names of further options, which formulas take in float64.
+    drawn : bool
+        Whether the only further row of booleans is no operand but drawn anew, as a dropout in front of the gradient did: after the
+        options there are an index for each row, that of its first element, and the integers of ``fastact.kinds.drawn``.
     cost : float
         Nanoseconds per float32 element on one thread, roughly: decides when threads pay.
     """
@@ -42,6 +46,7 @@ class MaskedGradientKernel:
     writes: Formula
     flag_names: str = ""
     option_names: str = ""
+    drawn: bool = False
     cost: float = 0.4
 
     ndims = 2
@@ -65,6 +70,11 @@ class MaskedGradientKernel:
         return tuple(self.flag_names.split())
 
     @property
+    def flag_operands(self) -> int:
+        """Number of rows of booleans that are operands."""
+        return 1 + (0 if self.drawn else len(self.flags))
+
+    @property
     def own_options(self) -> tuple[str, ...]:
         """Names of the options that formulas may take."""
         return tuple(self.option_names.split())
@@ -77,13 +87,14 @@ class MaskedGradientKernel:
     @property
     def inputs(self) -> int:
         """Number of input operands."""
-        return len(self.reads) + 1 + len(self.flags) + 2
+        return len(self.reads) + self.flag_operands + 2 + 2 * self.drawn
 
     @property
     def signature(self) -> str:
         """The signature of its core dimensions, in NumPy's notation."""
-        rows = ["(n)"] * (len(self.reads) + 1 + len(self.flags))
-        return ",".join(rows) + f",(),({len(self.numbers)})->(n)"
+        rows = ["(n)"] * (len(self.reads) + self.flag_operands)
+        draws = f",(),({len(INTEGERS)})" * self.drawn
+        return ",".join(rows) + f",(),({len(self.numbers)}){draws}->(n)"
 
     @property
     def loops(self) -> list[Loop]:
@@ -92,7 +103,8 @@ class MaskedGradientKernel:
 
     def operands(self, dtype: str) -> tuple[str, ...]:
         """The dtypes of all operands of a dtype's loop."""
-        return (*[dtype] * len(self.reads), *["bool"] * (1 + len(self.flags)), "int64", WIDE, dtype)
+        draws = ["int64"] * (2 * self.drawn)
+        return (*[dtype] * len(self.reads), *["bool"] * self.flag_operands, "int64", WIDE, *draws, dtype)
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
         """The builder of the loop, by its cache name."""

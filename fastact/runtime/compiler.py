@@ -4,7 +4,9 @@
 finds its kernels in the cache never imports Numba. Both are called by one thread at a time, see ``uninterrupted.py``.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -26,10 +28,27 @@ NUMBAS = b"numba_"
 
 def compile_loop(function: Callable[..., Any], users: bool = False) -> bytes:
     """Compile a function of the inner-loop type, perhaps with a user's formula, to an object file that exports it as ``SYMBOL``."""
-    code = _optimised(function, users).get_llvm_str()
+    with rare_collections():
+        code = _optimised(function, users).get_llvm_str()
     if users and any(name in code for name in INTERPRETER):
         raise TypeError("a formula may not use the interpreter, as print and numba.objmode do")
     return _emit(code)
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let Python look for cycles less often: a compiler makes many objects that live on, which takes a tenth of its time."""
+    before = gc.get_threshold()
+    if before[0]:
+        gc.set_threshold(max(COLLECT_FROM, before[0]), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+COLLECT_FROM = 100_000
+"""Objects more than there were, from which on Python looks for cycles while a kernel is compiled."""
 
 
 def optimised_module(function: Callable[..., Any]) -> Any:
