@@ -1,7 +1,7 @@
 """A bias and an activation in one pass over memory, and the gradients by both."""
 
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from fastact.functions.cross_entropy_requests import as_floats
 from fastact.functions.docs import documented
 from fastact.functions.elementwise import OPS, Op, reference_gradient, reference_value
 from fastact.functions.norm_gradients import over_rows
-from fastact.functions.norm_requests import lazily_whole
+from fastact.functions.norm_requests import lazily_whole, plain
 from fastact.functions.norms import beside
 from fastact.functions.record import ALONG_AXIS, Function, Variant, X, register
 from fastact.functions.shared_gradients import SharedGradients
@@ -81,9 +81,12 @@ def bias_activation(
     """
     op = _op_of(activation)
     values = _values(bias_activation, op, parameters)
+    operands = plain({"x": x}, {"bias": bias}, axis, 0.0)
+    if operands is not None and out is None:  # of a few rows the questions below would take as long as the kernel
+        return _forward_ufunc(op)(*operands, *_numbers(values))
     if is_container(x) or is_container(bias) or is_container(out):
         layout = Layout({"x": "...n", "bias": "n"}, ("...n",))
-        call = partial(bias_activation, activation=activation, **parameters)
+        call: Any = partial(bias_activation, **{"activation": activation, **parameters})
         left = partial(_of_masked, call)
         return within(call, layout, {"x": x, "bias": bias}, {"axis": axis, "out": out}, left)
     given = {"x": as_floats("x", x)}, {"bias": as_floats("bias", bias)}
@@ -150,7 +153,7 @@ def bias_activation_backward(
     rows = {"grad": grad, "x": x}
     if any(map(is_container, (grad, x, bias, out))):
         refuse_masked(bias_activation_backward, {**rows, "bias": bias, "out": out}, "adds up every element")
-        call = partial(bias_activation_backward, activation=activation, **parameters)
+        call: Any = partial(bias_activation_backward, **{"activation": activation, **parameters})
         layout = Layout({"grad": "...n", "x": "...n", "bias": "n"}, ("...n", "n"))
         found: tuple[Any, Any] = within(
             call, layout, {**rows, "bias": bias}, {"axis": axis, "out": out}, lazy=lazily_whole
@@ -181,6 +184,12 @@ def _values(function: Any, op: Op, parameters: Mapping[str, Any]) -> tuple[float
     if op.check is not None:
         op.check(*values)
     return values
+
+
+@lru_cache(256)
+def _numbers(values: tuple[float, ...]) -> tuple[Any, ...]:
+    """The values of parameters as a kernel takes them."""
+    return (np.array(values),) if values else ()
 
 
 _NAMED = {

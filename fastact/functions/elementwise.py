@@ -127,12 +127,12 @@ class Op:
         """Whether the public functions are the ufuncs themselves, those with several results aside."""
         return len(self.operands) == self.arrays
 
-    @property
+    @cached_property
     def parameters(self) -> dict[str, inspect.Parameter]:
         """The operands after the first, by name."""
         return dict(list(inspect.signature(self.forward).parameters.items())[1:])
 
-    @property
+    @cached_property
     def defaults(self) -> dict[str, Any]:
         """The defaults of those parameters that have one."""
         empty = inspect.Parameter.empty

@@ -99,6 +99,17 @@ def contiguous(x: Any, step: Any, count: Any, tile: Any) -> Any:
     return tile
 
 
+def room(y: Any, step: Any, tile: Any) -> Any:
+    """Where to write results that belong to ``y``: there if they lie side by side, else in ``tile``."""
+    return y if step == SIZE else tile
+
+
+def put(y: Any, step: Any, tile: Any, count: Any) -> None:
+    """Copy results to where they belong, unless they have been written there."""
+    if step != SIZE:
+        scatter(y, step, tile, count)
+
+
 def fetch_ahead(place: Any, distance: Any) -> None:
     """Ask for the LANES elements that lie so many bytes ahead: the processor's own look does not go beyond long formulas."""
     for line in range(distance, distance + LANES * SIZE, LINE_BYTES):
@@ -127,7 +138,7 @@ def apart(places: Any, ys: Any) -> Any:
 
 advance_each, move_each, contiguous_each, copy_each = Each(advance), Each(moved), Each(contiguous), Each(copy_bytes)
 gather_each, scatter_each, fetch_each, own_each = Each(gather), Each(scatter), Each(fetch_ahead), Each(own_ahead)
-store_each = Each("store_number")
+store_each, room_each, put_each = Each("store_number"), Each(room), Each(put)
 plus_each, widen_each, sum_each, zero_each = Each(plus), Each(widen), Each("sum_of_lanes"), Each("fill_zero")
 
 
@@ -272,9 +283,15 @@ def write_row(places: Any, steps: Any, ys: Any, y_steps: Any, c: Any, constants:
     else:
         for start in range(0, c, CHUNK):
             count = min(CHUNK, c - start)
-            gather_each((tiles, move_each((places, steps, start)), steps, count))
-            write_elements(tiles + results, (count + LANES - 1) // LANES * LANES, constants)
-            scatter_each((move_each((ys, y_steps, start)), y_steps, results, count))
+            here, there = move_each((places, steps, start)), move_each((ys, y_steps, start))
+            if count % LANES == 0:
+                targets = room_each((there, y_steps, results))
+                write_elements(contiguous_each((here, steps, count, tiles)) + targets, count, constants)
+                put_each((there, y_steps, results, count))
+            else:
+                gather_each((tiles, here, steps, count))
+                write_elements(tiles + results, (count + LANES - 1) // LANES * LANES, constants)
+                scatter_each((there, y_steps, results, count))
 
 
 def beside(step: Any, n: Any, c: Any) -> Any:
@@ -339,7 +356,7 @@ def common(dtype: str) -> dict[str, Any]:
         "largest_lane": lanes.tree(compute, LANES, "max"),
         "sum_of_lanes": lanes.tree(compute, LANES, "sum"),
     }
-    return filled | shared_parts((gather, scatter, contiguous, moved, fetch_ahead, own_ahead, plus), filled)
+    return filled | shared_parts((gather, scatter, contiguous, moved, fetch_ahead, own_ahead, plus, room, put), filled)
 
 
 def walking(step: Any, dtype: str, shared: dict[str, Any]) -> Any:
