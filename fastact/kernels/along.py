@@ -252,7 +252,9 @@ def segment_sums(places: Any, steps: Any, c: Any, constants: Any, y: Any, y_step
         whole = count // LANES * LANES
         zero_each((sums,))
         for i in range(0, whole, LANES):
-            add_terms(advance_each((chunks, i * SIZE)) + sums, LANES, constants)
+            elements = advance_each((chunks, i * SIZE))
+            fetch_each((elements, CHUNK * SIZE))
+            add_terms(elements + sums, LANES, constants)
         if whole < count:
             # Lanes beyond the end add terms of their own, so they have sums of their own.
             copy_each((tails, advance_each((chunks, whole * SIZE)), (count - whole) * SIZE))
