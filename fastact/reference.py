@@ -50,7 +50,7 @@ def _between_dtypes(record: Function) -> Callable[..., Any]:
         operands, rest = arguments[: len(integers)], arguments[len(integers) :]
         pairs = list(zip(operands, integers, strict=False))
         given = [x if isinstance(x, int | float) else np.asarray(x).dtype for x, integer in pairs if not integer]
-        dtype = np.result_type(np.result_type(*given), np.float16) if given else np.dtype(np.float64)
+        dtype = np.result_type(np.result_type(*given), np.float16) if given else None
         wide = [np.asarray(x) if integer else np.asarray(x, np.float64) for x, integer in pairs]
         with np.errstate(all="ignore"):
             results = record.reference(*wide, *rest, **options)
@@ -62,9 +62,9 @@ def _between_dtypes(record: Function) -> Callable[..., Any]:
 
 
 def _rounded(result: Any, dtype: Any) -> Any:
-    """A result in a dtype, if it is no array of indices."""
+    """A result in a dtype, if there is one and it is no array of indices."""
     array = np.asarray(result)
-    return (array.astype(dtype) if array.dtype.kind == "f" else array)[()]
+    return (array.astype(dtype) if dtype is not None and array.dtype.kind == "f" else array)[()]
 
 
 def __getattr__(name: str) -> Any:

@@ -36,6 +36,11 @@ def warmup(
     TypeError
         If `names` or `dtypes` is one name instead of several, or `progress` is nothing to call.
 
+    Notes
+    -----
+    Left to a first call are activations of `bias_activation` other than "gelu" and "elu", and large arrays with an array for a
+    parameter, but for the slopes of `prelu`.
+
     Examples
     --------
     >>> import fastact as fa
@@ -61,11 +66,19 @@ def warmup(
         uninterrupted(workers.start)
 
 
-ROWS: tuple[tuple[tuple[int, ...], int], ...] = (((1, 2), -1), ((200, 2), -1), ((2, 64), 0), ((2, 64), -1))
+ROWS: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((1, 2), -1),
+    ((200, 2), -1),
+    ((2, 64), 0),
+    ((2, 64), -1),
+    ((64, 2), 0),
+)
 """Shapes and an axis: one row, many, in parts of which there are enough to be transposed, many side by side, and few of many
-elements, each of which may be a row to what sums over all others."""
-POOLED = (*ROWS[1:], ((64, 2), 0))
-"""The same of what takes statistics, which one element has not; the last are many short planes."""
+elements, each of which may be a row to what sums over all others; the last are many short planes."""
+POOLED = ROWS[1:]
+"""The same of what takes statistics, which one element has not."""
+SLOPES = (((512, 64), (64,)), ((128, 256), (256,)), ((512, 64), (512, 1)), ((128, 256), (128, 1)))
+"""Shapes of large arrays and of their slopes, one for each element of a row, or for each plane; both short and long."""
 
 
 def compile_function(name: str, dtype: str) -> None:
@@ -77,6 +90,10 @@ def compile_function(name: str, dtype: str) -> None:
         for shape, axis in ROWS[:1] if record.op is not None else POOLED if record.pools else ROWS:
             operands, options = record.arguments(variant, fill, shape, dtype, axis)
             record.function(*operands, **options)
+    if record.op is not None and record.op.gradients > record.op.arrays:
+        for shape, slopes in SLOPES:
+            x = fill("values", shape, dtype, 1)
+            record.function(*[x] * len(record.operands), fill("shares", slopes, dtype, 1))
     if record.in_parts:
         operands, options = record.arguments(record.variants[0], fill, (1, LONG), dtype)
         with threads.threads(2):  # one for each row would take rows whole

@@ -130,11 +130,11 @@ TRAINING = [
     ),
     *of(
         "functions/embedding.py",
-        "embedding.py::test_one_hot_along_any_axis",
+        "embedding.py::test_one_hot_of_scalars_nothing_and_lists",
         (
-            "ones along the last axis",
-            "np.expand_dims(places.astype(np.intp, copy=out is not None), position)",
-            "np.expand_dims(places.astype(np.intp, copy=out is not None), -1)",
+            "ones at indices that zeros have been written over",
+            "astype(np.intp, copy=result is not None)",
+            "astype(np.intp, copy=False)",
         ),
     ),
     *of(

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastact.calls.checking import at_position, checked_out, integer, only_axis, sole
-from fastact.calls.containers import is_container, refuse_masked, within
+from fastact.calls.checking import at_position, checked_out, integer, sole
+from fastact.calls.containers import is_container, is_tensor, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task, refuse_out
 from fastact.calls.quiet import quietly
@@ -152,8 +152,8 @@ def segment_sum(x: Any, indices: Any, num_segments: int, *, out: Any = None) -> 
 
 
 @documented
-def one_hot(indices: Any, num_classes: int, *, axis: int = -1, dtype: Any = np.float32, out: Any = None) -> Any:
-    r"""Ones at indices along a new axis, and zeros elsewhere.
+def one_hot(indices: Any, num_classes: int, *, dtype: Any = np.float32, out: Any = None) -> Any:
+    r"""Ones at indices along a new last axis, and zeros elsewhere.
 
     Parameters
     ----------
@@ -161,25 +161,22 @@ def one_hot(indices: Any, num_classes: int, *, axis: int = -1, dtype: Any = np.f
         Where the ones are; any integer dtype. An empty list holds indices.
     num_classes : int
         The length of the new axis.
-    axis : int, default -1
-        Where the new axis is in the result.
     dtype : dtype, default float32
         Of the result: any that holds numbers or booleans.
     out : ndarray, optional
-        Written to and returned, whatever its dtype.
+        Written to and returned; of floats, unless `dtype` is its own.
 
     Returns
     -------
     ndarray
-        Of the shape of `indices` with `num_classes` inserted at `axis`.
+        Of the shape of `indices` and ``(num_classes,)``. No container has a name for the new axis: results in pandas, xarray and
+        matrices are arrays.
 
     Raises
     ------
     IndexError
         If an index is negative, or not below `num_classes`: the first such, its position, and what is allowed. Nothing has been
         written then.
-    numpy.exceptions.AxisError
-        If `axis` is not an axis of the result.
     ValueError
         If `num_classes` is negative, or `out` has another shape.
     TypeError
@@ -209,34 +206,32 @@ def one_hot(indices: Any, num_classes: int, *, axis: int = -1, dtype: Any = np.f
     count = at_least("num_classes", num_classes, 0)
     if is_container(indices) or is_container(out):
         refuse_masked(one_hot, {"indices": indices, "out": out}, "has a one for every index")
-        given = {"num_classes": count, "axis": axis, "dtype": kind}
-        lazy = partial(_one_hot_blocks, given)
-        return within(
-            one_hot, Layout({"indices": "..."}, ("k",)), {"indices": indices}, {**given, "out": out}, lazy=lazy
-        )
+        layout = Layout({"indices": "..."}, ("...k",), ("indices" if is_tensor(indices) else "",))
+        given = {"num_classes": count, "dtype": kind, "out": out}
+        return within(one_hot, layout, {"indices": indices}, given, lazy=_one_hot_blocks)
     places = as_indices("indices", indices)
-    position = only_axis(axis, places.ndim + 1)
-    shape = (*places.shape[:position], count, *places.shape[position:])
-    if out is not None:
-        kind = checked_out(sole(out), shape).dtype
+    shape = (*places.shape, count)
+    result = None if out is None else checked_out(sole(out), shape)
+    if result is not None and result.dtype != kind and result.dtype.kind != "f":
+        raise TypeError(f"out must hold floats, or be of {kind}, got {result.dtype}")
     check_indices("indices", places, count)
-    result = np.zeros(shape, kind) if out is None else sole(out)
-    ones = np.expand_dims(places.astype(np.intp, copy=out is not None), position)
-    if out is not None:
+    ones = places[..., None].astype(np.intp, copy=result is not None)
+    if result is None:
+        result = np.zeros(shape, kind)
+    else:
         result[...] = 0
-    np.put_along_axis(result, ones, 1, position)
+    np.put_along_axis(result, ones, 1, -1)
     return result
 
 
-def _one_hot_blocks(given: dict[str, Any], _: Any, layout: Layout, operands: Any, options: Any) -> Any:
+def _one_hot_blocks(function: Any, layout: Layout, operands: Any, options: Any) -> Any:
     """The result of a dask array, block by block."""
     refuse_out(options)
-    x, count = operands["indices"], given["num_classes"]
+    x, kind = operands["indices"], options["dtype"]
     as_indices("indices", np.empty(0, x.dtype))
-    position = only_axis(given["axis"], x.ndim + 1)
-    chunks = (*x.chunks[:position], (count,), *x.chunks[position:])
-    meta = np.empty((0,) * (x.ndim + 1), given["dtype"])
-    return x.map_blocks(partial(one_hot, **given), dtype=given["dtype"], new_axis=position, chunks=chunks, meta=meta)
+    chunks = (*x.chunks, (options["num_classes"],))
+    meta = np.empty((0,) * (x.ndim + 1), kind)
+    return x.map_blocks(partial(function, **options), dtype=kind, new_axis=x.ndim, chunks=chunks, meta=meta)
 
 
 def _contained(function: Any, operands: dict[str, Any], options: dict[str, Any]) -> Any:
@@ -325,7 +320,7 @@ def _reference_of_segments(x: Any, indices: Any, num_segments: int) -> Any:
 
 
 def _reference_one_hot(indices: Any, num_classes: int) -> Any:
-    return np.eye(num_classes)[np.asarray(indices)]
+    return np.eye(num_classes, dtype=np.float32)[np.asarray(indices)]
 
 
 def _reference(x: Any, indices: Any, num_embeddings: int, padding_index: int | None = None) -> Any:
