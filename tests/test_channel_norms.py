@@ -217,6 +217,8 @@ def test_what_is_refused_writes_nothing():
         (TypeError, "running_mean must be an array of floats", {"running_mean": np.ones(4, int)}),
         (ValueError, "running_var is read-only", {"running_var": locked}),
         (ValueError, "running_mean is missing", {"running_mean": None}),
+        (ValueError, "running_var overlaps running_mean", {"running_var": mean}),
+        (ValueError, "running_mean overlaps the result", {"running_mean": out[0, :, 0]}),
         (ValueError, "out must have the shape", {"out": np.empty((3, 4))}),
         (TypeError, "same_kind", {"out": np.empty((3, 4, 5), int)}),
         (np.exceptions.AxisError, "axis 3", {"axis": 3}),

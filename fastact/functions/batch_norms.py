@@ -132,6 +132,12 @@ def _running(mean: Any, variance: Any, request: Request, training: bool) -> Any:
             raise TypeError(f"{name} must be an array of floats, which training updates, got {_described(one)}")
         if not one.flags.writeable:
             raise ValueError(f"{name} is read-only, and training updates it")
+    if training:
+        others = {"x": request.arrays["x"], "the result": request.result}
+        for name, one in named.items():
+            for other, array in (others | ({"running_mean": mean} if name == "running_var" else {})).items():
+                if np.may_share_memory(one, array):
+                    raise ValueError(f"{name} overlaps {other}, and training updates it")
     return [of_channels(name, one, request.lay.channels) for name, one in named.items()]
 
 
