@@ -22,6 +22,7 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/derive_coefficients.py --check
+	$(BIN)/python tools/derive_hash.py --check
 	$(BIN)/python tools/stubs.py --check
 	$(BIN)/python tools/readme_table.py --check
 	$(BIN)/python tools/docs.py --check

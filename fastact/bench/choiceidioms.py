@@ -66,7 +66,26 @@ def _source(x: Array, pieces: int) -> Arrays:
 
 _SORTED = "torch.sort(torch.softmax(x, -1), -1, descending=True)"
 
+
+def one_hot(indices: Array, count: int) -> Array:
+    """A row of zeros and a one for each index."""
+    table = np.zeros((indices.size, count), np.float32)
+    table[np.arange(indices.size), indices] = 1
+    return table
+
+
+def _classes(x: Array, pieces: int) -> Arrays:
+    return {"indices": np.random.default_rng(3).integers(0, x.shape[-1], len(x)), "count": x.shape[-1]}
+
+
 ROWS = {
+    "one_hot": RowIdiom(
+        "indices, count",
+        "choices.one_hot(indices, count)",
+        arrays=_classes,
+        torch="F.one_hot(indices, count).float()",
+        jax="nn.one_hot(indices, x.shape[-1])",
+    ),
     "embedding_backward": RowIdiom(
         "x, indices, count",
         "choices.sums_by_index(x, indices, count)",

@@ -85,7 +85,7 @@ def softmax_dropout(
     Examples
     --------
     >>> import fastact as fa
-    >>> y, output, key = fa.softmax_dropout([[0.0, 0.0, 0.0, 0.0]], 0.5, 1)
+    >>> y, output, key = fa.softmax_dropout([[0.0, 0.0, 0.0, 0.0]], 0.5, 4)
     >>> y, output
     (array([[0. , 0. , 0.5, 0. ]]), array([[0.25, 0.25, 0.25, 0.25]]))
     >>> fa.softmax_dropout_backward([[1.0, 1.0, 1.0, 2.0]], output, 0.5, key)

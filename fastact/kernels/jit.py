@@ -269,7 +269,7 @@ def register() -> None:
 
 
 def _teach_formula(formula: Any) -> None:
-    own = formula.__module__.startswith(PACKAGE)
+    own = (formula.__module__ or "").startswith(PACKAGE)
     register_jitable(**{**JIT_OPTIONS, "pipeline_class": OwnCompiler} if own else JIT_OPTIONS)(formula)
 
 

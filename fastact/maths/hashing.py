@@ -8,10 +8,13 @@ no element waits for the one before.
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, add, bit_xor, multiply, shift_right_filling
 
-FIRST_FACTOR, SECOND_FACTOR = 0x7FEB352D, 0x846CA68B
+FIRST_FACTOR, SECOND_FACTOR = 0x48BCC71B, 0x569D3995
+"""Found by ``tools/derive_hash.py``, among random odd ones: each bit of an index turns each of the 20 higher bits of the result
+every other time, as far as 2**18 indices can tell."""
 SHIFTS = 16, 15
-"""C. Wellons, Prospecting for hash functions, 2018: with these each bit turns any higher one about every other time. It is the
-highest that numbers are compared by, so his last shift, which serves the lowest, is left out."""
+"""Half a word, so that the higher half of the bits reaches the lower before each multiplication, which carries upwards only. It is
+the highest bits that numbers are compared by, so no shift follows the last one. (What shifts and factors there are of this kind,
+and how to look for them: C. Wellons, Prospecting for hash functions, 2018.)"""
 
 
 @scalar
