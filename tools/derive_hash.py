@@ -1,13 +1,16 @@
 """Derive the factors of ``fastact/maths/hashing.py``: of random odd ones those that mix the bits of an index best.
 
-A mixing is good where each bit of the index turns each of the higher bits of the result, which random numbers are compared by, every
-other time. Its bias is the root mean square, over all such pairs, of how much more or less often than that, in halves. Candidates
-are tried on a few indices, the best of them on more, and the winner on indices that it was not chosen by, consecutive ones among
-these, which are what a dropout has. The search takes a quarter of a minute. ``--check`` only measures the factors that the source has.
+A mixing is good where each bit of the index turns each of the higher bits of the result, which random numbers are compared by,
+every other time. Its bias is the root mean square, over all such pairs, of how much more or less often than that, in halves.
+Candidates are tried on a few indices, the best of them on more, and the winner on indices that it was not chosen by, consecutive
+ones among these, which are what a dropout has. The search takes a quarter of a minute. ``--check`` only measures the factors that
+the source has.
 """
 
 import argparse
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from rich.progress import track
@@ -21,18 +24,18 @@ ALLOWED = 0.003
 """Bias of one mixing, and of both with a key between, that the source's factors may have."""
 
 
-def mixed(index: np.ndarray, factors: Sequence[int]) -> np.ndarray:
+def mixed(index: Any, factors: Sequence[int]) -> Any:
     """What ``hashing.mixed`` makes of indices, with other factors."""
     first, second = (np.uint32(factor) for factor in factors)
     index = (index ^ (index >> np.uint32(hashing.SHIFTS[0]))) * first
     return (index ^ (index >> np.uint32(hashing.SHIFTS[1]))) * second
 
 
-def bias(indices: np.ndarray, factors: Sequence[int], rounds: int = 1) -> float:
+def bias(indices: Any, factors: Sequence[int], rounds: int = 1) -> float:
     """How far from one half the shares are of the times that a bit turns another."""
     key = np.uint32(0x9E3779B9)
 
-    def of(values: np.ndarray) -> np.ndarray:
+    def of(values: Any) -> Any:
         for _ in range(rounds):
             values = mixed(values, factors) + key
         return values
@@ -43,7 +46,7 @@ def bias(indices: np.ndarray, factors: Sequence[int], rounds: int = 1) -> float:
         for higher in HIGHER:
             share = np.mean((turned >> np.uint32(higher)) & np.uint32(1))
             total += (2 * float(share) - 1) ** 2
-    return (total / (32 * len(HIGHER))) ** 0.5
+    return math.sqrt(total / (32 * len(HIGHER)))
 
 
 def found(candidates: int, kept: int) -> tuple[int, int]:
@@ -53,7 +56,8 @@ def found(candidates: int, kept: int) -> tuple[int, int]:
     pairs = rng.integers(2**30, 2**32, (candidates, 2), np.uint32) | np.uint32(1)
     roughly = [bias(few, pair) for pair in track(pairs, "candidates")]
     best = pairs[np.argsort(roughly)[:kept]]
-    return tuple(min(track(best, "the best"), key=lambda pair: bias(many, pair)))
+    first, second = min(track(best, "the best"), key=lambda pair: bias(many, pair))
+    return int(first), int(second)
 
 
 def main() -> int:
