@@ -383,9 +383,9 @@ TypeError
     If an argument has a type or dtype that is not allowed.""",
     "draws": """\
 Whether an element is dropped follows from its index, counted in C's order along the axes that are drawn along, and from `key`, by
-two rounds of a hash of 32 bits, of the kind in C. Wellons, Prospecting for hash functions, 2018. So a seed gives the same elements in any layout
-and dtype, on any machine and number of threads, and the backward computes them anew: there is no mask to keep. Elements whose
-indices are 2**32 apart are dropped together.""",
+two rounds of a hash of 32 bits, of the kind in C. Wellons, Prospecting for hash functions, 2018. So a seed gives the same elements
+in any layout and dtype, on any machine and number of threads, and the backward computes them anew: there is no mask to keep.
+Elements whose indices are 2**32 apart are dropped together.""",
     "losses paper": """\
 References
 ----------
