@@ -83,8 +83,14 @@ GIVEN = {
 }
 """What the gradients of some functions are given instead of what the functions were."""
 SMALL_STEP = 2.0**-17
-ELSEWHERE = {"embedding_backward", "dropout_backward", "alpha_dropout_backward"}
-"""Gradients of what NumPy computes itself, and of what is drawn: tests of their own compare them."""
+ELSEWHERE = {
+    "embedding_backward",
+    "dropout_backward",
+    "alpha_dropout_backward",
+    "softmax_dropout_backward",
+    "bias_activation_backward",
+}
+"""Gradients of what NumPy computes itself, of what is drawn, and of what is an activation: tests of their own compare them."""
 
 
 def value_of(name):

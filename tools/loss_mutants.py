@@ -313,8 +313,8 @@ LOSSES = [
         "masked_softmax.py::test_causal",
         (
             "queries are the first of the keys",
-            "np.arange(keys - queries + 1, keys + 1)",
-            "np.arange(1, queries + 1)",
+            "np.arange(keys - shape[-2] + 1, keys + 1)",
+            "np.arange(1, shape[-2] + 1)",
             "masked_softmax.py::test_causal[3-8-softmax]",
         ),
         (

@@ -10,6 +10,7 @@ from fastact.calls.checking import checked_out
 from fastact.calls.containers import at_one_shape, is_foreign, masked, within
 from fastact.calls.layout import Layout, broadcast_axes
 from fastact.calls.lazy import refuse_out, sum_to
+from fastact.calls.order import empty_like_all
 from fastact.calls.quiet import quietly
 from fastact.functions.common import unless_nan
 from fastact.functions.op_calls import elementwise, weak
@@ -84,18 +85,32 @@ def _of_large(
     kinds = [a if type(a) in (int, float) else np.asarray(a).dtype for a in operands]
     dtype = ufunc.resolve_dtypes((*(type(k) if type(k) in (int, float) else k for k in kinds), None, None))[-1]
     grad, x, weight = (quietly(np.asarray, a, dtype) for a in operands)
-    axes = axes or (len(full) - 1,)
-    core = tuple(full[k] for k in axes)
-    alone = weight.size == 1
-    shared = np.broadcast_to(weight.reshape(()), core) if alone else weight.reshape(core)
-    by_x, by_weight = _TOGETHER.of({"grad": np.broadcast_to(grad, full), "x": x}, {"weight": shared}, (), axes, outs[0])
-    if alone:
-        by_weight = quietly(np.add.reduce(by_weight, axis=None, dtype=np.float64).astype, dtype)
+    grad = np.broadcast_to(grad, full)
+    if not axes:
+        by_x, by_weight = _of_one_slope(grad, x, weight, outs[0])
+    else:
+        shared = weight.reshape(tuple(full[k] for k in axes))
+        by_x, by_weight = _TOGETHER.of({"grad": grad, "x": x}, {"weight": shared}, (), axes, outs[0])
     by_weight = by_weight.reshape(shapes[1])
     if outs[1] is None:
         return by_x, by_weight[()]
     quietly(np.copyto, outs[1], by_weight, casting="same_kind")
     return by_x, outs[1]
+
+
+def _of_one_slope(grad: Any, x: Any, weight: Any, out: Any) -> tuple[Any, Any]:
+    """Both gradients where all elements have the same slope: of a few parts, which threads share."""
+    result = empty_like_all([grad, x], x.dtype) if out is None else out
+    parts = 1
+    while x.size % (2 * parts) == 0 and x.size >= 2 * parts * MANY:
+        parts *= 2
+    shape = parts, 1, x.size // parts
+    place = result.reshape(shape) if result.flags.c_contiguous else None
+    rows = {"grad": np.ascontiguousarray(grad).reshape(shape), "x": np.ascontiguousarray(x).reshape(shape)}
+    by_x, by_weight = _TOGETHER.of(rows, {"weight": weight.reshape(1)}, (), 1, place)
+    if place is None:
+        quietly(np.copyto, result, by_x.reshape(x.shape), casting="same_kind")
+    return result, by_weight
 
 
 def _are_halves(*operands: Any) -> bool:
