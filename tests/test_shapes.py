@@ -185,6 +185,7 @@ def test_losses_of_one_row_and_of_no_feature(reduction):
 
 ELSEWHERE = (
     "accuracies",
+    "biased",
     "binary-losses",
     "choosing",
     "distillation",
