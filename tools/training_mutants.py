@@ -75,8 +75,8 @@ TRAINING = [
     ),
     *of(
         "maths/hashing.py",
-        "dropout.py::test_patterns_of_neighbours_are_alike dropout.py::test_neighbours_are_independent",
-        ("a hash of one round", "add(mixed(bit_xor(index, low)), high)", "bit_xor(add(index, low), high)"),
+        "dropout.py::test_sizes_and_threads",
+        ("an index that is mixed by one factor", "return multiply(i, SECOND_FACTOR)", "return i"),
     ),
     *of(
         "kernels/drawn.py",
@@ -89,7 +89,7 @@ TRAINING = [
     ),
     *of(
         "kernels/masked.py",
-        "softmax_dropout.py::test_is_both_one_after_the_other[float32-shape2-plain-False]",
+        "softmax_dropout.py::test_is_both_one_after_the_other",
         ("a long row's flags are its results", "advance(space, room * COMPUTED_SIZE)", "space"),
     ),
     *of(
@@ -104,7 +104,7 @@ TRAINING = [
     ),
     *of(
         "calls/spread.py",
-        "spread.py::test_bits_are_those_of_whole_arrays[float32-prelu-shape4]",
+        "spread.py::test_bits_are_those_of_whole_arrays",
         ("axes are joined whoever repeats them", "if joined and joined[-1][1] == there:", "if joined:"),
         (
             "results over operands that are still to be read",
