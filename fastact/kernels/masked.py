@@ -154,18 +154,16 @@ def dropped_one(elements: Any, nothing: Any, constants: Any) -> Any:
 def write_dropped(tile: Any, flags: Any, ys: Any, y_steps: Any, c: Any, constants: Any) -> None:
     """A row's results from its tile, behind a dropout and without, given which elements that keeps."""
     own_function_with_wide_vectors()
-    first, second = result_tile(), second_tile()
-    for start in range(0, c, CHUNK):
+    first, second, whole = result_tile(), second_tile(), 0
+    if y_steps[0] == SIZE and y_steps[1] == SIZE:
+        whole = c // LANES * LANES
+        write_dropped_elements((tile, flags, ys[0], ys[1]), whole, constants)
+    for start in range(whole, c, CHUNK):
         count = min(CHUNK, c - start)
         here = advance(tile, start * COMPUTED_SIZE), advance(flags, start)
-        if y_steps[0] == SIZE and y_steps[1] == SIZE and count % LANES == 0:
-            write_dropped_elements(
-                (*here, advance(ys[0], start * SIZE), advance(ys[1], start * SIZE)), count, constants
-            )
-        else:
-            write_dropped_elements((*here, first, second), (count + LANES - 1) // LANES * LANES, constants)
-            scatter(advance(ys[0], start * y_steps[0]), y_steps[0], first, count)
-            scatter(advance(ys[1], start * y_steps[1]), y_steps[1], second, count)
+        write_dropped_elements((*here, first, second), (count + LANES - 1) // LANES * LANES, constants)
+        scatter(advance(ys[0], start * y_steps[0]), y_steps[0], first, count)
+        scatter(advance(ys[1], start * y_steps[1]), y_steps[1], second, count)
 
 
 def any_kept(mask: Any, step: Any, c: Any) -> Any:
