@@ -123,5 +123,9 @@ def test_what_is_refused():
     generator = np.random.default_rng(0)
     with pytest.raises(ValueError, match="scale"):
         fa.softmax_dropout(x, 0.1, generator, scale=np.inf, out=(out, None))
+    with pytest.raises(ValueError, match="out must have the shape"):
+        fa.softmax_dropout(x, 0.1, generator, out=(out[:2], None))
+    with pytest.raises(TypeError, match="same_kind"):
+        fa.softmax_dropout(x, 0.1, generator, out=(out, np.empty((4, 5), int)))
     assert (out == 7).all()
     assert generator.integers(100) == np.random.default_rng(0).integers(100)

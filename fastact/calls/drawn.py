@@ -114,15 +114,26 @@ def _joined(x: Any, result: Any, pitches: Sequence[int]) -> tuple[list[int], lis
 def _rows(shape: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[Any, Any]]:
     """Views of arrays of a shape as rows of a handy length, each with the indices of the rows' first elements."""
     *outer, n = shape
-    starts = np.zeros(outer, np.int64)
-    for axis, (count, step) in enumerate(zip(outer, steps, strict=False)):
-        starts += (np.arange(count) * step).reshape(-1, *[1] * (len(outer) - axis - 1))
+    starts = row_starts(outer, steps)
     cut = n // ROW * ROW if n >= 2 * ROW else 0
     if cut:
         among = np.arange(0, cut, ROW) * steps[-1]
         yield lambda a: a[..., :cut].reshape(*outer, -1, ROW), starts[..., None] + among
     if n > cut and starts.size:
         yield lambda a: a[..., cut:], starts + cut * steps[-1]
+
+
+def row_starts(shape: Sequence[int], steps: Sequence[int]) -> Any:
+    """The index of the first element of each row, given by how much indices grow along each axis of rows."""
+    starts = np.zeros(shape, np.int64)
+    for axis, (count, step) in enumerate(zip(shape, steps, strict=False)):
+        starts += (np.arange(count) * step).reshape(-1, *[1] * (len(shape) - axis - 1))
+    return starts
+
+
+def threshold_of(p: float) -> int:
+    """What the int32 of an element is compared with that is dropped with a probability."""
+    return min(round(p * PERIOD), PERIOD - 1) - PERIOD // 2
 
 
 def as_int32(value: int) -> int:

@@ -114,6 +114,20 @@ def checked_outs(out: Any, shape: tuple[int, ...], count: int) -> tuple[Any, ...
     return found
 
 
+def result_place(out: Any, arrays: Sequence[Any], dtype: Any) -> Any:
+    """Where results of a dtype are written: a checked ``out`` that they cast to, else an array that lies as the operands do."""
+    if out is None:
+        return empty_like_all(arrays, dtype)
+    check_casts(dtype, out)
+    return out
+
+
+def check_casts(dtype: Any, out: Any) -> None:
+    """``TypeError`` for an array that results of a dtype may not be written to."""
+    if not np.can_cast(dtype, out.dtype, "same_kind"):
+        raise TypeError(f"out must be of a dtype that {dtype} casts to as 'same_kind', got {out.dtype}")
+
+
 def result_dtype(ufunc: Any, operands: Sequence[Any]) -> Any:
     """The dtype of a program's first result."""
     return ufunc.resolve_dtypes((*(x.dtype for x in operands), *[None] * ufunc.nout))[ufunc.nin]

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from fastact.calls.axes import Axis
-from fastact.calls.order import empty_like_all
 from fastact.calls.programs import (
     as_rows,
     at_one_shape_of,
@@ -17,6 +16,7 @@ from fastact.calls.programs import (
     places_of_rows,
     put_back,
     result_dtype,
+    result_place,
 )
 from fastact.calls.quiet import quietly
 from fastact.kinds.row_blocks import RowBlocksKernel
@@ -127,11 +127,7 @@ def gradient_place(ufunc: Any, arrays: Sequence[Any], others: Sequence[Any], out
     """Where a gradient of the operands' shape is written, and the dtype of all gradients; ``out`` if that holds it."""
     (result,) = checked_outs(out, arrays[0].shape, 1)
     dtype = result_dtype(ufunc, (*arrays, *others))
-    if result is None:
-        return empty_like_all(arrays, dtype), dtype
-    if not np.can_cast(dtype, result.dtype, "same_kind"):
-        raise TypeError(f"out must be of a dtype that {dtype} casts to as 'same_kind', got {result.dtype}")
-    return result, dtype
+    return result_place(result, arrays, dtype), dtype
 
 
 def _matrix(rows: Any) -> Any:

@@ -9,6 +9,7 @@ from fastact.calls.checking import broadcast_to, checked_out, only_axis, sole
 from fastact.calls.containers import is_container, is_foreign, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task
+from fastact.calls.programs import check_casts
 from fastact.calls.quiet import quietly
 from fastact.functions.channel_statistics import Lay, lay_of
 from fastact.functions.norm_requests import checked_eps
@@ -60,8 +61,7 @@ def checked(
         result = np.empty_like(x, dtype, subok=False)
     else:
         result = checked_out(sole(out), x.shape)
-        if not np.can_cast(dtype, result.dtype, "same_kind"):
-            raise TypeError(f"out must be of a dtype that {dtype} casts to as 'same_kind', got {result.dtype}")
+        check_casts(dtype, result)
     places = result.transpose(lay.order)
     lies = result.dtype == dtype and places.flags.c_contiguous and not _overlaps(result, arrays)
     target = places.reshape(lay.shape) if lies else np.empty(lay.shape, dtype)

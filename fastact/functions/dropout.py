@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from fastact.calls.axes import Axis, checked_axis
 from fastact.calls.checking import checked_out, integer, number, sole, switch
 from fastact.calls.containers import is_container, masked, within
-from fastact.calls.drawn import PERIOD, index_steps, over_drawn, result_dtype
+from fastact.calls.drawn import PERIOD, index_steps, over_drawn, result_dtype, threshold_of
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import refuse_out, refuse_unknown_lengths
 from fastact.functions.docs import documented
@@ -221,7 +221,12 @@ SATURATED = SELU_SCALE * SELU_ALPHA
 
 
 def _dropped(p: float) -> tuple[Any, tuple[float, ...]]:
-    return _dropout, (1 / (1 - p) if p < 1 else 0.0,)
+    return _dropout, (kept_scale(p),)
+
+
+def kept_scale(p: float) -> float:
+    """What is kept is multiplied by."""
+    return 1 / (1 - p) if p < 1 else 0.0
 
 
 def _saturated(p: float) -> tuple[Any, tuple[float, ...]]:
@@ -324,9 +329,9 @@ def _of_array(
         if np.may_share_memory(x, out) and not _is_same_place(x, out):
             x = x.copy()
     found = key.asked()
-    ufunc, options = kind(0.0 if found is None else p)
-    threshold = 0 if found is None else min(round(p * PERIOD), PERIOD - 1)
-    result = over_drawn(ufunc, x, axes, found or 0, threshold - PERIOD // 2, options, out, origin, whole)
+    dropped = 0.0 if found is None else p
+    ufunc, options = kind(dropped)
+    result = over_drawn(ufunc, x, axes, found or 0, threshold_of(dropped), options, out, origin, whole)
     return result if out is not None or result.ndim else result[()]
 
 

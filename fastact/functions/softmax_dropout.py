@@ -9,15 +9,14 @@ import numpy as np
 
 from fastact.calls.checking import finite, only_axis, representable, sole, switch
 from fastact.calls.containers import is_container, refuse_masked, within
-from fastact.calls.drawn import PERIOD, as_int32, index_steps
+from fastact.calls.drawn import as_int32, index_steps, row_starts, threshold_of
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task
 from fastact.calls.masked_rows import axis_of_keys, booleans, counts_of, loop_signature, scale_options
-from fastact.calls.order import empty_like_all
-from fastact.calls.programs import at_one_shape_of, checked_outs, result_dtype
+from fastact.calls.programs import at_one_shape_of, checked_outs, result_dtype, result_place
 from fastact.calls.quiet import quietly
 from fastact.functions.docs import documented
-from fastact.functions.dropout import KEYS, Key, drawn_key, given_key, probability, reference_keep
+from fastact.functions.dropout import KEYS, Key, drawn_key, given_key, kept_scale, probability, reference_keep
 from fastact.functions.masked_softmax import KERNELS
 from fastact.functions.record import MASK, SHARES, Function, Variant, X, register
 from fastact.functions.softmax import reference_softmax
@@ -106,15 +105,11 @@ def _forward(x: Any, where: Any, *, axis: Any, scale: Any, causal: Any, out: Any
         options = {"axis": axis, "scale": scale, "causal": causal, "out": out}
         call = partial(_forward, p=p, key=key)
         return within(call, layout, {"x": x, "where": where}, options, lazy=_in_a_task)
-    kernel, ufunc = _made(_FORWARD)
     arrays = [np.asarray(x)]
-    rows = _rows_of(kernel, ufunc, arrays, where, axis, scale, causal, p, key)
-    results = [
-        empty_like_all(arrays, rows.dtype) if one is None else _casts(rows.dtype, one)
-        for one in checked_outs(out, arrays[0].shape, 2)
-    ]
-    rows.compute(ufunc, arrays, results)
-    return tuple(results)
+    rows = _rows_of(_FORWARD, arrays, where, axis, scale, causal)
+    results = tuple(result_place(one, arrays, rows.dtype) for one in checked_outs(out, arrays[0].shape, 2))
+    rows.compute(arrays, results, p, key)
+    return results
 
 
 @documented
@@ -182,80 +177,54 @@ def _backward(
         options = {"axis": axis, "scale": scale, "causal": causal, "out": out}
         call = partial(_backward, p=p, key=Key(key.asked()))
         return within(call, layout, {**operands, "where": where}, options, lazy=_in_a_task)
-    kernel, ufunc = _made(_BACKWARD)
     arrays = at_one_shape_of(operands)
-    rows = _rows_of(kernel, ufunc, arrays, where, axis, scale, causal, p, key)
-    (result,) = checked_outs(out, arrays[0].shape, 1)
-    result = empty_like_all(arrays, rows.dtype) if result is None else _casts(rows.dtype, result)
-    rows.compute(ufunc, arrays, [result])
-    return result
+    rows = _rows_of(_BACKWARD, arrays, where, axis, scale, causal)
+    results = [result_place(one, arrays, rows.dtype) for one in checked_outs(out, arrays[0].shape, 1)]
+    rows.compute(arrays, results, p, key)
+    return results[0]
 
 
 class _Rows(NamedTuple):
-    """What a kernel is given beside the rows themselves."""
+    """What a call asks for, checked."""
 
+    kernel: MaskedKernel | MaskedGradientKernel
     dtype: Any
     """Of the rows."""
     axis: int
     flags: Any
-    """Which elements take part, at the shape of the rows, and which axis is theirs."""
-    counts: Any
-    """How many of the first elements of each row may."""
-    numbers: Any
-    first: Any
-    """The index of each row's first element."""
-    integers: Any
-    signature: tuple[Any, ...]
+    """Which elements take part, at the shape of the rows."""
+    scale: float
+    causal: bool
 
-    def compute(self, ufunc: Any, arrays: Sequence[Any], results: Sequence[Any]) -> None:
-        """Call the ufunc of the kernel."""
+    def compute(self, arrays: Sequence[Any], results: Sequence[Any], p: float, key: Key) -> None:
+        """Call the kernel's ufunc; a number is drawn for the key now, when all has been checked."""
+        shape, found = arrays[0].shape, key.asked()
+        number, dropped = (0, 0.0) if found is None else (found, p)
+        steps = index_steps(shape, range(len(shape)))
+        others = [k for k in range(len(shape)) if k != self.axis]
+        first = row_starts([shape[k] for k in others], [steps[k] for k in others])
+        integers = as_int32(number), as_int32(number >> 32), as_int32(steps[self.axis]), threshold_of(dropped)
+        numbers = np.append(scale_options(self.scale, self.dtype), kept_scale(dropped))
+        counts = counts_of(shape, self.axis, self.causal)
         rows = [np.moveaxis(one, self.axis, -1) for one in (*arrays, self.flags)]
         places = tuple(np.moveaxis(one, self.axis, -1) for one in results)
-        given = *rows, self.counts, self.numbers, self.first, self.integers
-        quietly(ufunc, *given, out=places, signature=self.signature, casting="same_kind")
+        signature = loop_signature(self.kernel, self.dtype)
+        given = *rows, counts, numbers, first, np.array(integers)
+        quietly(_ufunc(self.kernel), *given, out=places, signature=signature, casting="same_kind")
 
 
-def _rows_of(
-    kernel: Any,
-    ufunc: Any,
-    arrays: Sequence[Any],
-    where: Any,
-    axis: Any,
-    scale: Any,
-    causal: Any,
-    p: float,
-    key: Key,
-) -> _Rows:
-    """What follows from the arguments, which are checked; a number is drawn for the key when all are right."""
+def _rows_of(kernel: Any, arrays: Sequence[Any], where: Any, axis: Any, scale: Any, causal: Any) -> _Rows:
+    """The arguments, checked."""
     shape = arrays[0].shape
     axis = only_axis(axis, len(shape))
     causal, scale = switch("causal", causal), finite("scale", scale)
     flags = booleans("where", where, shape)
     if causal:
         axis = axis_of_keys(axis, len(shape))
-    others = (flags, np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
-    dtype = result_dtype(ufunc, (*arrays, *others))
+    integers = np.empty(0, np.int64)
+    dtype = result_dtype(_ufunc(kernel), (*arrays, flags, integers, np.empty(0), integers, integers))
     representable("scale", scale, FLOATS[dtype.name].computed)
-    found = key.asked()
-    dropped = 0.0 if found is None else p
-    number, kept = found or 0, 1 / (1 - dropped) if dropped < 1 else 0.0
-    threshold = min(round(dropped * PERIOD), PERIOD - 1) - PERIOD // 2
-    steps = index_steps(shape, range(len(shape)))
-    first = np.zeros([n for k, n in enumerate(shape) if k != axis], np.int64)
-    for k, along in enumerate(k for k in range(len(shape)) if k != axis):
-        first += (np.arange(shape[along]) * steps[along]).reshape([-1 if j == k else 1 for j in range(first.ndim)])
-    integers = np.array([as_int32(number), as_int32(number >> 32), as_int32(steps[axis]), threshold])
-    numbers = np.append(scale_options(scale, dtype), kept)
-    return _Rows(
-        dtype, axis, flags, counts_of(shape, axis, causal), numbers, first, integers, loop_signature(kernel, dtype)
-    )
-
-
-def _casts(dtype: Any, out: Any) -> Any:
-    """An array that results of a dtype may be written to; ``TypeError`` for others."""
-    if not np.can_cast(dtype, out.dtype, "same_kind"):
-        raise TypeError(f"out must be of a dtype that {dtype} casts to as 'same_kind', got {out.dtype}")
-    return out
+    return _Rows(kernel, dtype, axis, flags, scale, causal)
 
 
 def _in_a_task(function: Any, _: Layout, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
@@ -297,9 +266,8 @@ _BACKWARD = MaskedGradientKernel(
 
 
 @cache
-def _made(kernel: MaskedKernel | MaskedGradientKernel) -> tuple[Any, Any]:
-    """The kernel and its ufunc."""
-    return kernel, make_ufunc(kernel, kernel.name, "Rows of some of their elements, and a dropout.", __name__)
+def _ufunc(kernel: MaskedKernel | MaskedGradientKernel) -> Any:
+    return make_ufunc(kernel, kernel.name, "Rows of some of their elements, and a dropout.", __name__)
 
 
 def _reference(x: Any, p: float, rng: Any, axis: int = -1, where: Any = True, scale: float = 1.0) -> Any:
