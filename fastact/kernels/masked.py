@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import along, lanes, memory
-from fastact.kernels.along import CHUNK, LANES, advance_each, contiguous, plus
+from fastact.kernels.along import CHUNK, LANES, advance_each, contiguous, moved, plus
 from fastact.kernels.drawn import WRITE_FLAGS, draw_flags
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
@@ -28,28 +28,29 @@ from fastact.kernels.memory import (
     release,
 )
 from fastact.kernels.templates import FILLED_IN
-from fastact.kernels.tuples import Each, Named, numbers_in, operands_at, picked, rows_at, stack_spaces
+from fastact.kernels.tuples import Each, Named, integers_at, numbers_in, operands_at, picked, rows_at, stack_spaces
 from fastact.maths.simd import fmax, select, widen
 
 SMALL = 1024
 """Rows of up to so many elements have their tiles on the stack."""
 
 # What instances fill in; the values here serve the reader and the type checker.
-SIZE, COMPUTED_SIZE, ARGS, MASK, COUNT, NUMBERS, RESULT, CORE, RESULT_STEP = 4, 4, 5, 1, 2, 3, 4, 5, 8
+SIZE, COMPUTED_SIZE, ARGS, MASK, COUNT, NUMBERS, CORE = 4, 4, 5, 1, 2, 3, 5
+TILE_SIZES, COMPACT_RESULTS = (4,), (4,)
 MAPS, WEIGHTED, KEEPS, DRAWN = True, False, False, False
 LOWEST, ZERO, ONE = np.float32(-np.inf), np.float32(0), np.float32(1)
 NO_SUMS = (0.0,)
-chunk_tile = mask_tile = weight_tile = result_tile = small_tiles = lane_space = lane_spaces = nothing_place = FILLED_IN
+chunk_tile = mask_tile = weight_tile = result_tiles = small_tiles = lane_space = lane_spaces = nothing_place = FILLED_IN
 contiguous_mask = load_mask = fill_lowest = fill_weights = fill_zero = fill_nothing = copy_element = FILLED_IN
 sums_of_scaled = sums_of_unscaled = spread_element = largest_lane = sum_of_lanes = take_in = exponential = terms = (
     compute
 ) = result = FILLED_IN
-write_elements = write_dropped_elements = flag_tile = second_tile = level = totals = given = tiles_at = numbers_of = (
+write_elements = flag_tile = targets_of = target_steps = level = totals = given = tiles_at = numbers_of = (
     options_stored
 ) = store_number = FILLED_IN
 
 plus_each, widen_each, zero_each, sum_each = Each(plus), Each(widen), Each("fill_zero"), Each("sum_of_lanes")
-store_each = Each("store_number")
+move_each, scatter_each, store_each = Each(moved), Each(scatter), Each("store_number")
 
 
 # One element of each pass.
@@ -129,20 +130,6 @@ def sums_of_row(tiles: Any, c: Any, constants: Any) -> Any:
     return found
 
 
-def write_row(tile: Any, y: Any, y_step: Any, c: Any, constants: Any) -> None:
-    """A row's results from its tile: in place as far as whole steps go, if they lie side by side."""
-    own_function_with_wide_vectors()
-    results, whole = result_tile(), 0
-    if y_step == SIZE:
-        whole = c // LANES * LANES
-        write_elements((tile, y), whole, constants)
-    for start in range(whole, c, CHUNK):
-        count = min(CHUNK, c - start)
-        padded = (count + LANES - 1) // LANES * LANES
-        write_elements((advance(tile, start * COMPUTED_SIZE), results), padded, constants)
-        scatter(advance(y, start * y_step), y_step, results, count)
-
-
 def dropped_one(elements: Any, nothing: Any, constants: Any) -> Any:
     """The result at an element's place behind a dropout that has kept it or not, and without one."""
     e, kept = elements
@@ -151,19 +138,18 @@ def dropped_one(elements: Any, nothing: Any, constants: Any) -> Any:
     return own * select(kept != 0, T(constants[5]), T(0)), own
 
 
-def write_dropped(tile: Any, flags: Any, ys: Any, y_steps: Any, c: Any, constants: Any) -> None:
-    """A row's results from its tile, behind a dropout and without, given which elements that keeps."""
+def write_row(tiles: Any, ys: Any, y_steps: Any, c: Any, constants: Any) -> None:
+    """A row's results from its tiles: in place as far as whole steps go, if they lie side by side."""
     own_function_with_wide_vectors()
-    first, second, whole = result_tile(), second_tile(), 0
-    if y_steps[0] == SIZE and y_steps[1] == SIZE:
+    results, whole = result_tiles(), 0
+    if y_steps == COMPACT_RESULTS:
         whole = c // LANES * LANES
-        write_dropped_elements((tile, flags, ys[0], ys[1]), whole, constants)
+        write_elements(tiles + ys, whole, constants)
     for start in range(whole, c, CHUNK):
         count = min(CHUNK, c - start)
-        here = advance(tile, start * COMPUTED_SIZE), advance(flags, start)
-        write_dropped_elements((*here, first, second), (count + LANES - 1) // LANES * LANES, constants)
-        scatter(advance(ys[0], start * y_steps[0]), y_steps[0], first, count)
-        scatter(advance(ys[1], start * y_steps[1]), y_steps[1], second, count)
+        here, padded = move_each((tiles, TILE_SIZES, start)), (count + LANES - 1) // LANES * LANES
+        write_elements(here + results, padded, constants)
+        scatter_each((move_each((ys, y_steps, start)), y_steps, results, count))
 
 
 def any_kept(mask: Any, step: Any, c: Any) -> Any:
@@ -190,13 +176,14 @@ def write_nothing_where_masked(y: Any, y_step: Any, mask: Any, mask_step: Any, c
             copy_element(advance(y, k * y_step), nothing)
 
 
-def finish_row(
-    y: Any, y_step: Any, mask: Any, mask_step: Any, count: Any, c: Any, constants: Any, nothing: Any
-) -> None:
+def finish_row(y: Any, y_step: Any, mask: Any, mask_step: Any, count: Any, c: Any, scale: Any, nothing: Any) -> None:
     """Write what stands where no element of a row takes part."""
-    if constants[-1] != constants[-1]:  # NaN throughout, but where the mask hides it
+    if scale != scale:  # NaN throughout, but where the mask hides it
         write_nothing_where_masked(y, y_step, mask, mask_step, count, nothing)
     write_nothing(y, y_step, count, c, nothing)
+
+
+finish_each = Each(finish_row)
 
 
 def masked_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -211,7 +198,7 @@ def masked_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     space = small
     if c > SMALL:
         space = allocate(2 * room * COMPUTED_SIZE)
-    tiles, mask_step, y_step = tiles_at(space, room), steps[CORE + MASK], steps[RESULT_STEP]
+    tiles, mask_step, y_steps = tiles_at(space, room), steps[CORE + MASK], target_steps(steps)
     flags = small
     if DRAWN:
         flags = flag_tile()
@@ -232,17 +219,15 @@ def masked_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
             sums = sums_of_scaled(tiles, count, levelled)
         summed = levelled + sums
         constants = summed + totals((), summed)
-        if DRAWN:
-            draw_flags(flags, count, field(advance(args[NUMBERS + 1], i * steps[NUMBERS + 1]), 0), args[NUMBERS + 2])
-            y, own = advance(args[RESULT], i * steps[RESULT]), advance(args[RESULT + 1], i * steps[RESULT + 1])
-            own_step = steps[RESULT_STEP + 1]
-            write_dropped(tiles[0], flags, (y, own), (y_step, own_step), count, constants)
-            finish_row(y, y_step, mask, mask_step, count, c, constants, nothing)
-            finish_row(own, own_step, mask, mask_step, count, c, constants, nothing)
-        elif MAPS:
-            y = advance(args[RESULT], i * steps[RESULT])
-            write_row(tiles[0], y, y_step, count, constants)
-            finish_row(y, y_step, mask, mask_step, count, c, constants, nothing)
+        if MAPS:
+            ys: Any = targets_of(args, steps, i)
+            read: Any = (tiles[0],)
+            if DRAWN:
+                first_index = field(advance(args[NUMBERS + 1], i * steps[NUMBERS + 1]), 0)
+                draw_flags(flags, count, first_index, args[NUMBERS + 2])
+                read = (tiles[0], flags)
+            write_row(read, ys, y_steps, count, constants)
+            finish_each((ys, y_steps, mask, mask_step, count, c, constants[-1], nothing))
         else:
             store_each((numbers_of(args, steps, i), given(constants)))
     if as_address(space) != as_address(small):
@@ -261,7 +246,8 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
     kind = "float64" if kernel.wide else computed
     sums = [kind] * len(kernel.sums.split())
     tiles = [computed] * rows
-    written = ["e"] if kernel.keeps else ["x"]
+    used = ["e"] if kernel.keeps else ["x"]
+    written, first_result = kernel.outputs if kernel.writes else 0, args + rows + 2 + kernel.drawn
     shared = along.common(dtype)
     of_bytes = {"SIZE": 1, "copy_element": memory.copy_element(1), "spread_element": memory.spread_element(1)}
     filled = shared | {
@@ -270,9 +256,7 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         "MASK": rows,
         "COUNT": rows + 1,
         "NUMBERS": rows + 2,
-        "RESULT": kernel.inputs,
         "CORE": args,
-        "RESULT_STEP": args + rows + 2 + kernel.drawn,
         "DRAWN": kernel.drawn,
         "MAPS": kernel.writes is not None,
         "WEIGHTED": kernel.weighted,
@@ -281,7 +265,12 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         "NO_SUMS": (0.0,) * len(sums),
         "mask_tile": memory.stack_space(CHUNK),
         "weight_tile": memory.stack_space(CHUNK * size),
-        "result_tile": memory.stack_space(CHUNK * size),
+        "result_tiles": stack_spaces([CHUNK * size] * written),
+        "TILE_SIZES": (computed_size, *[1] * kernel.drawn),
+        "COMPACT_RESULTS": (size,) * written,
+        "targets_of": operands_at(range(kernel.inputs, kernel.inputs + written)),
+        # Core steps come operand by operand: of rows and mask, of the options, of the integers if there are such, of the results.
+        "target_steps": integers_at(range(first_result, first_result + written)),
         "small_tiles": memory.stack_space(2 * SMALL * computed_size),
         "lane_spaces": stack_spaces([LANES * np.dtype(kind).itemsize] * len(sums)),
         "nothing_place": memory.stack_space(size),
@@ -318,15 +307,11 @@ def specialise(kernel: Any, dtype: str) -> Callable[..., Any]:
         named = Named(formula, kernel.reads, levelled)
         filled[name] = internal(instance(sums_of_row, filled | {"exponential": named}))
     if kernel.writes is not None:
+        formula, reads = (dropped_one, [computed, "bool"]) if kernel.drawn else (result_one, [computed])
         filled |= {
-            "result": Named(kernel.writes, written, every),
-            "write_elements": ElementLoop(result_one, [computed], [dtype], constants=0),
-        }
-    if kernel.drawn:
-        filled |= {
+            "result": Named(kernel.writes, used, every),
+            "write_elements": ElementLoop(formula, reads, [dtype] * written, constants=0),
             "write_flags": WRITE_FLAGS,
             "flag_tile": memory.stack_space(SMALL),
-            "second_tile": memory.stack_space(CHUNK * size),
-            "write_dropped_elements": ElementLoop(dropped_one, [computed, "bool"], [dtype] * 2, constants=0),
         }
     return instance(masked_rows, filled)
