@@ -58,15 +58,27 @@ def _prelu_gradients(ufunc: Any, operands: tuple[Any, ...], shapes: tuple[Any, A
 
 
 @scalar
-def _by_x(grad: Scalar, x: Scalar, weight: Scalar) -> Scalar:
+def slope_by_x(x: Scalar, weight: Scalar) -> Scalar:
+    """The derivative of prelu by its input."""
     T = type(x)
-    return grad * unless_nan(x, select(x > T(0), T(1), weight))
+    return unless_nan(x, select(x > T(0), T(1), weight))
 
 
 @scalar
-def _by_weight(grad: Scalar, x: Scalar, weight: Scalar) -> Scalar:
+def slope_by_weight(x: Scalar) -> Scalar:
+    """The derivative of prelu by its weight."""
     T = type(x)
-    return grad * select(x > T(0), T(0), x)
+    return select(x > T(0), T(0), x)
+
+
+@scalar
+def _by_x(grad: Scalar, x: Scalar, weight: Scalar) -> Scalar:
+    return grad * slope_by_x(x, weight)
+
+
+@scalar
+def _by_weight(grad: Scalar, x: Scalar) -> Scalar:
+    return grad * slope_by_weight(x)
 
 
 _TOGETHER = SharedGradients("prelu_backward.shared", _by_x, _by_weight, "grad x weight", cost=0.3)
@@ -82,8 +94,8 @@ def _of_large(
     axes = tuple(k for k, n in enumerate(padded) if n > 1)
     if axes and axes != tuple(range(axes[0], axes[-1] + 1)):
         return None
-    kinds = [a if type(a) in (int, float) else np.asarray(a).dtype for a in operands]
-    dtype = ufunc.resolve_dtypes((*(type(k) if type(k) in (int, float) else k for k in kinds), None, None))[-1]
+    kinds = [type(a) if type(a) in (int, float) else np.asarray(a).dtype for a in operands]
+    dtype = ufunc.resolve_dtypes((*kinds, None, None))[-1]
     grad, x, weight = (quietly(np.asarray, a, dtype) for a in operands)
     grad = np.broadcast_to(grad, full)
     if not axes:

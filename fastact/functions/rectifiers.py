@@ -4,7 +4,12 @@ from typing import Any
 
 from fastact.functions.common import INF, real, require, unless_nan
 from fastact.functions.elementwise import FromOutput, Op, register
-from fastact.functions.prelu_gradient import public_prelu_backward, reference_prelu_backward
+from fastact.functions.prelu_gradient import (
+    public_prelu_backward,
+    reference_prelu_backward,
+    slope_by_weight,
+    slope_by_x,
+)
 from fastact.functions.properties import Traits
 from fastact.functions.random_slopes import (
     RRELU_LOWER,
@@ -145,8 +150,7 @@ def _prelu(x: Scalar, weight: Scalar) -> Scalar:
 
 
 def _prelu_derivative(x: Scalar, weight: Scalar) -> tuple[Scalar, Scalar]:
-    T = type(x)
-    return unless_nan(x, select(x > T(0), T(1), weight)), select(x > T(0), T(0), x)
+    return slope_by_x(x, weight), slope_by_weight(x)
 
 
 register(
