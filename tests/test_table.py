@@ -171,11 +171,9 @@ for name in names:
                     operands, options = record.arguments(variant, fill, shape, dtype, axis if type(axis) is int else -1)
                     record.function(*operands, **options | ({"axis": axis} if record.axis else {}))
         if record.op is not None and record.op.gradients > record.op.arrays:
-            for slopes in ((60,), (600, 1)):
-                x = fill("values", (600, 60), dtype, 1)
+            for shape, slopes in (((600, 60), (60,)), ((600, 300), (300,)), ((600, 60), (600, 1)), ((600, 300), (600, 1))):
+                x = fill("values", shape, dtype, 1)
                 record.function(*[x] * len(record.operands), fill("shares", slopes, dtype, 1))
-                x = fill("values", (600, 300), dtype, 1)
-                record.function(*[x] * len(record.operands), fill("shares", slopes if slopes[-1] == 1 else 300, dtype, 1))
         if record.in_parts:
             for shape, axis in (((1, LONG + 5), -1), ((LONG, 1), 0)):
                 for variant in record.variants:

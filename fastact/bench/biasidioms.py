@@ -4,18 +4,18 @@ from typing import Any
 
 import numpy as np
 
+from .programidioms import CUBIC, FACTOR
 from .rowidiom import Arrays, RowIdiom
 
 Array = Any
-ROOT_TWO_OVER_PI, CUBIC = 0.7978845608028654, 0.044715
 
 
 def gelu_tanh(x: Array, bias: Array, out: Array = None) -> Array:
     """The usual approximation of gelu, which needs no error function."""
     total = x + bias
     y = np.multiply(total, total, out=out)
-    y *= x.dtype.type(ROOT_TWO_OVER_PI * CUBIC)
-    y += x.dtype.type(ROOT_TWO_OVER_PI)
+    y *= x.dtype.type(FACTOR * CUBIC)
+    y += x.dtype.type(FACTOR)
     y *= total
     np.tanh(y, out=y)
     y += 1
@@ -28,8 +28,8 @@ def gelu_tanh_backward(grad: Array, x: Array, bias: Array) -> tuple[Array, Array
     """The gradients by both."""
     total = x + bias
     squares = total * total
-    t = np.tanh(total * (x.dtype.type(ROOT_TWO_OVER_PI) + x.dtype.type(ROOT_TWO_OVER_PI * CUBIC) * squares))
-    slope = x.dtype.type(0.5 * ROOT_TWO_OVER_PI) * total * (1 - t * t) * (1 + x.dtype.type(3 * CUBIC) * squares)
+    t = np.tanh(total * (x.dtype.type(FACTOR) + x.dtype.type(FACTOR * CUBIC) * squares))
+    slope = x.dtype.type(0.5 * FACTOR) * total * (1 - t * t) * (1 + x.dtype.type(3 * CUBIC) * squares)
     slope += x.dtype.type(0.5) * (1 + t)
     slope *= grad
     return slope, slope.sum(0)

@@ -39,25 +39,20 @@ def spread(kernel: Kernel, operands: Sequence[Any], out: Any) -> Any:
     whole = max(operands, key=np.size)
     if type(whole) is not np.ndarray or whole.size < MANY or not _is_plain(whole, whole):
         return NotImplemented
-    repeated = [a for a in operands if np.shape(a) != whole.shape]
-    if not any(np.size(a) > 1 for a in repeated) or not all(_fits(a, whole) for a in operands):
+    sizes = [np.size(a) for a in operands]
+    if not any(1 < size < whole.size for size in sizes) or not all(_fits(a, whole) for a in operands):
         return NotImplemented
     if out is not None and not (_is_plain(out, whole) and out.flags.writeable and _is_apart(out, operands)):
         return NotImplemented
-    joined = _joined(whole.shape, [np.shape(a) for a in repeated])
+    joined = _joined(whole.shape, [np.shape(a) for a in operands])
     shape = [n for n, _ in joined]
     if shape[-1] < LEAST:
         return NotImplemented
     result = np.empty(whole.shape, whole.dtype) if out is None else out
     rows = []
-    for a in operands:
-        if np.shape(a) == whole.shape:
-            rows.append(a.reshape(shape))
-        else:
-            array = np.ascontiguousarray(a, whole.dtype)
-            k = next(i for i, one in enumerate(repeated) if one is a)
-            own = [n if there[k] else 1 for n, there in joined]
-            rows.append(np.broadcast_to(array.reshape(own), shape))
+    for k, a in enumerate(operands):
+        own = [n if there[k] else 1 for n, there in joined]
+        rows.append(np.broadcast_to(np.ascontiguousarray(a, whole.dtype).reshape(own), shape))
     quietly(_ufunc_of_rows(kernel), *rows, out=result.reshape(shape))
     return result
 
@@ -87,10 +82,10 @@ def _is_apart(out: Any, operands: Sequence[Any]) -> bool:
     return not any(np.may_share_memory(a, out) for a, is_same in zip(arrays, same, strict=True) if not is_same)
 
 
-def _joined(shape: tuple[int, ...], repeated: Sequence[tuple[int, ...]]) -> list[tuple[int, tuple[bool, ...]]]:
-    """Axes as few as they may be, each with its length and whether each of the repeated operands has it."""
+def _joined(shape: tuple[int, ...], operands: Sequence[tuple[int, ...]]) -> list[tuple[int, tuple[bool, ...]]]:
+    """Axes as few as they may be, each with its length and whether each operand, of which these are the shapes, has it."""
     joined: list[tuple[int, tuple[bool, ...]]] = []
-    padded = [(1,) * (len(shape) - len(one)) + tuple(one) for one in repeated]
+    padded = [(1,) * (len(shape) - len(one)) + tuple(one) for one in operands]
     for k, n in enumerate(shape):
         there = tuple(one[k] == n for one in padded)
         if n == 1:

@@ -1,5 +1,6 @@
 """A bias and an activation in one pass over memory, and the gradients by both."""
 
+import inspect
 from collections.abc import Mapping
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -175,7 +176,9 @@ def _op_of(activation: Any) -> Op:
 
 def _values(function: Any, op: Op, parameters: Mapping[str, Any]) -> tuple[float, ...]:
     """The values of an activation's parameters, in order."""
-    refuse_unknown(function.__name__, parameters, [*_NAMED[function.__name__], *op.parameters])
+    if parameters.keys() - op.parameters.keys():
+        named = list(inspect.signature(function).parameters)[:-1]
+        refuse_unknown(function.__name__, parameters, [*named, *op.parameters])
     missing = op.parameters.keys() - op.defaults.keys() - parameters.keys()
     if missing:
         raise TypeError(f"{op.name} needs {', '.join(sorted(missing))}")
@@ -190,13 +193,6 @@ def _values(function: Any, op: Op, parameters: Mapping[str, Any]) -> tuple[float
 def _numbers(values: tuple[float, ...]) -> tuple[Any, ...]:
     """The values of parameters as a kernel takes them."""
     return (np.array(values),) if values else ()
-
-
-_NAMED = {
-    "bias_activation": ("x", "bias", "activation", "axis", "out"),
-    "bias_activation_backward": ("grad", "x", "bias", "activation", "axis", "out"),
-}
-"""The other arguments of both functions."""
 
 
 def _of_masked(call: Any, x: Any, bias: Any, axis: Axis, out: Any) -> Any:

@@ -238,6 +238,9 @@ JIT_OPTIONS = {"error_model": ERROR_MODEL, "forceinline": True, **INTERNAL}
 """Division by zero gives infinity or NaN as in NumPy. No fast-math flag: formulas ask for each fused operation by
 name, so that vector body, scalar tail and every machine round alike."""
 
+OWN = {"pipeline_class": OwnCompiler}
+"""For what this package has written."""
+
 _registered: set[int] = set()
 
 parts: set[Callable[..., Any]] = set()
@@ -247,7 +250,7 @@ parts: set[Callable[..., Any]] = set()
 def internal(function: Function) -> Function:
     """Mark a part of a kernel, such as a pass over a row."""
     parts.add(function)
-    marked: Function = register_jitable(**{**INTERNAL, "pipeline_class": OwnCompiler})(function)
+    marked: Function = register_jitable(**INTERNAL | OWN)(function)
     return marked
 
 
@@ -270,7 +273,7 @@ def register() -> None:
 
 def _teach_formula(formula: Any) -> None:
     own = (formula.__module__ or "").startswith(PACKAGE)
-    register_jitable(**{**JIT_OPTIONS, "pipeline_class": OwnCompiler} if own else JIT_OPTIONS)(formula)
+    register_jitable(**JIT_OPTIONS | (OWN if own else {}))(formula)
 
 
 PACKAGE = __name__.partition(".")[0] + "."
