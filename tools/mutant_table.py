@@ -294,7 +294,7 @@ MUTANTS = [
         ),
     ),
     *of(
-        "functions/rectifiers.py",
+        "functions/prelu_gradient.py",
         "special",
         (
             "a NaN has a slope",
