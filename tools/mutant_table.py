@@ -55,6 +55,33 @@ MUTANTS = [
         ("exponentials far below the maximum", "(n - T(151.0))", "(n - T(15.0))"),
     ),
     # How arrays are walked.
+    # Results past the caches.
+    *of(
+        "kernels/elementwise.py",
+        "streaming",
+        (
+            "the rest of a line is not streamed",
+            "copy_bytes(advance(target, last), advance(source, last), count - last)",
+            "pass",
+        ),
+        ("streamed lines begin anywhere", "first = min(count, -as_address(target) % LINE_BYTES)", "first = 0"),
+        ("strided results are streamed", "streamed = streamed and j < INPUTS", "pass"),
+    ),
+    *of(
+        "kernels/along.py",
+        "streaming",
+        (
+            "streamed results of a row are written side by side too",
+            "streamed = streamed and y_steps == COMPACT_RESULTS and apart(places, ys)",
+            "pass",
+        ),
+        ("a stream of elements, not of bytes", "stream_bytes(y, tile, count * SIZE)", "stream_bytes(y, tile, count)"),
+    ),
+    *of(
+        "kernels/drawn.py",
+        "streaming",
+        ("streamed draws stay in the tile", "if y_step == SIZE and streamed:", "if y_step != SIZE and streamed:"),
+    ),
     *of(
         "kernels/elementwise.py",
         "arrays",

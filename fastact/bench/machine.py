@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fastact.runtime import caches
+
 from .peers import PACKAGES
 
 
@@ -63,9 +65,4 @@ def _processor() -> str:
 
 
 def _caches() -> dict[str, str]:
-    found = {}
-    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        with contextlib.suppress(OSError):
-            level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
-            found[f"L{level} {kind.lower()}"] = size
-    return found
+    return {f"L{level} {kind}": size for (level, kind), size in caches.sizes().items()}

@@ -19,7 +19,7 @@ import numpy as np
 from fastact.kernels import lanes, memory
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
-from fastact.kernels.elementwise import LINE_BYTES, gather, scatter, taken_by_team
+from fastact.kernels.elementwise import LINE_BYTES, gather, scatter, stream_bytes, streams, taken_by_team
 from fastact.kernels.fields import COLUMNS
 from fastact.kernels.instance import instance, shared_parts
 from fastact.kernels.jit import internal
@@ -127,6 +127,11 @@ def fetch_first(elements: Any, distance: Any) -> None:
     fetch_ahead(elements[0], distance)
 
 
+def stream(y: Any, tile: Any, count: Any) -> None:
+    """Write results, of which there are so many, past the caches."""
+    stream_bytes(y, tile, count * SIZE)
+
+
 def apart(places: Any, ys: Any) -> Any:
     """Whether no result is written to an operand's own memory."""
     for y in ys:
@@ -138,7 +143,7 @@ def apart(places: Any, ys: Any) -> Any:
 
 advance_each, move_each, contiguous_each, copy_each = Each(advance), Each(moved), Each(contiguous), Each(copy_bytes)
 gather_each, scatter_each, fetch_each, own_each = Each(gather), Each(scatter), Each(fetch_ahead), Each(own_ahead)
-store_each, room_each, put_each = Each("store_number"), Each(room), Each(put)
+store_each, room_each, put_each, stream_each = Each("store_number"), Each(room), Each(put), Each(stream)
 plus_each, widen_each, sum_each, zero_each = Each(plus), Each(widen), Each("sum_of_lanes"), Each("fill_zero")
 
 
@@ -263,11 +268,15 @@ def segment_sums(places: Any, steps: Any, c: Any, constants: Any, y: Any, y_step
     return totals
 
 
-def write_row(places: Any, steps: Any, ys: Any, y_steps: Any, c: Any, constants: Any) -> None:
-    """Write a row's results, one element of each from one element of each operand and the row's constants."""
+def write_row(places: Any, steps: Any, ys: Any, y_steps: Any, c: Any, constants: Any, streamed: Any) -> None:
+    """Write a row's results, one element of each from one element of each operand and the row's constants.
+
+    Results that are ``streamed``, and lie side by side, go to memory past the caches.
+    """
     own_function_with_wide_vectors()
     tiles, results = chunk_tiles(), result_tiles()
-    if steps == COMPACT and y_steps == COMPACT_RESULTS:
+    streamed = streamed and y_steps == COMPACT_RESULTS and apart(places, ys)
+    if steps == COMPACT and y_steps == COMPACT_RESULTS and not streamed:
         whole = c // LANES * LANES
         for i in range(0, whole, LANES):
             targets, elements = advance_each((ys, i * SIZE)), advance_each((places, i * SIZE))
@@ -286,13 +295,19 @@ def write_row(places: Any, steps: Any, ys: Any, y_steps: Any, c: Any, constants:
         for start in range(0, c, CHUNK):
             count = min(CHUNK, c - start)
             here, there = move_each((places, steps, start)), move_each((ys, y_steps, start))
-            if count % LANES == 0:
+            if count % LANES == 0 and not streamed:
                 targets = room_each((there, y_steps, results))
                 write_elements(contiguous_each((here, steps, count, tiles)) + targets, count, constants)
                 put_each((there, y_steps, results, count))
+                continue
+            if count % LANES == 0:
+                write_elements(contiguous_each((here, steps, count, tiles)) + results, count, constants)
             else:
                 gather_each((tiles, here, steps, count))
                 write_elements(tiles + results, (count + LANES - 1) // LANES * LANES, constants)
+            if streamed:
+                stream_each((there, results, count))
+            else:
                 scatter_each((there, y_steps, results, count))
 
 
@@ -316,15 +331,15 @@ def program_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     if computed_elsewhere(args, dims, steps, record):
         return
     options = (*options_of(args, steps), c * 1.0)
-    within, y_within = steps_within(steps), target_steps_within(steps)
+    within, y_within, streamed = steps_within(steps), target_steps_within(steps), streams(record)
     for i in range(n):
         places, ys = places_of(args, steps, i), targets_of(args, steps, i)
         y, y_step = places[0], 0
-        if MAPS:
+        if MAPS and not streamed:
             y, y_step = ys[0], y_within[0]
         constants = known(places, within, c, options, y, y_step) + options
         if MAPS:
-            write_row(places, within, ys, y_within, c, constants)
+            write_row(places, within, ys, y_within, c, constants, streamed)
         store_each((numbers_of(args, steps, i), given(constants)))
     clear_fp_flags()
 

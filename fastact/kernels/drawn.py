@@ -12,9 +12,16 @@ import numpy as np
 from fastact.kernels import memory
 from fastact.kernels.along import contiguous, options_at_first
 from fastact.kernels.elementloop import ElementLoop
-from fastact.kernels.elementwise import scatter, taken_by_team
+from fastact.kernels.elementwise import scatter, stream_bytes, streams, taken_by_team
 from fastact.kernels.instance import instance
-from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, stack_space
+from fastact.kernels.memory import (
+    advance,
+    as_address,
+    clear_fp_flags,
+    field,
+    own_function_with_wide_vectors,
+    stack_space,
+)
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Named, numbers_in
 from fastact.maths.hashing import drawn
@@ -54,7 +61,9 @@ def one_element(elements: Any, nothing: Any, constants: Any) -> Any:
     return result(elements, number + constants[4:-1])
 
 
-def one_row(x: Any, step: Any, y: Any, y_step: Any, c: Any, first: Any, integers: Any, options: Any) -> None:
+def one_row(
+    x: Any, step: Any, y: Any, y_step: Any, c: Any, first: Any, integers: Any, options: Any, streamed: Any
+) -> None:
     """Write the results of a row whose first element has an index."""
     own_function_with_wide_vectors()
     tile, written = operand_tile(), result_tile()
@@ -63,11 +72,13 @@ def one_row(x: Any, step: Any, y: Any, y_step: Any, c: Any, first: Any, integers
         count = min(TILE, c - start)
         here = contiguous(advance(x, start * step), step, count, tile)
         place = advance(y, start * y_step)
-        there = place if y_step == SIZE else written
+        there = place if y_step == SIZE and not streamed else written
         index = np.int32(first + start * pitch)
         known = index, np.int32(pitch), np.int32(low), np.int32(high), np.int32(threshold)
         write_elements((here, there), count, known + options)
-        if y_step != SIZE:
+        if y_step == SIZE and streamed:
+            stream_bytes(place, written, count * SIZE)
+        elif y_step != SIZE:
             scatter(place, y_step, written, count)
 
 
@@ -76,11 +87,11 @@ def drawn_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
     n, c = dims[0], dims[1]
     if n > 1 and taken_by_team(n * c, args, dims, steps, record):
         return
-    options = options_of(args, steps)
+    options, streamed = options_of(args, steps), streams(record)
     for i in range(n):
         x, y = advance(args[0], i * steps[0]), advance(args[4], i * steps[4])
         first = field(advance(args[1], i * steps[1]), 0)
-        one_row(x, steps[5], y, steps[8], c, first, args[2], options)
+        one_row(x, steps[5], y, steps[8], c, first, args[2], options, streamed and as_address(x) != as_address(y))
     clear_fp_flags()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastact.kernels import memory
 from fastact.kernels.elementloop import INTERLEAVE, ElementLoop
-from fastact.kernels.fields import ENTRY, PARALLEL_FROM
+from fastact.kernels.fields import ENTRY, PARALLEL_FROM, STREAM_FROM
 from fastact.kernels.instance import instance
 from fastact.kernels.jit import internal
 from fastact.kernels.memory import (
@@ -23,6 +23,7 @@ from fastact.kernels.memory import (
     field,
     own_function_with_wide_vectors,
     set_pointer,
+    stream_line,
 )
 from fastact.kernels.overlap import ANY_ORDER, ONE_BY_ONE, required_order
 from fastact.kernels.templates import FILLED_IN
@@ -39,7 +40,7 @@ BLOCK_BYTES = 64 * INTERLEAVE
 
 # What instances fill in; the values here serve the reader and the type checker.
 SIZE, INPUTS, ARGS, TILE, BLOCK = 4, 1, 2, TILE_BYTES // 4, BLOCK_BYTES // 4
-REDUCIBLE = False
+UNARY, REDUCIBLE = True, False
 element_loop = copy_element = spread_element = fill_with_ones = tiles = clear_fp_flags = tile_pointers = FILLED_IN
 
 
@@ -52,6 +53,25 @@ def taken_by_team(elements: Any, args: Any, dims: Any, steps: Any, record: Any) 
     return many
 
 
+@internal
+def streams(record: Any) -> Any:
+    """Whether a call writes more than the caches hold, so that results are better written past them."""
+    return field(record, STREAM_FROM) == 0
+
+
+@internal
+def stream_bytes(target: Any, source: Any, count: Any) -> None:
+    """As ``copy_bytes``, past the caches as far as whole lines go."""
+    first = min(count, -as_address(target) % LINE_BYTES)
+    last = first + (count - first) // LINE_BYTES * LINE_BYTES
+    if first > 0:
+        copy_bytes(target, source, first)
+    for i in range(first, last, LINE_BYTES):
+        stream_line(advance(target, i), advance(source, i))
+    if last < count:
+        copy_bytes(advance(target, last), advance(source, last), count - last)
+
+
 def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute ``dims[0]`` elements; the C type is NumPy's inner loop."""
     n = dims[0]
@@ -62,18 +82,22 @@ def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
         return
     if order == ONE_BY_ONE:
         for i in range(n):
-            tiled(args, i, i + 1, steps)
+            tiled(args, i, i + 1, steps, False)
         clear_fp_flags()
         return
-    contiguous = True
+    contiguous, streamed = True, UNARY and streams(record)
     for j in range(ARGS):
         if steps[j] != SIZE:
             contiguous = False
-    first, last = 0, 0
-    if contiguous:
-        if n >= ALIGN_FROM:
-            first = -as_address(args[ARGS - 1]) % LINE_BYTES // SIZE
-            tiled(args, 0, first, steps)
+            streamed = streamed and j < INPUTS
+    if UNARY and as_address(args[0]) == as_address(args[1]):
+        streamed = False  # the lines that are written are those that have just been read
+    first = 0
+    if n >= ALIGN_FROM and (contiguous or streamed):
+        first = -as_address(args[ARGS - 1]) % LINE_BYTES // SIZE
+        tiled(args, 0, first, steps, False)
+    last = first
+    if contiguous and not streamed:
         last = first + (n - first) // BLOCK * BLOCK
         if first < last:
             pointers = tile_pointers()
@@ -81,7 +105,7 @@ def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
                 set_pointer(pointers, j, advance(args[j], first * SIZE))
             vector_loop(pointers, last - first)
     if last < n:
-        tiled(args, last, n, steps)
+        tiled(args, last, n, steps, streamed)
     clear_fp_flags()
 
 
@@ -91,8 +115,11 @@ def vector_loop(pointers: Any, n: Any) -> None:
     element_loop(pointers, n)
 
 
-def tiled(args: Any, first: Any, n: Any, steps: Any) -> None:
-    """Compute elements ``first`` to ``n`` of operands with any steps, through tiles padded to whole blocks."""
+def tiled(args: Any, first: Any, n: Any, steps: Any, streamed: Any) -> None:
+    """Compute elements ``first`` to ``n`` of operands with any steps, through tiles padded to whole blocks.
+
+    Results that are ``streamed``, which lie side by side, go to memory past the caches.
+    """
     space = tiles()
     pointers = tile_pointers()
     for start in range(first, n, TILE):
@@ -101,7 +128,7 @@ def tiled(args: Any, first: Any, n: Any, steps: Any) -> None:
         for j in range(ARGS):
             operand = advance(args[j], start * steps[j])
             tile = advance(space, j * TILE_BYTES)
-            if steps[j] == SIZE and count == padded:
+            if steps[j] == SIZE and count == padded and not (streamed and j >= INPUTS):
                 set_pointer(pointers, j, operand)
             else:
                 set_pointer(pointers, j, tile)
@@ -111,8 +138,11 @@ def tiled(args: Any, first: Any, n: Any, steps: Any) -> None:
                     gather(tile, operand, steps[j], count)
         vector_loop(pointers, padded)
         for j in range(INPUTS, ARGS):
-            if steps[j] != SIZE or count != padded:
-                scatter(advance(args[j], start * steps[j]), steps[j], advance(space, j * TILE_BYTES), count)
+            operand, tile = advance(args[j], start * steps[j]), advance(space, j * TILE_BYTES)
+            if streamed:
+                stream_bytes(operand, tile, count * SIZE)
+            elif steps[j] != SIZE or count != padded:
+                scatter(operand, steps[j], tile, count)
 
 
 def gather(tile: Any, operand: Any, step: Any, count: Any) -> None:
@@ -147,6 +177,7 @@ def specialise(kind: Any, dtype: str) -> Callable[..., Any]:
         "ARGS": args,
         "TILE": TILE_BYTES // size,
         "BLOCK": block,
+        "UNARY": inputs == outputs == 1,
         "REDUCIBLE": (inputs, outputs) == (2, 1),  # as NumPy defines ``reduce`` and ``accumulate``
         "element_loop": ElementLoop(
             kind.formula, [dtype] * inputs, [dtype] * outputs, times_gradient=kind.times_gradient, multiple=block

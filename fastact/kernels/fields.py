@@ -1,11 +1,14 @@
 """Where the fields are of the memory that compiled code shares, all of them 64-bit integers; see ``fastact.runtime.records``."""
 
-PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, COLUMNS, LABEL, ON_FAILURE, RATES = range(11)
+PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, STREAM_FROM, STREAMED, COLUMNS, LABEL, ON_FAILURE, RATES = (
+    range(13)
+)
 """The record behind ``data``: how many elements make threads worth a thought; the parallel entry that takes over; the address of
 the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks are computed
-with, which never goes parallel; a row kernel's other half, for columns; the kind of its integer labels; the
-function that says what a user's formula has failed at; and from there on, for
-arrays of ``2**(i - 1)`` to ``2**i`` elements, the picoseconds that one thread takes for one, 0 where nothing was measured."""
+with, which never goes parallel; how many elements make results worth writing past the caches, and the record that chunks of so
+large a call are computed with, where it is 0; a row kernel's other half, for columns; the kind of its integer labels; the
+function that says what a user's formula has failed at; and from there on, for arrays of ``2**(i - 1)`` to ``2**i`` elements, the
+picoseconds that one thread takes for one, 0 where nothing was measured."""
 
 SMALLEST_WORK = 4_000
 """Nanoseconds that ``PARALLEL_FROM`` elements take one thread, by the costs that the ops state: below, no machine gains by a second
@@ -38,8 +41,8 @@ TICKET, FINISHED, WAITING, OWNED, ARGS, STEPS, DIMS, RECORD, LEAD, CHUNK, FP_CON
     *range(2 * LINE + 1, 2 * LINE + 8),
 )
 """A call that is being shared out: which chunks are left, and for whom (``team.py`` packs it); how many chunks workers have
-finished, and whether the caller sleeps on that; whether it is in use; NumPy's arguments and the record; the elements before the
-first whole chunk, and those of a chunk; and how the caller's processor rounds."""
+finished, and whether the caller sleeps on that; whether it is in use; NumPy's arguments and the record for chunks; the elements
+before the first whole chunk, and those of a chunk; and how the caller's processor rounds."""
 
 CALL_FIELDS, CALLS = 3 * LINE, 8
 """Integers of a call, and the number of calls that can be shared out at the same time; a further one computes alone."""

@@ -152,7 +152,7 @@ def labelled_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
             store_wide(advance(result, ARGMAX * result_step), index * 1.0)
         if HAS_GRAD:
             if not SPARSE:
-                write_row(places, within, ys, y_within, c, constants)
+                write_row(places, within, ys, y_within, c, constants, False)
             if HAS_LABEL:
                 put_each((ys, y_within, label, at_label_of(constants)))
     clear_fp_flags()

@@ -91,7 +91,7 @@ def segment_results(args: Any, dims: Any, steps: Any, record: Any) -> None:
     within, y_within = steps_within(steps), target_steps_within(steps)
     for i in range(n):
         constants = constants_stored(advance(args[ROWS], i * steps[ROWS]), steps[ARGS + ROWS])
-        write_row(places_of(args, steps, i), within, targets_of(args, steps, i), y_within, c, constants)
+        write_row(places_of(args, steps, i), within, targets_of(args, steps, i), y_within, c, constants, False)
     clear_fp_flags()
 
 

@@ -94,7 +94,7 @@ def share_row(x: Any, step: Any, y: Any, y_step: Any, c: Any) -> None:
         write_kept(kept, y, y_step, c, scale(chosen, high, low))
     else:
         state = chosen, ZERO, total
-        write_row((x,), (step,), (y,), (y_step,), c, state + formula((), state) + (c * 1.0,))
+        write_row((x,), (step,), (y,), (y_step,), c, state + formula((), state) + (c * 1.0,), False)
 
 
 def share_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
@@ -111,7 +111,7 @@ def share_rows(args: Any, dims: Any, steps: Any, record: Any) -> None:
         else:
             options = (c * 1.0,)
             constants = known((x,), (steps[2],), c, options, y, 0) + options
-            write_row((x,), (steps[2],), (y,), (steps[3],), c, constants)
+            write_row((x,), (steps[2],), (y,), (steps[3],), c, constants, False)
     clear_fp_flags()
 
 

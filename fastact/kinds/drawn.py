@@ -68,7 +68,7 @@ class DrawnKernel:
     @property
     def loops(self) -> list[Loop]:
         """The inner loop of each dtype of the row."""
-        return [Loop(dtype, [dtype, "int64", "int64", WIDE, dtype]) for dtype in DTYPES]
+        return [Loop(dtype, [dtype, "int64", "int64", WIDE, dtype], streams=True) for dtype in DTYPES]
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
         """The builder of the loop, by its cache name."""

@@ -7,6 +7,9 @@ from typing import Any
 from fastact.kernels.dtypes import DTYPES
 from fastact.kinds.loop import Loop
 
+STREAMED_COST = 0.25
+"""Nanoseconds for a float32 element on one thread up to which results that the caches cannot hold are written past them."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Kernel:
@@ -45,7 +48,8 @@ class Kernel:
     @property
     def loops(self) -> list[Loop]:
         """The inner loop of each dtype."""
-        return [Loop(dtype, [dtype] * (self.inputs + self.outputs)) for dtype in DTYPES]
+        streams = self.inputs == self.outputs == 1 and self.cost <= STREAMED_COST
+        return [Loop(dtype, [dtype] * (self.inputs + self.outputs), streams=streams) for dtype in DTYPES]
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
         """The builder of the loop, by its cache name."""

@@ -17,6 +17,8 @@ from fastact.maths.simd import Scalar
 
 WIDE = "float64"
 """The dtype of sums, of options, and of the number of a row's elements, which is the constant ``n``."""
+STREAMED_COST = 0.6
+"""Nanoseconds for a float32 element on one thread up to which rows of results that the caches cannot hold are written past them."""
 
 Formula = Callable[..., Any]
 Formulas = Formula | Product | Sequence[Formula | Product]
@@ -225,8 +227,9 @@ class RowKernel:
     @property
     def loops(self) -> list[Loop]:
         """The inner loop of each dtype."""
+        streams, given = self.cost <= STREAMED_COST, len(self.gives.split())
         return [
-            Loop(dtype, [*self._operands(dtype), *[self.given_dtype(dtype)] * len(self.gives.split())])
+            Loop(dtype, [*self._operands(dtype), *[self.given_dtype(dtype)] * given], streams=streams)
             for dtype in DTYPES
         ]
 

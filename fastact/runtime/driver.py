@@ -28,12 +28,14 @@ from fastact.kernels.fields import (
     SIZES,
     SMALLEST_WORK,
     START,
+    STREAM_FROM,
+    STREAMED,
     TEAM,
     THREADS,
     WORKERS,
 )
 from fastact.kernels.jit import internal
-from fastact.kernels.memory import as_address, as_pointer, ask, call_loop, field, set_field
+from fastact.kernels.memory import as_address, as_pointer, ask, call_loop, field, publish_streamed, set_field
 from fastact.runtime.system import add_shared, bit_length, clock
 from fastact.runtime.team import (
     MOST_CHUNKS,
@@ -102,15 +104,30 @@ def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
 @internal
 def run_alone(args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute all elements on this thread."""
-    call_loop(field(record, KERNEL), args, dims, steps, as_pointer(field(record, SERIAL)))
+    call_loop(field(record, KERNEL), args, dims, steps, twin(dims, record))
+    publish_streamed()
+
+
+@internal
+def number_of_elements(dims: Any, record: Any) -> Any:
+    """Of a whole call."""
+    elements = dims[0]
+    for j in range(1, field(record, NDIMS)):
+        elements *= dims[j]
+    return elements
+
+
+@internal
+def twin(dims: Any, record: Any) -> Any:
+    """The record for the chunks of a call: they go to no team, and write past the caches if the whole is large."""
+    streams = number_of_elements(dims, record) >= field(record, STREAM_FROM)
+    return as_pointer(field(record, STREAMED if streams else SERIAL))
 
 
 @internal
 def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute with up to so many helpers, or alone, and learn from it."""
-    elements = dims[0]
-    for j in range(1, field(record, NDIMS)):
-        elements *= dims[j]
+    elements = number_of_elements(dims, record)
     known = RATES + min(bit_length(elements), SIZES - 1)
     rate = field(record, known)
     guessed = rate == 0
@@ -131,7 +148,7 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
     start = clock()
     if call != 0:
         shared = as_pointer(call)
-        describe(shared, args, dims, steps, record, lead, chunk)
+        describe(shared, args, dims, steps, twin(dims, record), lead, chunk)
         publish(team, shared, chunks, helpers)
         begin = clock()
         own = compute_from_front(shared)

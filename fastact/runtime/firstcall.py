@@ -73,7 +73,7 @@ def first_call(kernel: Any, dtype: str, record: records.Record) -> FirstCall:
     """What a ufunc of one kernel begins with, for one dtype; a row kernel's second half has a place in the record."""
     rows, *columns = [FirstCall(kernel, name, dtype, record) for name in kernel.sources(dtype)]
     for half in columns:
-        half.install = lambda address: records.set_columns(record, address)
+        half.install = lambda address: records.set_address(record, fields.COLUMNS, address)
         half.install(half.address)
     _keep_alive.append((rows, columns))
     return rows

@@ -7,7 +7,6 @@ read it while the interpreter ends.
 import ctypes
 
 from fastact.kernels.fields import (
-    COLUMNS,
     ENTRY,
     FIELDS,
     LABEL,
@@ -18,6 +17,8 @@ from fastact.kernels.fields import (
     NEVER,
     PARALLEL_FROM,
     SERIAL,
+    STREAM_FROM,
+    STREAMED,
     TEAM,
     TEAM_FIELDS,
     THREADS,
@@ -45,21 +46,27 @@ _entry = 0
 _records: list[Record] = []
 
 
-def new_record(nargs: int, parallel_from: int, entry: int, *, ndims: int = 1, label: int = 0) -> Record:
-    """A record for a kernel that is still to be compiled; it lives as long as the process, and so does its serial twin."""
-    record, serial = _lasting(FIELDS), _lasting(FIELDS)
-    record[PARALLEL_FROM], serial[PARALLEL_FROM] = parallel_from, NEVER
-    record[ENTRY], record[TEAM], record[SERIAL] = _entry or entry, ctypes.addressof(team), ctypes.addressof(serial)
-    for twin in (record, serial):
+def new_record(
+    nargs: int, parallel_from: int, entry: int, *, stream_from: int = NEVER, ndims: int = 1, label: int = 0
+) -> Record:
+    """A record for a kernel that is still to be compiled; it lives as long as the process, and so do its two twins for chunks."""
+    record, serial, streamed = (_lasting(FIELDS) for _ in range(3))
+    for twin in (record, serial, streamed):
+        twin[PARALLEL_FROM], twin[STREAM_FROM] = NEVER, NEVER
         twin[NARGS], twin[NDIMS], twin[LABEL] = nargs, ndims, label
+    streamed[STREAM_FROM] = 0
+    record[PARALLEL_FROM], record[STREAM_FROM] = parallel_from, stream_from
+    record[ENTRY], record[TEAM] = _entry or entry, ctypes.addressof(team)
+    record[SERIAL], record[STREAMED] = ctypes.addressof(serial), ctypes.addressof(streamed)
     _records.append(record)
     return record
 
 
-def set_columns(record: Record, address: int) -> None:
-    """Tell a row kernel, and the serial twin of its record, where its other half is."""
-    record[COLUMNS] = address
-    ctypes.cast(record[SERIAL], ctypes.POINTER(ctypes.c_int64))[COLUMNS] = address
+def set_address(record: Record, field: int, address: int) -> None:
+    """Tell a record, and its twins, where compiled code is: ``KERNEL``, or ``COLUMNS``."""
+    record[field] = address
+    for twin in (record[SERIAL], record[STREAMED]):
+        ctypes.cast(twin, ctypes.POINTER(ctypes.c_int64))[field] = address
 
 
 def set_driver(entry: int) -> None:

@@ -33,7 +33,6 @@ from fastact.kernels.fields import (
     NDIMS,
     OWNED,
     RECORD,
-    SERIAL,
     SLEEPERS,
     STEPS,
     TICKET,
@@ -48,6 +47,7 @@ from fastact.kernels.memory import (
     as_pointers,
     call_loop,
     field,
+    publish_streamed,
     set_field,
     set_integer,
     set_pointer,
@@ -326,4 +326,5 @@ def compute(call: Any, number: Any) -> None:
     set_integer(shortened, 0, min(lead + (number + 1) * chunk, dims[0]) - start)
     for j in range(1, field(record, NDIMS)):
         set_integer(shortened, j, dims[j])
-    call_loop(field(record, KERNEL), shifted, shortened, steps, as_pointer(field(record, SERIAL)))
+    call_loop(field(record, KERNEL), shifted, shortened, steps, record)
+    publish_streamed()

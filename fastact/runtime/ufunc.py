@@ -13,6 +13,7 @@ from fastact.kernels import fields
 from fastact.kernels.dtypes import FLOATS
 from fastact.kinds.loop import Loop
 from fastact.runtime import records, workers
+from fastact.runtime.caches import last_cache_bytes
 from fastact.runtime.firstcall import FirstCall, enter_team, first_call
 
 _keep_alive: list[Any] = []
@@ -30,7 +31,14 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
     stubs: list[FirstCall] = []
     for i, loop in enumerate(loops):
         parallel_from = _parallel_from(kernel.cost * FLOATS[loop.dtype].relative_cost)
-        record = records.new_record(nargs, parallel_from, enter_team, ndims=kernel.ndims, label=loop.label)
+        record = records.new_record(
+            nargs,
+            parallel_from,
+            enter_team,
+            stream_from=_stream_from(loop),
+            ndims=kernel.ndims,
+            label=loop.label,
+        )
         stubs.append(first_call(kernel, loop.dtype, record))
         functions[i], data[i] = stubs[i].address, ctypes.addressof(record)
     codes = b"".join(bytes([np.dtype(operand).num]) for loop in loops for operand in loop.operands)
@@ -56,10 +64,15 @@ def _replacement(ufunc: np.ufunc, record: records.Record, loop: Loop) -> Callabl
     signature = (ctypes.c_int * len(numbers))(*numbers)
 
     def replace(address: int) -> None:
-        record[fields.KERNEL] = address
+        records.set_address(record, fields.KERNEL, address)
         _replace_loop_by_signature(ufunc, address, signature, None)
 
     return replace
+
+
+def _stream_from(loop: Loop) -> int:
+    """Number of elements from which on results are written past the caches: those that fill the last one."""
+    return last_cache_bytes() // np.dtype(loop.dtype).itemsize if loop.streams else fields.NEVER
 
 
 def _parallel_from(cost: float) -> int:
