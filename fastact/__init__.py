@@ -9,6 +9,7 @@ Every op is a record in ``fastact.ops``; ``fastact.reference`` holds the same fu
 imports NumPy and nothing heavier: kernels are compiled, or loaded from the disk cache, when they are first called.
 """
 
+from importlib import import_module
 from typing import Any
 
 from fastact.custom import elementwise as elementwise
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 _NOT_IN_THE_TABLE = (
     "CompilationError",
+    "accelerate",
     "elementwise",
     "get_num_threads",
     "ops",
@@ -37,6 +39,10 @@ _NOT_IN_THE_TABLE = (
 )
 
 
+_LATER = {"accelerate": "fastact.acceleration"}
+"""Public names that are no functions of the table, and the modules that are imported when they are first asked for."""
+
+
 def __getattr__(name: str) -> Any:
     """Build or import a public function when it is first asked for, and ``__all__``, which is in the whole table (PEP 562)."""
     if name == "__all__":
@@ -44,10 +50,14 @@ def __getattr__(name: str) -> Any:
     try:
         if name.startswith("_"):  # which is none of ours, and no reason to import every module
             raise KeyError(name)
-        globals()[name] = _first_import(lambda: _function(name).function)
+        globals()[name] = _first_import(lambda: _found(name))
     except KeyError:
         raise _no_attribute(name) from None
     return globals()[name]
+
+
+def _found(name: str) -> Any:
+    return getattr(import_module(_LATER[name]), name) if name in _LATER else _function(name).function
 
 
 def _no_attribute(name: str) -> AttributeError:

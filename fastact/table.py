@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 
 from fastact.functions import activations, gated_units  # noqa: F401 - each registers its ops
+from fastact.functions.elementwise import OPS, Op
 from fastact.functions.op_functions import op_function, op_functions
 from fastact.functions.record import FUNCTIONS, Function
 
@@ -51,6 +52,11 @@ MODULES = (
     "clipping",
 )
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
+
+
+def stand_ins() -> dict[str, Op]:
+    """The ops that can stand in for ufuncs of NumPy's, by the names of these."""
+    return {op.stands_in.name: op for op in OPS.values() if op.stands_in}
 
 
 def functions() -> dict[str, Function]:

@@ -3,7 +3,8 @@
 import math
 
 from fastact.functions.common import INF
-from fastact.functions.elementwise import Op, register
+from fastact.functions.elementwise import Op, StandIn, register
+from fastact.kernels.limits import DIVIDE, OVER, UNDER
 from fastact.maths.erf import erf
 from fastact.maths.exp import exp, expm1
 from fastact.maths.log import log, log1p
@@ -23,6 +24,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         ulp=1.0,
         cost=0.19,
+        stands_in=StandIn("exp", infinite=OVER, tiny=UNDER),
     )
 )
 
@@ -40,6 +42,7 @@ register(
         limits={-INF: -1.0, INF: INF},
         ulp=1.0,
         cost=0.23,
+        stands_in=StandIn("expm1", infinite=OVER),
     )
 )
 
@@ -57,6 +60,7 @@ register(
         limits={-INF: math.nan, INF: INF},
         ulp=1.0,
         cost=0.26,
+        stands_in=StandIn("log", infinite=DIVIDE),
     )
 )
 
@@ -74,6 +78,7 @@ register(
         limits={-INF: math.nan, INF: INF},
         ulp=1.0,
         cost=0.32,
+        stands_in=StandIn("log1p", infinite=DIVIDE),
     )
 )
 

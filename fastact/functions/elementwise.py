@@ -16,6 +16,7 @@ from fastact.functions.numpy_maths import numpy_maths
 from fastact.functions.properties import NO_ACTIVATION, Properties, Traits, derive
 from fastact.functions.record import Operand, Variant, X
 from fastact.kinds.elementwise import Kernel
+from fastact.kinds.reporting import ReportingKernel
 from fastact.maths.scalar import scalar
 
 
@@ -37,6 +38,18 @@ class FromOutput:
     """As that of an ``Op``, in its place: of some parameters the output does not tell the derivative."""
     ulp: float = 2.0
     """The promised largest error, in units in the last place of the largest term, for the output that is given."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StandIn:
+    """For which of NumPy's ufuncs an op can stand in, and which floating-point exceptions its results mean."""
+
+    name: str
+    """The name in NumPy."""
+    infinite: int = 0
+    """What an infinite result of a finite number means: ``OVER`` or ``DIVIDE``."""
+    tiny: int = 0
+    """What a result below the least normal number means: ``UNDER``, or nothing."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,6 +118,8 @@ class Op:
     """Ways to call the public function beside those with the samples of its parameters."""
     variants_backward: Sequence[Variant] = ()
     """Ways to call the backward beside those with the samples of its parameters."""
+    stands_in: StandIn | None = None
+    """For which ufunc of NumPy's it can stand in."""
 
     @property
     def name(self) -> str:
@@ -188,6 +203,16 @@ def kernels(op: Op) -> list[Kernel]:
 def forward_kernel(op: Op) -> Kernel:
     """The kernel of an op's value."""
     return Kernel(op.name, op.forward, inputs=1 + len(op.parameters), cost=op.cost)
+
+
+def stand_in_kernel(op: Op) -> ReportingKernel:
+    """The kernel of an op's value that raises the floating-point exceptions which NumPy's own would."""
+    if op.stands_in is None:
+        raise ValueError(f"{op.name} stands in for none of NumPy's")
+    own = op.stands_in
+    return ReportingKernel(
+        f"numpy_{own.name}", op.forward, inputs=1, cost=1.3 * op.cost, infinite=own.infinite, tiny=own.tiny
+    )
 
 
 def backward_kernel(op: Op) -> Kernel:

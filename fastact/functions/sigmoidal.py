@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastact.functions.common import INF
-from fastact.functions.elementwise import FromOutput, Op, register
+from fastact.functions.elementwise import FromOutput, Op, StandIn, register
 from fastact.functions.properties import Traits
 from fastact.functions.record import SHARES
 from fastact.maths.exp import exp_nonpositive, expm1_nonpositive
@@ -153,6 +153,7 @@ register(
         ),
         traits=Traits(),
         cost=0.28,
+        stands_in=StandIn("tanh"),
     )
 )
 

@@ -165,13 +165,13 @@ def scatter(operand: Any, step: Any, tile: Any, count: Any) -> None:
             copy_element(advance(operand, i * step), advance(tile, i * SIZE))
 
 
-def specialise(kind: Any, dtype: str) -> Callable[..., Any]:
-    """``kernel`` for one ``fastact.kinds.elementwise.Kernel`` and dtype."""
+def filled_in(kind: Any, dtype: str) -> dict[str, Any]:
+    """What instances for a kernel and dtype have filled in."""
     inputs, outputs = kind.inputs, kind.outputs
     args = inputs + outputs
     size = np.dtype(dtype).itemsize
     block = BLOCK_BYTES // max(size, 4)
-    filled = {
+    return {
         "SIZE": size,
         "INPUTS": inputs,
         "ARGS": args,
@@ -189,4 +189,8 @@ def specialise(kind: Any, dtype: str) -> Callable[..., Any]:
         "tiles": memory.stack_space(args * TILE_BYTES),
         "tile_pointers": memory.stack_pointers(args),
     }
-    return instance(kernel, filled)
+
+
+def specialise(kind: Any, dtype: str) -> Callable[..., Any]:
+    """``kernel`` for one ``fastact.kinds.elementwise.Kernel`` and dtype."""
+    return instance(kernel, filled_in(kind, dtype))

@@ -44,8 +44,9 @@ TICKET, FINISHED, WAITING, OWNED, ARGS, STEPS, DIMS, RECORD, LEAD, CHUNK, FP_CON
 finished, and whether the caller sleeps on that; whether it is in use; NumPy's arguments and the record for chunks; the elements
 before the first whole chunk, and those of a chunk; and how the caller's processor rounds."""
 
-CALL_FIELDS, CALLS = 3 * LINE, 8
-"""Integers of a call, and the number of calls that can be shared out at the same time; a further one computes alone."""
+FLAGS, CALL_FIELDS, CALLS = 3 * LINE, 4 * LINE, 8
+"""Where workers leave the exception flags that their chunks raised; the integers of a call; and the number of calls that can be
+shared out at the same time: a further one computes alone."""
 
 FIRST_CALL = LATENESS + DURATIONS
 TEAM_FIELDS = FIRST_CALL + CALLS * CALL_FIELDS

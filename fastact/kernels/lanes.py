@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 
 from fastact.kernels.elementloop import BYTES
 from fastact.kernels.intrinsics import F64, I1, I32, I64
+from fastact.kernels.limits import INVALID
 from fastact.kernels.storage import STORAGE
 
 
@@ -156,6 +157,71 @@ def beyond(dtype: str, comparison: str) -> Any:
         return types.intp(types.voidptr, storage.computed), codegen
 
     return compare
+
+
+def _magnitudes(builder: Any, place: Any, dtype: str) -> Any:
+    """64 elements as integers without their signs, which grow as the numbers do; a constant of that kind; and infinity as one."""
+    size = np.dtype(dtype).itemsize
+    kind = ir.VectorType(ir.IntType(8 * size), 64)
+
+    def constant(value: int) -> Any:
+        return ir.Constant(kind, [value] * 64)
+
+    elements = builder.load(builder.bitcast(place, kind.as_pointer()), align=size)
+    infinity = int(np.array(np.inf, dtype).view(f"u{size}"))
+    return builder.and_(elements, constant(2 ** (8 * size - 1) - 1)), constant, infinity
+
+
+def unusual(dtype: str, tiny: bool) -> Any:
+    """An intrinsic that tells whether any of 64 elements is not finite, or, where ``tiny``, below the least normal number."""
+
+    @intrinsic
+    def compare(typing_context: Any, elements: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            found, constant, infinity = _magnitudes(builder, values[0], dtype)
+            odd = builder.icmp_signed(">=", found, constant(infinity))
+            if tiny:
+                odd = builder.or_(odd, builder.icmp_signed("<", found, constant(_least_normal(dtype))))
+            return builder.icmp_unsigned("!=", builder.bitcast(odd, I64), I64(0))
+
+        return types.boolean(types.voidptr), codegen
+
+    return compare
+
+
+def exceptions(dtype: str, infinite: int, tiny: int) -> Any:
+    """An intrinsic that tells which exceptions 64 results of 64 elements stand for, given those of two kinds of result.
+
+    NaN from what is a number is invalid. What an infinity from a finite number means, and what a result below the least normal
+    number, is given.
+    """
+
+    @intrinsic
+    def compare(typing_context: Any, elements: Any, results: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            x, constant, infinity = _magnitudes(builder, values[0], dtype)
+            y, _, _ = _magnitudes(builder, values[1], dtype)
+            limit, least = constant(infinity), constant(_least_normal(dtype))
+            finite = builder.icmp_signed("<", x, limit)
+            kinds = [
+                (INVALID, builder.icmp_signed("<=", x, limit), builder.icmp_signed(">", y, limit)),
+                (infinite, finite, builder.icmp_signed("==", y, limit)),
+                (tiny, finite, builder.icmp_signed("<", y, least)),
+            ]
+            total = I64(0)
+            for flag, before, after in kinds:
+                met = builder.bitcast(builder.and_(before, after), I64)
+                up = builder.select(builder.icmp_unsigned("!=", met, I64(0)), I64(flag), I64(0))
+                total = builder.or_(total, up)
+            return total
+
+        return types.intp(types.voidptr, types.voidptr), codegen
+
+    return compare
+
+
+def _least_normal(dtype: str) -> int:
+    return int(np.array(np.finfo(dtype).tiny).view(f"u{np.dtype(dtype).itemsize}"))
 
 
 @intrinsic

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from fastact.kernels.elementloop import BYTES, POINTERS
 from fastact.kernels.intrinsics import F32, I8, I32, I64
-from fastact.kernels.limits import LABEL_DTYPES
+from fastact.kernels.limits import INVALID, LABEL_DTYPES
 from fastact.kernels.target import WIDE_VECTORS
 
 ALIGNMENT = 64
@@ -411,6 +411,41 @@ def clear_all_fp_flags(typing_context: Any) -> Any:
     return types.void(), codegen
 
 
+@intrinsic
+def raised_fp_flags(typing_context: Any) -> Any:
+    """The exception flags that vector code has put up in this thread."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if not _is_x86(context):
+            return builder.zext(_call_on_flags(builder, "fetestexcept", REPORTED_FLAGS_OTHER), I64)
+        up = builder.zext(builder.load(_read_mxcsr(builder)), I64)
+        return builder.or_(builder.and_(up, I64(INVALID)), builder.and_(builder.lshr(up, I64(1)), I64(14)))
+
+    return types.intp(), codegen
+
+
+@intrinsic
+def raise_fp_flags(typing_context: Any, flags: Any) -> Any:
+    """Put exception flags up in this thread, if any are given, for NumPy to find."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        flags = values[0]
+        with builder.if_then(builder.icmp_signed("!=", flags, I64(0)), likely=False):
+            if _is_x86(context):  # where what is between the first and the second tells of subnormal operands
+                later = builder.shl(builder.and_(flags, I64(14)), I64(1))
+                bits = builder.trunc(builder.or_(builder.and_(flags, I64(INVALID)), later), I32)
+                slot = _read_mxcsr(builder)
+                builder.store(builder.or_(builder.load(slot), bits), slot)
+                _write_mxcsr(builder, slot)
+            else:
+                kind = ir.FunctionType(I32, [I32])
+                function = cgutils.get_or_insert_function(builder.module, kind, "feraiseexcept")
+                builder.call(function, [builder.trunc(flags, I32)])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
 def _is_x86(context: Any) -> bool:
     return bool(context.codegen().magic_tuple()[0].startswith("x86_64"))
 
@@ -422,11 +457,25 @@ def _call_on_flags(builder: Any, name: str, flags: int) -> Any:
 
 
 def _clear_mxcsr(builder: Any) -> None:
-    access = ir.FunctionType(ir.VoidType(), [BYTES])
-    slot = cgutils.alloca_once(builder, I32)
-    place = builder.bitcast(slot, BYTES)
-    builder.call(cgutils.get_or_insert_function(builder.module, access, "llvm.x86.sse.stmxcsr"), [place])
+    slot = _read_mxcsr(builder)
     state = builder.load(slot)
     with builder.if_then(builder.icmp_unsigned("!=", builder.and_(state, I32(REPORTED_FLAGS_X86)), I32(0))):
         builder.store(builder.and_(state, I32(~REPORTED_FLAGS_X86 & 0xFFFFFFFF)), slot)
-        builder.call(cgutils.get_or_insert_function(builder.module, access, "llvm.x86.sse.ldmxcsr"), [place])
+        _write_mxcsr(builder, slot)
+
+
+def _read_mxcsr(builder: Any) -> Any:
+    """A place on the stack with the control and the flags of vector code."""
+    slot = cgutils.alloca_once(builder, I32)
+    _access_mxcsr(builder, "st", slot)
+    return slot
+
+
+def _write_mxcsr(builder: Any, slot: Any) -> None:
+    _access_mxcsr(builder, "ld", slot)
+
+
+def _access_mxcsr(builder: Any, direction: str, slot: Any) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [BYTES])
+    access = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{direction}mxcsr")
+    builder.call(access, [builder.bitcast(slot, BYTES)])

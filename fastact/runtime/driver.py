@@ -15,6 +15,7 @@ from fastact.kernels.fields import (
     ASK_OWN,
     CALLERS,
     DURATIONS,
+    FLAGS,
     KERNEL,
     LATENESS,
     MOST,
@@ -35,8 +36,17 @@ from fastact.kernels.fields import (
     WORKERS,
 )
 from fastact.kernels.jit import internal
-from fastact.kernels.memory import as_address, as_pointer, ask, call_loop, field, publish_streamed, set_field
-from fastact.runtime.system import add_shared, bit_length, clock
+from fastact.kernels.memory import (
+    as_address,
+    as_pointer,
+    ask,
+    call_loop,
+    field,
+    publish_streamed,
+    raise_fp_flags,
+    set_field,
+)
+from fastact.runtime.system import add_shared, bit_length, clock, load_shared
 from fastact.runtime.team import (
     MOST_CHUNKS,
     MOST_SEATS,
@@ -154,6 +164,7 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         own = compute_from_front(shared)
         end = clock()
         await_workers(shared, chunks - own)
+        raise_fp_flags(load_shared(shared, FLAGS))
         leave(shared)
         last, now = field(team, SERVED), clock()
         set_field(team, SERVED, now)

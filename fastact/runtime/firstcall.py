@@ -42,13 +42,13 @@ class FirstCall:
         """Where the loop begins."""
         return address_of(self.callback)
 
-    def compile_then_run(self, args: Any, dims: int, steps: int, data: int) -> None:
+    def compile_then_run(self, args: Any, dims: int, steps: int, _: int) -> None:
         """Compute; NumPy goes on calling this until its call ends, and who remembers the address for longer."""
         try:
             raise_again()
             if self.loop is None:
                 uninterrupted(self.compiled)
-            self.loop(args, dims, steps, data)
+            self.loop(args, dims, steps, ctypes.addressof(self.record))  # a loop of NumPy's own ufunc is given nothing
         except BaseException as error:
             raise_in_caller(error)
 

@@ -65,6 +65,17 @@ def add_shared(typing_context: Any, record: Any, index: Any, amount: Any) -> Any
 
 
 @intrinsic
+def merge_shared(typing_context: Any, record: Any, index: Any, bits: Any) -> Any:
+    """Set bits of an integer of a record."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        builder.atomic_rmw("or", _place(builder, *values[:2]), values[2], ORDER)
+        return context.get_dummy_value()
+
+    return types.void(types.voidptr, types.intp, types.intp), codegen
+
+
+@intrinsic
 def replace_shared(typing_context: Any, record: Any, index: Any, before: Any, after: Any) -> Any:
     """Write an integer of a record if it still is ``before``; whether it was."""
 

@@ -25,6 +25,7 @@ from fastact.kernels.fields import (
     DIMS,
     FINISHED,
     FIRST_CALL,
+    FLAGS,
     FP_CONTROL,
     IDLE,
     KERNEL,
@@ -46,8 +47,10 @@ from fastact.kernels.memory import (
     as_pointer,
     as_pointers,
     call_loop,
+    clear_fp_flags,
     field,
     publish_streamed,
+    raised_fp_flags,
     set_field,
     set_integer,
     set_pointer,
@@ -60,6 +63,7 @@ from fastact.runtime.system import (
     clock,
     fp_control,
     load_shared,
+    merge_shared,
     pause,
     processor,
     read_affinity_of_process,
@@ -145,6 +149,7 @@ def publish(team: Any, call: Any, chunks: Any, helpers: Any) -> None:
     """Offer the chunks of a call, whose fields are set, to so many workers, and wake those that are needed."""
     store_shared(team, CALLED_FROM, processor())
     store_shared(call, FINISHED, 0)
+    store_shared(call, FLAGS, 0)
     number = turn(load_shared(call, TICKET)) + 1 & TURN_MASK
     store_shared(call, TICKET, chunks * BACK + helpers * SEAT + number * TURN)
     missing = helpers - load_shared(team, IDLE)
@@ -246,12 +251,22 @@ def joined(team: Any, call: Any) -> Any:
                 member, number = True, turn(ticket)
                 set_fp_control(field(call, FP_CONTROL))
             compute(call, back(ticket) - 1)
+            hand_over_flags(call)
             add_shared(call, FINISHED, 1)
             if load_shared(call, WAITING) != 0:
                 ring(call, FINISHED, 1)
     if member:
         add_shared(team, IDLE, 1)
     return member
+
+
+@internal
+def hand_over_flags(call: Any) -> None:
+    """Leave the exception flags of a chunk to the caller, in whose thread NumPy looks for them."""
+    flags = raised_fp_flags()
+    if flags != 0:
+        clear_fp_flags()
+        merge_shared(call, FLAGS, flags)
 
 
 @internal

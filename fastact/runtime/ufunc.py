@@ -4,7 +4,7 @@ Each loop starts as a stub that compiles the kernel, lets NumPy put the kernel's
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,48 +26,62 @@ def attribute_name(function: str) -> str:
 
 def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
     """Build the ufunc of a kernel; nothing is compiled yet."""
-    loops, nargs = kernel.loops, kernel.inputs + kernel.outputs
-    functions, data = (ctypes.c_void_p * len(loops))(), (ctypes.c_void_p * len(loops))()
-    stubs: list[FirstCall] = []
-    for i, loop in enumerate(loops):
-        parallel_from = _parallel_from(kernel.cost * FLOATS[loop.dtype].relative_cost)
-        record = records.new_record(
-            nargs,
-            parallel_from,
-            enter_team,
-            stream_from=_stream_from(loop),
-            ndims=kernel.ndims,
-            label=loop.label,
-        )
-        stubs.append(first_call(kernel, loop.dtype, record))
-        functions[i], data[i] = stubs[i].address, ctypes.addressof(record)
-    codes = b"".join(bytes([np.dtype(operand).num]) for loop in loops for operand in loop.operands)
+    stubs = first_loops(kernel)
+    functions, data = (ctypes.c_void_p * len(stubs))(), (ctypes.c_void_p * len(stubs))()
+    for i, (_, stub) in enumerate(stubs):
+        functions[i], data[i] = stub.address, ctypes.addressof(stub.record)
+    codes = b"".join(bytes(signature_of(loop)) for loop, _ in stubs)
     types = ctypes.create_string_buffer(codes, len(codes))
     label, text, signature = name.encode(), doc.encode(), kernel.signature.encode()
     _keep_alive.append((functions, data, types, label, text, signature))
-    counts = (len(loops), kernel.inputs, kernel.outputs, _NO_IDENTITY)
+    counts = (len(stubs), kernel.inputs, kernel.outputs, _NO_IDENTITY)
     ufunc: np.ufunc
     if signature:
         ufunc = _from_func_and_data_and_signature(functions, data, types, *counts, label, text, 0, signature)
         _allow_in_place(ufunc, signature)
     else:
-        ufunc = _from_func_and_data(functions, data, types, *counts, label, text, 0)
-    for stub, loop in zip(stubs, loops, strict=True):
-        stub.install = _replacement(ufunc, stub.record, loop)
+        ufunc = from_func_and_data(functions, data, types, *counts, label, text, 0)
+    for loop, stub in stubs:
+        stub.install = installer(ufunc, loop, stub)
     ufunc.__module__, ufunc.__qualname__ = module, name  # type: ignore[misc]
     return ufunc
 
 
-def _replacement(ufunc: np.ufunc, record: records.Record, loop: Loop) -> Callable[[int], None]:
+def first_loops(kernel: Any) -> list[tuple[Loop, FirstCall]]:
+    """What the loops of a kernel are at first, each with a record of its own."""
+    stubs = []
+    for loop in kernel.loops:
+        record = records.new_record(
+            kernel.inputs + kernel.outputs,
+            _parallel_from(kernel.cost * FLOATS[loop.dtype].relative_cost),
+            enter_team,
+            stream_from=_stream_from(loop),
+            ndims=kernel.ndims,
+            label=loop.label,
+        )
+        stubs.append((loop, first_call(kernel, loop.dtype, record)))
+    return stubs
+
+
+def signature_of(loop: Loop) -> tuple[int, ...]:
+    """The type numbers of a loop's operands."""
+    return tuple(np.dtype(operand).num for operand in loop.operands)
+
+
+def installer(ufunc: np.ufunc, loop: Loop, stub: FirstCall) -> Callable[[int], None]:
     """A function that puts an address into the place of a ufunc's loop, and of the kernel in its record."""
-    numbers = [np.dtype(operand).num for operand in loop.operands]
-    signature = (ctypes.c_int * len(numbers))(*numbers)
 
-    def replace(address: int) -> None:
-        records.set_address(record, fields.KERNEL, address)
-        _replace_loop_by_signature(ufunc, address, signature, None)
+    def install(address: int) -> None:
+        records.set_address(stub.record, fields.KERNEL, address)
+        replace_loop(ufunc, address, signature_of(loop))
 
-    return replace
+    return install
+
+
+def replace_loop(ufunc: np.ufunc, address: int, signature: Sequence[int]) -> None:
+    """Let a ufunc call what is at an address in the place of the first loop that has these type numbers."""
+    if _replace_loop_by_signature(ufunc, address, (ctypes.c_int * len(signature))(*signature), None) < 0:
+        raise ValueError(f"{ufunc.__name__} has no loop of the types {[*signature]}")
 
 
 def _stream_from(loop: Loop) -> int:
@@ -93,7 +107,7 @@ def _api_function(slot: int, result: Any, *argument_types: Any) -> Any:
 
 
 _ARGUMENTS = (*[ctypes.c_void_p] * 3, *[ctypes.c_int] * 4, *[ctypes.c_char_p] * 2, ctypes.c_int)
-_from_func_and_data = _api_function(_PYUFUNC_FROM_FUNC_AND_DATA, ctypes.py_object, *_ARGUMENTS)
+from_func_and_data = _api_function(_PYUFUNC_FROM_FUNC_AND_DATA, ctypes.py_object, *_ARGUMENTS)
 _from_func_and_data_and_signature = _api_function(
     _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE, ctypes.py_object, *_ARGUMENTS, ctypes.c_char_p
 )

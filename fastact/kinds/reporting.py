@@ -1,0 +1,33 @@
+"""What a kernel computes that stands in for one of NumPy's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastact.kinds.elementwise import Kernel
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReportingKernel(Kernel):
+    """An elementwise kernel of one operand whose results raise the floating-point exceptions that NumPy's would.
+
+    Attributes
+    ----------
+    infinite : int
+        The exception that an infinite result of a finite number stands for: ``OVER`` or ``DIVIDE`` of ``fastact.kernels.limits``.
+    tiny : int
+        The exception that a result below the least normal number stands for: ``UNDER``, or 0.
+    """
+
+    infinite: int = 0
+    tiny: int = 0
+
+    def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
+        """The builder of the loop, by its cache name."""
+
+        def loop() -> Callable[..., Any]:
+            from fastact.kernels import reporting
+
+            return reporting.specialise(self, dtype)
+
+        return {self.name: loop}

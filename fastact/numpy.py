@@ -1,0 +1,48 @@
+"""All of NumPy's names, some of them faster: ``import fastact.numpy as np``.
+
+What is not replaced is NumPy's own object. What is replaced is a `numpy.ufunc` of NumPy's name, whose loops for float16, float32
+and float64 are fastact's, and all others NumPy's: signatures, dtypes, promotion, and what `numpy.errstate` makes of results that
+are infinite or no numbers, are as there. `replaced` names them.
+
+>>> import fastact.numpy as np
+>>> np.exp(np.zeros(2, dtype=np.float32))
+array([1., 1.], dtype=float32)
+>>> import numpy
+>>> np.exp is numpy.exp, np.arange is numpy.arange
+(False, True)
+>>> "exp" in np.replaced
+True
+"""
+
+from typing import Any
+
+import numpy as _numpy
+
+from fastact.runtime.uninterrupted import first_import as _first_import
+from fastact.table import stand_ins as _stand_ins
+
+replaced: tuple[str, ...] = tuple(sorted(_stand_ins()))
+"""The names of the ufuncs that are not NumPy's own."""
+__all__ = [*_numpy.__all__, "replaced"]
+
+
+def __getattr__(name: str) -> Any:
+    """Build a ufunc when it is first asked for; all else is NumPy's (PEP 562)."""
+    if name in replaced:
+        globals()[name] = _first_import(lambda: _built(name))
+        return globals()[name]
+    try:
+        return getattr(_numpy, name)
+    except AttributeError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}, nor has numpy") from None
+
+
+def _built(name: str) -> Any:
+    from fastact.functions.elementwise import stand_in_kernel
+    from fastact.runtime.standins import ufunc_like
+
+    return ufunc_like(getattr(_numpy, name), stand_in_kernel(_stand_ins()[name]), __name__)
+
+
+def __dir__() -> list[str]:
+    return sorted({*dir(_numpy), "replaced"})

@@ -1,0 +1,176 @@
+"""Kernels in the places of NumPy's own inner loops: in ufuncs like NumPy's, and in NumPy's ufuncs themselves.
+
+A ufunc of NumPy's is a list of loops, each with a signature and a pointer that it is given, which NumPy's own loops use and ours
+cannot: so in NumPy's ufuncs a few instructions stand before a kernel that hand it its record. Where these lists are is no part of
+NumPy's interface: what is read there is compared with what NumPy says of itself, and a loop is tried before it counts as replaced.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastact.kernels import fields
+from fastact.kinds.loop import Loop
+from fastact.runtime import records
+from fastact.runtime.exceptions import LOOP
+from fastact.runtime.firstcall import FirstCall
+from fastact.runtime.ufunc import first_loops, from_func_and_data, installer, replace_loop, signature_of
+
+_keep_alive: list[Any] = []
+
+
+class UnknownStructureError(RuntimeError):
+    """NumPy's ufuncs are not as this package knows them."""
+
+
+class _Parts(ctypes.Structure):
+    """The beginning of NumPy's ``PyUFuncObject``."""
+
+    _fields_ = [
+        ("head", ctypes.c_ssize_t * 2),
+        ("nin", ctypes.c_int),
+        ("nout", ctypes.c_int),
+        ("nargs", ctypes.c_int),
+        ("identity", ctypes.c_int),
+        ("functions", ctypes.POINTER(ctypes.c_void_p)),
+        ("data", ctypes.POINTER(ctypes.c_void_p)),
+        ("ntypes", ctypes.c_int),
+        ("reserved", ctypes.c_int),
+        ("name", ctypes.c_char_p),
+        ("types", ctypes.POINTER(ctypes.c_ubyte)),
+        ("doc", ctypes.c_char_p),
+    ]
+
+
+class NumpyLoop(NamedTuple):
+    """One of a ufunc's inner loops as NumPy holds it."""
+
+    signature: tuple[int, ...]
+    """The type numbers of its operands."""
+    function: int
+    data: int
+
+
+def numpy_loops(ufunc: np.ufunc) -> list[NumpyLoop]:
+    """All loops of one of NumPy's ufuncs; ``UnknownStructureError`` if they are not where they are looked for."""
+    parts = _Parts.from_address(id(ufunc))
+    counts = ("nin", "nout", "nargs", "ntypes")
+    if [getattr(parts, name) for name in counts] != [getattr(ufunc, name) for name in counts]:
+        raise UnknownStructureError(f"numpy {np.__version__} keeps the loops of ufuncs in another place")
+    if parts.name != ufunc.__name__.encode():
+        raise UnknownStructureError(f"numpy {np.__version__} keeps the names of ufuncs in another place")
+    n = ufunc.nargs
+    found = [
+        NumpyLoop(tuple(parts.types[i * n : (i + 1) * n]), parts.functions[i] or 0, parts.data[i] or 0)
+        for i in range(ufunc.ntypes)
+    ]
+    chars: dict[int, str] = {np.dtype(char).num: char for char in np.typecodes["All"]}
+    if ["".join(chars.get(code, "?") for code in loop.signature) for loop in found] != [
+        text.replace("->", "") for text in ufunc.types
+    ]:
+        raise UnknownStructureError(f"numpy {np.__version__} keeps the types of ufuncs in another place")
+    return found
+
+
+def ufunc_like(ufunc: np.ufunc, kernel: Any, module: str) -> np.ufunc:
+    """A ufunc of the name, the types and the other loops of one of NumPy's, with a kernel's loops for its dtypes."""
+    loops, parts = numpy_loops(ufunc), _Parts.from_address(id(ufunc))
+    functions, data = (ctypes.c_void_p * len(loops))(), (ctypes.c_void_p * len(loops))()
+    for i, known in enumerate(loops):
+        functions[i], data[i] = known.function, known.data
+    stubs = first_loops(kernel)
+    for loop, stub in stubs:
+        i = place_of(signature_of(loop), loops)
+        functions[i], data[i] = stub.address, ctypes.addressof(stub.record)
+    codes = bytes(code for known in loops for code in known.signature)
+    types = ctypes.create_string_buffer(codes, len(codes))
+    label, text = ufunc.__name__.encode(), (parts.doc or b"")
+    _keep_alive.append((functions, data, types, label, text))
+    counts = (len(loops), ufunc.nin, ufunc.nout, parts.identity)
+    made: np.ufunc = from_func_and_data(functions, data, types, *counts, label, text, 0)
+    for loop, stub in stubs:
+        stub.install = installer(made, loop, stub)
+    made.__module__, made.__qualname__ = module, ufunc.__name__  # type: ignore[misc]
+    return made
+
+
+def place_of(signature: tuple[int, ...], loops: Sequence[NumpyLoop]) -> int:
+    """The number of the first loop of a signature, which is the one that NumPy takes."""
+    for i, loop in enumerate(loops):
+        if loop.signature == signature:
+            return i
+    raise UnknownStructureError(f"numpy {np.__version__} has no loop for {signature}")
+
+
+class Replaced:
+    """One loop of one of NumPy's ufuncs that a kernel has replaced.
+
+    Parameters
+    ----------
+    ufunc : numpy.ufunc
+        One of NumPy's.
+    loop : Loop
+        Which of its loops.
+    stub : FirstCall
+        What compiles the kernel.
+    """
+
+    def __init__(self, ufunc: np.ufunc, loop: Loop, stub: FirstCall) -> None:
+        self.ufunc, self.dtype, self.stub = ufunc, loop.dtype, stub
+        self.signature = signature_of(loop)
+        loops = numpy_loops(ufunc)
+        self.place = place_of(self.signature, loops)
+        self.before = loops[self.place]
+        self.now = 0
+        self.given = stub.address
+        """What NumPy is to call while the loop is replaced: what compiles the kernel, later what hands it its record."""
+        stub.install = self._compiled
+
+    @property
+    def name(self) -> str:
+        """What has been replaced, for users."""
+        return f"numpy.{self.ufunc.__name__} of {self.dtype}"
+
+    def _compiled(self, address: int) -> None:
+        from fastact.runtime.compiler import handing_over
+
+        records.set_address(self.stub.record, fields.KERNEL, address)
+        self.given = handing_over(address, ctypes.addressof(self.stub.record))
+        if self.now:
+            self._put(self.given)
+
+    def replace(self) -> None:
+        """Put the kernel into its place; ``UnknownStructureError``, and all as before, if NumPy goes on calling another loop."""
+        called = []
+        before = LOOP(self.before.function)
+
+        def trial(args: Any, dims: Any, steps: Any, data: Any) -> None:
+            called.append(True)
+            before(args, dims, steps, self.before.data)
+
+        trial_loop = LOOP(trial)
+        _keep_alive.append(trial_loop)  # another thread may have looked it up
+        self._put(ctypes.cast(trial_loop, ctypes.c_void_p).value or 0)
+        try:
+            with np.errstate(all="ignore"):
+                self.ufunc(np.ones(1, self.dtype))
+            if not called:
+                raise UnknownStructureError(f"numpy {np.__version__} does not call a loop that was replaced")
+        except BaseException:
+            self.give_back()
+            raise
+        self._put(self.given)
+
+    def _put(self, address: int) -> None:
+        replace_loop(self.ufunc, address, self.signature)
+        self.now = address
+
+    def give_back(self) -> bool:
+        """Put NumPy's own loop back; ``False``, and nothing is done, if somebody else has replaced ours since."""
+        ours = numpy_loops(self.ufunc)[self.place].function == self.now
+        if ours:
+            replace_loop(self.ufunc, self.before.function, self.signature)
+        self.now = 0
+        return ours
