@@ -20,7 +20,7 @@ FLOORS = (
     ("cli", "__main__"),
 )
 """From the ground up: folders, and modules at the top of the package."""
-WITH_NUMBA = {"numba", "llvmlite"}
+WITH_NUMBA = {"numba (installed)", "llvmlite (installed)"}
 
 
 def modules():
@@ -44,7 +44,7 @@ def imports(tree, known, home=""):
         for name in names:
             parts = name.split(".")
             if parts[0] != "fastact":
-                yield parts[0], id(node) not in later
+                yield f"{parts[0]} (installed)", id(node) not in later  # fastact has a module numpy of its own
                 continue
             within = ".".join(parts[1:])
             while within not in known and "." in within:

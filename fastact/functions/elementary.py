@@ -42,7 +42,7 @@ register(
         limits={-INF: -1.0, INF: INF},
         ulp=1.0,
         cost=0.23,
-        stands_in=StandIn("expm1", infinite=OVER),
+        stands_in=StandIn("expm1", infinite=OVER, tiny=UNDER),
     )
 )
 
@@ -78,7 +78,7 @@ register(
         limits={-INF: math.nan, INF: INF},
         ulp=1.0,
         cost=0.32,
-        stands_in=StandIn("log1p", infinite=DIVIDE),
+        stands_in=StandIn("log1p", infinite=DIVIDE, tiny=UNDER),
     )
 )
 

@@ -49,7 +49,7 @@ class StandIn:
     infinite: int = 0
     """What an infinite result of a finite number means: ``OVER`` or ``DIVIDE``."""
     tiny: int = 0
-    """What a result below the least normal number means: ``UNDER``, or nothing."""
+    """What a result below the least normal number, of a number that is not 0, means: ``UNDER``, or nothing."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

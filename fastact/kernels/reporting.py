@@ -2,8 +2,8 @@
 
 Formulas raise exception flags for numbers that a ``select`` throws away, and compute in other steps than NumPy. So the flags that
 NumPy looks at after a loop are not those of the computation. They follow from operands and results: NaN from a number is invalid,
-infinity from what is finite an overflow or a division by zero, and a tiny result, of functions whose results all are
-positive, an underflow. Tiles of results are looked at while the first-level cache holds them.
+infinity from what is finite an overflow or a division by zero, and a tiny result, of functions that are not exact there, an
+underflow. Tiles of results are looked at while the first-level cache holds them.
 """
 
 from collections.abc import Callable

@@ -16,7 +16,7 @@ class ReportingKernel(Kernel):
     infinite : int
         The exception that an infinite result of a finite number stands for: ``OVER`` or ``DIVIDE`` of ``fastact.kernels.limits``.
     tiny : int
-        The exception that a result below the least normal number stands for: ``UNDER``, or 0.
+        The exception that a result below the least normal number, of a number that is not 0, stands for: ``UNDER``, or 0.
     """
 
     infinite: int = 0

@@ -1,0 +1,292 @@
+"""fastact.numpy and accelerate: NumPy's names, results, dtypes, exceptions and errors, computed here."""
+
+import ctypes
+import pickle
+import sys
+import threading
+
+import numpy
+import pytest
+
+import fastact as fa
+import fastact.numpy as fnp
+from fastact import acceleration
+from fastact.runtime import standins
+from fastact.table import stand_ins
+
+NAMES = sorted(stand_ins())
+SPURIOUS = {("exp", 1e-45)}
+"""NumPy reports an underflow, of a square on the way, though the result is 1."""
+SPECIAL = {
+    "float16": (100, -100, 6e4, 0, -0.0, -1, -2, 6e-8, numpy.nan, numpy.inf, -numpy.inf),
+    "float32": (1e4, -1e4, 88.8, -104, 0, -0.0, -1, -2, 1e-45, numpy.nan, numpy.inf, -numpy.inf),
+    "float64": (1e4, -1e4, 709.9, -745.2, 0, -0.0, -1, -2, 5e-324, numpy.nan, numpy.inf, -numpy.inf),
+}
+
+
+@pytest.fixture
+def reported():
+    """A function that calls another and returns its result, and which exceptions were reported."""
+
+    def call(function, *args, **kwargs):
+        found = []
+        with numpy.errstate(all="call", call=lambda kind, flags: found.append(kind)):
+            result = function(*args, **kwargs)
+        return result, found
+
+    return call
+
+
+@pytest.fixture
+def accelerated():
+    with fa.accelerate() as active:
+        yield active
+
+
+def pattern(results):
+    """What does not depend on the last digit."""
+    return numpy.where(numpy.isfinite(results), numpy.sign(results), results)
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("name", NAMES)
+def test_exceptions_are_those_of_numpy(name, kind, reported):
+    ours, theirs = getattr(fnp, name), getattr(numpy, name)
+    for n in (1, 7, 64, 1000, 3000):
+        for number in SPECIAL[kind]:
+            for place in {0, n // 2, n - 1}:
+                x = numpy.full(n, 0.5, kind)
+                x[place] = number
+                (got, own), (expected, known) = reported(ours, x), reported(theirs, x)
+                known = [] if (name, number) in SPURIOUS else known
+                assert own == known, (n, number, place)
+                numpy.testing.assert_array_equal(pattern(got), pattern(expected))
+                inside = x.copy()
+                assert reported(ours, inside, out=inside)[1] == known, (n, number, place, "in place")
+                assert reported(ours, numpy.repeat(x, 2)[::2])[1] == known, (n, number, place, "strided")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exceptions_in_any_chunk_reach_the_caller(name, reported, threads):
+    number = {"tanh": numpy.inf, "exp": 1e4, "expm1": 1e4}.get(name, -2.0)
+    ours, theirs = getattr(fnp, name), getattr(numpy, name)
+    x = numpy.full(200_000, 0.5)
+    for place in (0, 1000, 99_000, 150_000, 199_999):
+        x[place] = number
+        with threads(4):
+            assert reported(ours, x)[1] == reported(theirs, x)[1], place
+        x[place] = 0.5
+        with threads(4):
+            assert not reported(ours, x)[1]
+
+
+def test_exceptions_of_all_inner_loops_of_a_call_are_reported(reported):
+    x = numpy.full((4, 300), 0.5)
+    x[0, 7], x[2, 3] = 0, -1
+    out = numpy.empty((4, 600))[:, ::2]
+    assert reported(fnp.log, x, out=out)[1] == reported(numpy.log, x, out=out)[1] == ["divide by zero", "invalid value"]
+
+
+def test_exceptions_of_conversions_are_kept(reported):
+    x = numpy.full(100_000, 1e300)
+    kwargs = {"dtype": "f4", "casting": "same_kind"}
+    assert reported(fnp.log, x, **kwargs)[1] == reported(numpy.log, x, **kwargs)[1] == ["overflow"]
+
+
+def test_errstate_can_raise():
+    with numpy.errstate(divide="raise"), pytest.raises(FloatingPointError, match="divide by zero encountered in log"):
+        fnp.log(0.0)
+    with pytest.warns(RuntimeWarning, match="overflow encountered in exp"):
+        fnp.exp(1e4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_are_as_accurate_as_ours_and_of_numpys_dtypes(name):
+    ours, theirs = getattr(fnp, name), getattr(numpy, name)
+    assert type(ours) is numpy.ufunc
+    assert ours is not theirs
+    assert (ours.types, ours.nin, ours.nout, ours.identity) == (theirs.types, theirs.nin, theirs.nout, theirs.identity)
+    assert (ours.__name__, ours.__doc__) == (theirs.__name__, theirs.__doc__)
+    x = numpy.linspace(0.1, 3, 1001)
+    for kind in ("f2", "f4"):
+        a = x.astype(kind)
+        assert ours(a).tobytes() == getattr(fa, stand_ins()[name].name)(a).tobytes()
+    for number in (True, numpy.int8(1), numpy.uint16(2), 3, 0.5, 1j, numpy.longdouble(0.5), [0.5, 1], numpy.float32(2)):
+        got, expected = ours(number), theirs(number)
+        assert type(got) is type(expected)
+        assert got.dtype == expected.dtype
+        numpy.testing.assert_allclose(got, expected, rtol=2e-3 if got.dtype == "f2" else 1e-6)
+    given = {"where": x > 1, "out": numpy.zeros_like(x)}
+    got = ours(x, **given).copy()
+    given["out"] = numpy.zeros_like(x)
+    numpy.testing.assert_allclose(got, theirs(x, **given), rtol=1e-14)
+    for bad in (["a"], numpy.array([None]), numpy.datetime64("2020")):
+        with pytest.raises(TypeError) as own:
+            ours(bad)
+        with pytest.raises(TypeError) as known:
+            theirs(bad)
+        assert str(own.value) == str(known.value)
+
+
+def test_the_namespace_is_numpys():
+    assert set(numpy.__all__) < set(fnp.__all__)
+    assert fnp.replaced == tuple(NAMES)
+    for name in numpy.__all__:
+        assert (getattr(fnp, name) is getattr(numpy, name)) == (name not in NAMES), name
+    assert fnp.linalg is numpy.linalg
+    assert "exp" in dir(fnp)
+    with pytest.raises(AttributeError, match=r"'fastact\.numpy' has no attribute 'exq', nor has numpy"):
+        fnp.exq  # noqa: B018
+    names = {}
+    exec("from fastact.numpy import *", names)
+    assert names["exp"] is fnp.exp
+
+
+def test_ufuncs_of_the_namespace_pickle():
+    assert pickle.loads(pickle.dumps(fnp.exp)) is fnp.exp
+    assert pickle.loads(pickle.dumps(numpy.exp)) is numpy.exp
+
+
+def test_numpys_own_ufuncs_compute_with_our_kernels(accelerated):
+    x = numpy.linspace(0.1, 3, 100_001)
+    for name in NAMES:
+        assert getattr(numpy, name)(x).tobytes() == getattr(fnp, name)(x).tobytes()
+        for kind in SPECIAL:
+            assert f"numpy.{name} of {kind}" in accelerated.replaced
+    assert not accelerated.refused
+    assert numpy.exp(1j) == pytest.approx(0.5403023058681398 + 0.8414709848078965j, abs=0)
+
+
+def test_the_last_one_to_stop_gives_numpys_loops_back():
+    before = {name: standins.numpy_loops(getattr(numpy, name)) for name in NAMES}
+
+    def unchanged():
+        return {name: standins.numpy_loops(getattr(numpy, name)) for name in NAMES} == before
+
+    first = fa.accelerate()
+    second = fa.accelerate()
+    numpy.exp(numpy.ones(3))
+    first.stop()
+    first.stop()
+    assert not unchanged()
+    assert "stopped" in repr(first)
+    assert "active" in repr(second)
+    second.stop()
+    assert unchanged()
+    assert first.replaced == second.replaced
+    with pytest.raises(KeyError), fa.accelerate():
+        raise KeyError
+    assert unchanged()
+
+
+def test_threads_may_compute_while_loops_are_replaced():
+    x = numpy.linspace(-5, 5, 5000)
+    known = {numpy.exp(x).tobytes(), fnp.exp(x).tobytes()}
+    wrong, done = [], threading.Event()
+
+    def compute():
+        while not done.is_set():
+            if numpy.exp(x).tobytes() not in known:
+                wrong.append(1)
+
+    callers = [threading.Thread(target=compute) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for _ in range(100):
+        with fa.accelerate():
+            numpy.exp(x)
+    done.set()
+    for caller in callers:
+        caller.join()
+    assert not wrong
+
+
+def test_an_unknown_structure_is_refused_and_left_alone(monkeypatch):
+    class Moved(ctypes.Structure):
+        _fields_ = [("more", ctypes.c_int), *standins._Parts._fields_]
+
+    before = standins.numpy_loops(numpy.exp)
+    monkeypatch.setattr(acceleration, "_made", {})
+    with monkeypatch.context() as patched:
+        patched.setattr(standins, "_Parts", Moved)
+        with fa.accelerate() as active:
+            assert active.replaced == ()
+            assert set(active.refused) == set(NAMES)
+            assert "keeps the loops of ufuncs in another place" in active.refused["exp"]
+            assert "refused" in repr(active)
+    assert standins.numpy_loops(numpy.exp) == before
+
+
+def test_a_loop_that_numpy_does_not_call_is_refused(monkeypatch):
+    monkeypatch.setattr(acceleration, "_made", {})
+    monkeypatch.setattr(standins, "replace_loop", lambda *arguments: None)
+    with fa.accelerate() as active:
+        assert active.replaced == ()
+        assert "does not call a loop that was replaced" in active.refused["exp"]
+
+
+def test_what_somebody_else_has_replaced_since_is_left_alone():
+    ours = fa.accelerate()
+    loop = next(one for one in acceleration._made["exp"] if one.dtype == "float32")
+    standins.replace_loop(numpy.exp, loop.before.function, loop.signature)
+    assert not loop.give_back()
+    ours.stop()
+    assert standins.numpy_loops(numpy.exp)[loop.place] == loop.before
+
+
+def test_nothing_is_compiled_before_it_is_called(python):
+    code = """
+import sys, fastact as fa, fastact.numpy
+fa.accelerate()
+fastact.numpy.exp
+print("numba" in sys.modules, "llvmlite" in sys.modules)
+"""
+    assert python(code) == "False False"
+
+
+def test_a_forked_child_goes_on(python):
+    code = """
+import os, numpy as np, fastact as fa
+active = fa.accelerate()
+x = np.linspace(0, 1, 200_000)
+expected = np.exp(x).tobytes()
+child = os.fork()
+if not child:
+    os._exit(0 if np.exp(x).tobytes() == expected else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert python(code) == "0"
+
+
+PROGRAM = """
+import sys, numpy as np
+print(__name__, sys.argv[1:], np.exp(np.float64(1)) == {expected!r})
+sys.exit(int(sys.argv[-1]))
+"""
+
+
+@pytest.mark.parametrize("module", [False, True])
+def test_the_command_runs_a_program(tmp_path, capfd, monkeypatch, module):
+    import subprocess
+
+    (tmp_path / "program.py").write_text(PROGRAM.format(expected=float(fnp.exp(1.0))))
+    target = ["-m", "program"] if module else [str(tmp_path / "program.py")]
+    done = subprocess.run(
+        [sys.executable, "-m", "fastact", "run", "--verbose", *target, "--option", "3"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.strip() == "__main__ ['--option', '3'] True"
+    assert "exp" in done.stderr
+
+
+def test_the_command_wants_a_file_that_exists(capsys):
+    from fastact.__main__ import main
+
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "no such file.py"])
+    assert stopped.value.code == 2
+    assert "there is no file no such file.py" in capsys.readouterr().err
