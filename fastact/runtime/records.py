@@ -30,7 +30,7 @@ _allocate = ctypes.pythonapi.PyMem_RawCalloc
 _allocate.restype, _allocate.argtypes = ctypes.c_void_p, [ctypes.c_size_t, ctypes.c_size_t]
 
 
-def _lasting(fields: int) -> Record:
+def lasting(fields: int) -> Record:
     """Zeros on cache lines of their own, which outlive the interpreter."""
     line_bytes = 8 * LINE
     address = _allocate(fields + LINE, 8)
@@ -39,7 +39,7 @@ def _lasting(fields: int) -> Record:
     return (ctypes.c_int64 * fields).from_address((address + line_bytes - 1) // line_bytes * line_bytes)
 
 
-team = _lasting(TEAM_FIELDS)
+team = lasting(TEAM_FIELDS)
 team[THREADS] = 1
 _entry = 0
 _records: list[Record] = []
@@ -47,7 +47,7 @@ _records: list[Record] = []
 
 def new_record(nargs: int, parallel_from: int, entry: int, *, ndims: int = 1, label: int = 0) -> Record:
     """A record for a kernel that is still to be compiled; it lives as long as the process, and so does its serial twin."""
-    record, serial = _lasting(FIELDS), _lasting(FIELDS)
+    record, serial = lasting(FIELDS), lasting(FIELDS)
     record[PARALLEL_FROM], serial[PARALLEL_FROM] = parallel_from, NEVER
     record[ENTRY], record[TEAM], record[SERIAL] = _entry or entry, ctypes.addressof(team), ctypes.addressof(serial)
     for twin in (record, serial):
