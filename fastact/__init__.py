@@ -25,7 +25,11 @@ from fastact.warm import warmup as warmup
 
 __version__ = "0.1.0"
 
+_IN_KEEPING = ("keep_memory", "release_memory")
+"""What is imported when it is first asked for, from ``fastact.keeping``."""
+
 _NOT_IN_THE_TABLE = (
+    *_IN_KEEPING,
     "CompilationError",
     "elementwise",
     "get_num_threads",
@@ -44,10 +48,16 @@ def __getattr__(name: str) -> Any:
     try:
         if name.startswith("_"):  # which is none of ours, and no reason to import every module
             raise KeyError(name)
-        globals()[name] = _first_import(lambda: _function(name).function)
+        globals()[name] = _first_import(lambda: _kept(name) if name in _IN_KEEPING else _function(name).function)
     except KeyError:
         raise _no_attribute(name) from None
     return globals()[name]
+
+
+def _kept(name: str) -> Any:
+    from fastact import keeping
+
+    return getattr(keeping, name)
 
 
 def _no_attribute(name: str) -> AttributeError:

@@ -3,11 +3,13 @@
 from fastact.kernels.fields import LINE
 
 MOST_BYTES, NUMPYS_MALLOC, NUMPYS_CALLOC, NUMPYS_REALLOC, NUMPYS_FREE, HUGE_PAGES = range(6)
-"""How many bytes are kept at most, 0 while nothing is; NumPy's own four functions; whether huge pages are advised, as NumPy was told."""
+"""How many bytes are kept at most, 0 while nothing is; NumPy's own four functions; and whether huge pages are advised, as NumPy
+does unless it was told otherwise."""
 
-SWEEP, ATTRIBUTES, SIGNALS, TRIM = range(LINE, LINE + 4)
-"""What makes the sweeper: the address of its code, of its thread's attributes and of the set of all signals; and the C library's
-``malloc_trim``, 0 where it has none."""
+SWEEP, ATTRIBUTES, SIGNALS, TRIM, PERIOD, MARK_AFTER, LEAVE_AFTER = range(LINE, LINE + 7)
+"""What makes the sweeper: the address of its code, of its thread's attributes and of the set of all signals; the C library's
+``malloc_trim``, 0 where it has none; the microseconds from one look of the sweeper's to the next; and the nanoseconds that nobody
+has wanted a block, after which the system may take its pages, and is given them."""
 
 LOCK = 2 * LINE
 

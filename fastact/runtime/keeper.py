@@ -26,14 +26,17 @@ from fastact.kernels.keeping import (
     FIRST_BLOCK,
     HOLD,
     HUGE_PAGES,
+    LEAVE_AFTER,
     LET_GO,
     LOCK,
+    MARK_AFTER,
     MARKED,
     MOST_BYTES,
     NUMPYS_CALLOC,
     NUMPYS_FREE,
     NUMPYS_MALLOC,
     NUMPYS_REALLOC,
+    PERIOD,
     REUSED,
     SIGNALS,
     SINCE,
@@ -59,20 +62,21 @@ from fastact.runtime.system import clock, load_shared, replace_shared, store_sha
 SMALLEST = 1 << 16
 """Bytes from which on a block is kept; the C library keeps smaller ones itself."""
 HUGE = 1 << 22
-"""Bytes from which on NumPy advises huge pages, and we do. Zeros of that size are fresh ones of the system's, of which it makes only those
-that are touched; smaller ones are written."""
+"""Bytes from which on NumPy advises huge pages, and we do."""
+LAZY_ZEROS = 1 << 25
+"""Bytes from which on zeros are always the system's, which makes them where they are touched; smaller ones are written, as the C
+library does by itself."""
 SLACK = 3
 """A block serves arrays that are smaller than it by up to their size over 2**3."""
+LARGEST = 1 << 62
 ALIGNMENT, PAGE, HUGE_PAGE = 64, 1 << 12, 1 << 21
 LAZILY, HUGELY = 8, 14
 """``MADV_FREE`` and ``MADV_HUGEPAGE``."""
 
 PATIENCE = 20_000
 """How often a thread that must have the list lets others run before it believes that nobody will give it."""
-PERIOD = 500_000
-"""Microseconds from one look of the sweeper's to the next."""
-MARK_AFTER, LEAVE_AFTER = 1_000_000_000, 10_000_000_000
-"""Nanoseconds that nobody has wanted a block, after which the system may take its pages, and gets it."""
+A_WHILE = 1_000
+"""Microseconds after which the sweeper, which can wait, tries again."""
 SIG_BLOCK, SIG_SETMASK, SIGNAL_WORDS = 0, 2, 16
 
 thread_id = stack_integers(1)
@@ -92,11 +96,13 @@ def malloc(state: Any, size: Any) -> Any:
 
 def calloc(state: Any, count: Any, each: Any) -> Any:
     """Zeros for an array."""
-    if 0 < count < HUGE and 0 < each < HUGE and SMALLEST <= count * each < HUGE:
+    if 0 < count < LARGEST and 0 < each < LARGEST // count and count * each >= SMALLEST:
         block = taken(state, count * each)
-        if block != 0:
+        if block != 0 and count * each < LAZY_ZEROS:
             zero_bytes(as_pointer(block), count * each)
             return block
+        if block != 0:  # or there would be one more on the list each time
+            give_back(block)
     block = call_of_three(field(state, NUMPYS_CALLOC), 0, count, each)
     if block == 0 and released(state, 0) > 0:
         block = call_of_three(field(state, NUMPYS_CALLOC), 0, count, each)
@@ -160,7 +166,7 @@ def acquired(state: Any) -> Any:
 def acquire(state: Any) -> None:
     """Wait until the list is the caller's."""
     while not acquired(state):
-        sleep_microseconds(PERIOD)
+        sleep_microseconds(A_WHILE)
 
 
 @internal
@@ -220,10 +226,10 @@ def taken(state: Any, size: Any) -> Any:
     for number in range(field(state, COUNT)):
         place = entry(number)
         capacity = field(state, place + CAPACITY)
-        if size <= capacity:
-            # Of equal ones the last that was freed: it may still be in the processor's caches.
-            if capacity < best or (capacity == best and field(state, place + SINCE) > since):
-                found, best, since = number, capacity, field(state, place + SINCE)
+        # Of equal ones the last that was freed: it may still be in the processor's caches.
+        better = capacity < best or (capacity == best and field(state, place + SINCE) > since)
+        if size <= capacity and better:
+            found, best, since = number, capacity, field(state, place + SINCE)
     block = 0
     if found >= 0:
         block = remove(state, found)
@@ -319,7 +325,7 @@ def sweep(args: Any, dims: Any, steps: Any, data: Any) -> None:
     state = as_pointer(as_address(args))
     going = True
     while going:
-        sleep_microseconds(PERIOD)
+        sleep_microseconds(field(state, PERIOD))
         given = give_back_old(state)
         mark_idle(state)
         acquire(state)
@@ -341,7 +347,7 @@ def give_back_old(state: Any) -> Any:
             unlock(state)
             return given
         number = oldest(state)
-        if clock() - field(state, entry(number) + SINCE) < LEAVE_AFTER:
+        if clock() - field(state, entry(number) + SINCE) < field(state, LEAVE_AFTER):
             unlock(state)
             return given
         block = remove(state, number)
@@ -352,14 +358,14 @@ def give_back_old(state: Any) -> Any:
 
 @internal
 def mark_idle(state: Any) -> None:
-    """Let the system take the pages of blocks that have been on the list for some time; those that it does not take cost nothing."""
+    """Let the system take the pages of blocks that nobody has wanted for some time; those that it does not take cost nothing."""
     while True:
         acquire(state)
         found = -1
         now = clock()
         for number in range(field(state, COUNT)):
             place = entry(number)
-            if field(state, place + MARKED) == 0 and now - field(state, place + SINCE) >= MARK_AFTER:
+            if field(state, place + MARKED) == 0 and now - field(state, place + SINCE) >= field(state, MARK_AFTER):
                 found = number
         if found < 0:
             unlock(state)

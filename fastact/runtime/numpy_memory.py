@@ -23,6 +23,9 @@ _DEFAULT_HANDLER = 306
 CAPSULE, NAME, VERSION = b"mem_handler", b"default_allocator", 1
 FUNCTIONS = {"malloc": 1, "calloc": 2, "realloc": 2, "free": 2}
 """The functions of a handler, and how many integers each takes."""
+LOOK_EVERY, MARK_AFTER, LEAVE_AFTER = 500_000, 1_000_000_000, 10_000_000_000
+"""Microseconds from one look at what is kept to the next; nanoseconds that nobody has wanted a block, after which the system may
+take its pages, and is given them."""
 RAW = 0
 """The interpreter's domain of raw memory, from which newer NumPys take that of arrays."""
 
@@ -117,11 +120,16 @@ def _manage() -> Any:
 
 def manage(command: int, amount: int = 0) -> int:
     """Tell the keeper what to do, if there is one; what it answers."""
-    return int(_manage()(ctypes.addressof(state), command, amount)) if state[keeping.SWEEP] else 0
+    return int(_manage()(ctypes.addressof(state), command, amount)) if is_prepared() else 0
+
+
+def is_prepared() -> bool:
+    """Whether the keeper is loaded."""
+    return bool(state[keeping.SWEEP])
 
 
 @cache
-def _prepare() -> None:
+def prepare() -> None:
     """Load the keeper and tell it all that it has to know; nothing of it is ever freed."""
     handler = default_handler()
     assert handler is not None
@@ -135,14 +143,14 @@ def _prepare() -> None:
     if hasattr(library, "malloc_trim"):
         state[keeping.TRIM] = ctypes.cast(library.malloc_trim, ctypes.c_void_p).value or 0
     state[keeping.ATTRIBUTES], state[keeping.SIGNALS] = ctypes.addressof(attributes), ctypes.addressof(signals)
+    state[keeping.PERIOD] = LOOK_EVERY
+    state[keeping.MARK_AFTER], state[keeping.LEAVE_AFTER] = MARK_AFTER, LEAVE_AFTER
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_forget)
     state[keeping.SWEEP] = code["sweep"]
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_forget)
 
 
 def keep(most_bytes: int) -> None:
     """Let NumPy's memory be kept, up to so many bytes; what is too much now is given back."""
-    _prepare()
     handler, code = default_handler(), _code()
     assert handler is not None
     state[keeping.HUGE_PAGES] = _huge_pages()
@@ -157,7 +165,7 @@ def keep(most_bytes: int) -> None:
 def stop() -> int:
     """Let NumPy do as it did, and give everything back; the number of bytes."""
     handler = default_handler()
-    if handler is None or not state[keeping.SWEEP]:
+    if handler is None or not is_prepared():
         return 0
     for name in FUNCTIONS:
         setattr(handler, name, state[getattr(keeping, f"NUMPYS_{name.upper()}")])
