@@ -481,6 +481,34 @@ print(wrong, children > 10)
     assert python(RESIDENT + HAMMER + code, flags=["-W", "ignore"]) == "[] True"
 
 
+def test_a_list_that_is_in_other_hands(python):
+    """As that of a thread that has lost its processor: nobody waits for it, not even the child of a fork for what is not there."""
+    code = """
+kept = fa.keep_memory()
+np.ones(2**20, np.uint8)
+held, before = kept.bytes, state[keeping.REUSED]
+assert numpy_memory.manage(keeping.HOLD) == 1
+x, y = np.ones(2**20, np.uint8), np.zeros(2**20, np.uint8)
+assert x.all() and not y.any()
+del x, y
+assert (kept.bytes, state[keeping.REUSED]) == (held, before)
+assert fa.release_memory() == 0
+state[keeping.COUNT] += 1  # in the middle of a change
+state[keeping.FIRST_BLOCK + keeping.BLOCK_FIELDS + keeping.ADDRESS] = 64
+child = os.fork()
+if child == 0:
+    right = state[keeping.LOCK] == 0 and kept.bytes == 0
+    np.ones(2**20, np.uint8)
+    os._exit(0 if right and kept.bytes >= 2**20 and fa.release_memory() >= 2**20 else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert state[keeping.LOCK] == 1
+state[keeping.COUNT] -= 1
+numpy_memory.manage(keeping.LET_GO)
+print(fa.release_memory() == held)
+"""
+    assert python(RESIDENT + code, flags=["-W", "ignore"]) == "True"
+
+
 def test_a_process_ends_with_it(python):
     code = """
 kept = fa.keep_memory()

@@ -89,7 +89,10 @@ signals_before = stack_integers(SIGNAL_WORDS)
 def malloc(state: Any, size: Any) -> Any:
     """Memory for an array."""
     if size < SMALLEST:
-        return call_of_two(field(state, NUMPYS_MALLOC), 0, size)
+        block = call_of_two(field(state, NUMPYS_MALLOC), 0, size)
+        if block == 0 and released(state, 0) > 0:
+            block = call_of_two(field(state, NUMPYS_MALLOC), 0, size)
+        return block
     block = taken(state, size)
     return block if block != 0 else fresh(state, size)
 

@@ -9,6 +9,7 @@ blocks, so it does not matter when a thread sees which.
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -48,7 +49,8 @@ class _InterpretersAllocator(ctypes.Structure):
 
 
 state = records.lasting(keeping.KEEPER_FIELDS)
-_held = False
+_holders: set[int] = set()
+"""The threads that are forking and have the keeper's list meanwhile: one, but for one that was not patient enough."""
 
 
 @cache
@@ -181,17 +183,21 @@ def _huge_pages() -> bool:
 
 def _hold() -> None:
     """Before a fork: nobody is in the middle of a change of the list."""
-    global _held
-    _held = bool(manage(keeping.HOLD))
+    if manage(keeping.HOLD):
+        _holders.add(threading.get_ident())
 
 
 def _let_go() -> None:
-    if _held:
+    if threading.get_ident() in _holders:
+        _holders.remove(threading.get_ident())
         manage(keeping.LET_GO)
 
 
 def _forget() -> None:
     """In a forked child, which has no sweeper, and to which writing to its parent's pages costs more than fresh ones."""
     state[keeping.SWEEPER] = min(state[keeping.SWEEPER], 0)
-    _let_go()
+    if threading.get_ident() not in _holders:  # another thread of the parent's was in the middle of something
+        state[keeping.COUNT] = state[keeping.BYTES] = 0
+    _holders.clear()
+    state[keeping.LOCK] = 0
     manage(keeping.RELEASE)
