@@ -134,8 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.child:
         way, what = options.child
         prepare(way)
-        found = resident(way, options.quick) if what == "resident" else ratios(int(what), rounds)
-        print(json.dumps(found))
+        print(json.dumps(resident(way, options.quick) if what == "resident" else ratios(int(what), rounds)))
         return 0
     why_not = fa.keep_memory(1)
     why_not.stop()
@@ -246,8 +245,8 @@ def _figure(fresh: Call, given: Call, rounds: int) -> str:
 
 def resident(way: str, quick: bool) -> dict[str, float]:
     """By moment, how many million bytes of memory the process has more than at its beginning."""
-    fresh, _ = calls(1)["expression"]
-    fresh()
+    calls(1)["expression"][0]()
+    _give_back(way)
     begin = _resident()
     made = calls(4 if quick else 64)  # and its arrays
     fresh, _ = made["expression"]
@@ -260,12 +259,17 @@ def resident(way: str, quick: bool) -> dict[str, float]:
     for moment, seconds in MOMENTS.items():
         time.sleep(0.01 if quick else seconds)
         found[moment] = _resident() - begin
+    _give_back(way)
+    found["released"] = _resident() - begin
+    return found
+
+
+def _give_back(way: str) -> None:
+    """Give the system what nobody uses."""
     if way == KEPT:
         fa.release_memory()
     else:
         ctypes.CDLL(None).malloc_trim(0)
-    found["released"] = _resident() - begin
-    return found
 
 
 def _resident() -> float:

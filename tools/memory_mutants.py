@@ -70,7 +70,7 @@ MEMORY = [
             "the list is anybody's",
             "return load_shared(state, LOCK) == 0 and replace_shared(state, LOCK, 0, 1)",
             "return load_shared(state, LOCK) == load_shared(state, LOCK)",
-            "keep_memory.py::test_many_threads",
+            "keep_memory.py::test_a_list_that_is_in_other_hands",
         ),
         (
             "a block stays on the list",
