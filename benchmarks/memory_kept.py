@@ -34,8 +34,9 @@ SETTINGS = {
 """The largest threshold that glibc takes; and no block that is mapped for itself, but a heap that never shrinks."""
 
 MEGABYTES, QUICK_MEGABYTES = (1, 4, 16, 64), (1, 4)
-SHORTEST = 4e-3
-"""Seconds that are measured at a time: shorter calls are repeated."""
+SHORTEST, TURNS = 5e-4, 8
+"""Seconds that are measured at a time: shorter calls are repeated, and have up to so many times the turns; other programs, which
+take the processor for milliseconds, then disturb few of them."""
 MOMENTS = {"half a second idle": 0.5, "3 s idle": 2.5, "12 s idle": 9.0}
 """What happens after a program has computed, and for how many more seconds it does nothing."""
 
@@ -65,7 +66,7 @@ NumPy expression, in any thread. It begins at a cache line.
 ## What it saves
 
 How many times as long a call takes that returns a fresh array as the same call with `out=`: the median over {rounds} rounds
-in which the two take turns, and the quartiles. An expression is `np.abs((x * 2 + y) - x * y)`, against its five functions
+or more in which the two take turns, and the quartiles. An expression is `np.abs((x * 2 + y) - x * y)`, against its five functions
 with `out=`.
 
 {speed}
@@ -231,9 +232,10 @@ def _figure(fresh: Call, given: Call, rounds: int) -> str:
         call()
     start = time.perf_counter()
     given()
-    repeats = max(1, round(SHORTEST / max(1e-7, time.perf_counter() - start)))
+    seconds = max(1e-7, time.perf_counter() - start)
+    repeats, turns = max(1, round(SHORTEST / seconds)), max(1, min(TURNS, round(TURNS * SHORTEST / seconds)))
     times: dict[str, list[float]] = {name: [] for name in pair}
-    for name in measure.rotated(list(pair), rounds):
+    for name in measure.rotated(list(pair), rounds * turns):
         pair[name]()
         start = time.perf_counter()
         for _ in range(repeats):
