@@ -162,11 +162,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         markdown,
     )
     conditions = _sentence(machine.conditions(fa.get_num_threads(), []))
+    busy = machine.busy()
+    if busy:
+        conditions += " Other programs were running, which widens the quartiles of small arrays most."
     print(f"{speed}\n\n{memory}\n\n{conditions}")
     if options.page is not None:
         text = PAGE.format(rounds=rounds, speed=speed, resident=memory, conditions=conditions)
         options.page.write_text(text, encoding="utf-8")
-    busy = machine.busy()
     if busy:
         print(busy)
     return 0
