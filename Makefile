@@ -49,6 +49,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python -m benchmarks.threads --quick
 	$(BIN)/python -m benchmarks.ignored --quick
 	$(BIN)/python -m benchmarks.losses --quick
+	$(BIN)/python -m benchmarks.memory_kept --quick
 	$(BIN)/python -m benchmarks.training --quick
 	$(BIN)/python -m benchmarks.versions . --quick
 	$(BIN)/python tools/fuzz.py --quick

@@ -31,7 +31,9 @@ _NOT_IN_THE_TABLE = (
     "accelerate",
     "elementwise",
     "get_num_threads",
+    "keep_memory",
     "ops",
+    "release_memory",
     "set_num_threads",
     "show_config",
     "threads",
@@ -39,7 +41,11 @@ _NOT_IN_THE_TABLE = (
 )
 
 
-_LATER = {"accelerate": "fastact.acceleration"}
+_LATER = {
+    "accelerate": "fastact.acceleration",
+    "keep_memory": "fastact.keeping",
+    "release_memory": "fastact.keeping",
+}
 """Public names that are no functions of the table, and the modules that are imported when they are first asked for."""
 
 

@@ -15,7 +15,7 @@ FLOORS = (
     ("runtime",),
     ("calls",),
     ("functions",),
-    ("table", "in_numba", "custom", "optim", "warm", "reference", "numpy", "acceleration", "__init__"),
+    ("table", "in_numba", "custom", "optim", "warm", "keeping", "reference", "numpy", "acceleration", "__init__"),
     ("bench",),
     ("cli", "__main__"),
 )
@@ -99,7 +99,7 @@ def test_a_step_up_and_a_circle_are_found(graph):
 
 
 @pytest.mark.parametrize(
-    "home", ["maths", "kinds", "runtime", "calls", "functions", "table", "custom", "optim", "warm"]
+    "home", ["maths", "kinds", "runtime", "calls", "functions", "table", "custom", "optim", "warm", "keeping"]
 )
 def test_what_needs_no_numba_does_not_import_it(graph, home):
     """Nor do the modules that it imports; what a function imports later is another matter."""
@@ -110,5 +110,12 @@ def test_what_needs_no_numba_does_not_import_it(graph, home):
     assert not {(a, b) for a in reached for b, at_once in graph[a] if at_once and b == "numba"}
 
 
-COMPILED = {"runtime.driver", "runtime.failing", "runtime.system", "runtime.team"}
+COMPILED = {
+    "runtime.allocation",
+    "runtime.driver",
+    "runtime.failing",
+    "runtime.keeper",
+    "runtime.system",
+    "runtime.team",
+}
 """Compiled code on the floor of what runs it: these are imported where something is compiled."""

@@ -19,7 +19,7 @@ def mutants(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
     before = set(sys.modules)
     yield __import__("mutants")
-    for name in ("mutants", "mutant_table", "loss_mutants", "training_mutants", "mutant"):
+    for name in ("mutants", "mutant_table", "loss_mutants", "training_mutants", "memory_mutants", "mutant"):
         if name not in before:
             sys.modules.pop(name, None)
 

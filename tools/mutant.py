@@ -38,9 +38,11 @@ NO_KERNELS = (
     "functions/region_scores.py",
     "functions/shared_gradients.py",
     "in_numba.py",
+    "keeping.py",
     "runtime/cache.py",
     "runtime/exceptions.py",
     "runtime/fingerprint.py",
+    "runtime/numpy_memory.py",
     "runtime/threads.py",
     "runtime/uninterrupted.py",
 )

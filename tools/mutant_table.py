@@ -5,6 +5,7 @@ coefficient, a bound, a stride, an end of a segment or a chunk, a NaN, a dtype, 
 """
 
 from loss_mutants import LOSSES
+from memory_mutants import MEMORY
 from mutant import of
 from training_mutants import TRAINING
 
@@ -392,4 +393,5 @@ MUTANTS = [
     ),
     *LOSSES,
     *TRAINING,
+    *MEMORY,
 ]

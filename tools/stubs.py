@@ -26,6 +26,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastact.acceleration import accelerate as accelerate
 from fastact.custom import elementwise as elementwise
+from fastact.keeping import keep_memory as keep_memory
+from fastact.keeping import release_memory as release_memory
 from fastact.runtime.threads import get_num_threads as get_num_threads
 from fastact.runtime.threads import set_num_threads as set_num_threads
 from fastact.runtime.threads import threads as threads

@@ -24,6 +24,14 @@ LOOP_SIGNATURE = types.void(POINTERS, INTEGERS, INTEGERS, types.voidptr)
 LOOP_LLVM = ir.FunctionType(ir.VoidType(), [BYTES.as_pointer(), I64.as_pointer(), I64.as_pointer(), BYTES])
 
 
+def entry_types(integers: int | None) -> tuple[Any, Any]:
+    """Numba's and LLVM's type of an inner loop, or of a function of a record and so many integers that returns one."""
+    if integers is None:
+        return LOOP_SIGNATURE, LOOP_LLVM
+    signature = types.intp(types.voidptr, *[types.intp] * integers)
+    return signature, ir.FunctionType(I64, [BYTES, *[I64] * integers])
+
+
 def allow_wide_vectors(function: Any) -> None:
     """Attach ``WIDE_VECTORS``; llvmlite offers no string attributes but prints any that the set holds."""
     set.add(function.attributes, WIDE_VECTORS)

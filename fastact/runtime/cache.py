@@ -53,13 +53,19 @@ def cached(name: str, build: Callable[[], bytes], salt: bytes = b"") -> bytes:
     return built
 
 
-def loaded(name: str, source: Callable[[], Callable[..., Any]], salt: bytes | None = b"") -> int:
-    """The address of the inner loop that ``source()`` makes, compiled or from disk; without salt it is kept nowhere."""
+def loaded(
+    name: str, source: Callable[[], Callable[..., Any]], salt: bytes | None = b"", integers: int | None = None
+) -> int:
+    """The address of the inner loop that ``source()`` makes, compiled or from disk; without salt it is kept nowhere.
+
+    With ``integers`` it makes a function of a record and so many integers, see ``compiler.compile_loop``.
+    """
     from fastact.runtime import compiler
 
     def build() -> bytes:
         with notice.of_compilation():
-            return compiler.compile_loop(source(), users=salt != b"")
+            options = {} if integers is None else {"integers": integers}
+            return compiler.compile_loop(source(), users=salt != b"", **options)
 
     return compiler.load(build() if salt is None else cached(name, build, salt))
 

@@ -26,10 +26,13 @@ NUMBAS = b"numba_"
 """What the names of Numba's own functions in C begin with; a user's formula may call them: ``math.gamma`` is ``numba_gamma``."""
 
 
-def compile_loop(function: Callable[..., Any], users: bool = False) -> bytes:
-    """Compile a function of the inner-loop type, perhaps with a user's formula, to an object file that exports it as ``SYMBOL``."""
+def compile_loop(function: Callable[..., Any], users: bool = False, integers: int | None = None) -> bytes:
+    """Compile a function of the inner-loop type, perhaps with a user's formula, to an object file that exports it as ``SYMBOL``.
+
+    With ``integers`` the function takes a record and so many integers instead, and returns one.
+    """
     with rare_collections():
-        code = _optimised(function, users).get_llvm_str()
+        code = _optimised(function, users, integers=integers).get_llvm_str()
     if users and any(name in code for name in INTERPRETER):
         raise TypeError("a formula may not use the interpreter, as print and numba.objmode do")
     return _emit(code)
@@ -61,10 +64,11 @@ def can_fail(function: Callable[..., Any]) -> bool:
     return f"call void @{FAILED}" in _optimised(function, users=True, on_failure=FAILED).get_llvm_str()
 
 
-def _optimised(function: Callable[..., Any], users: bool, on_failure: str | None = None) -> Any:
+def _optimised(
+    function: Callable[..., Any], users: bool, on_failure: str | None = None, integers: int | None = None
+) -> Any:
     """The library of a function; one of the name ``on_failure`` is called where it raises an exception."""
     from llvmlite import ir
-    from numba import types
     from numba.core import compiler, registry
     from numba.core.compiler_lock import global_compiler_lock
 
@@ -79,12 +83,13 @@ def _optimised(function: Callable[..., Any], users: bool, on_failure: str | None
         flags.no_compile = True
         flags.error_model = jit.ERROR_MODEL
         flags.nrt = False
+        signature, entry_type = memory.entry_types(integers)
         compiled = compiler.compile_extra(
             numbas.typing_context,
             jit.context_of(numbas.target_context),
             function,
-            memory.LOOP_SIGNATURE.args,
-            types.void,
+            signature.args,
+            signature.return_type,
             flags,
             locals={},
         )
@@ -92,18 +97,22 @@ def _optimised(function: Callable[..., Any], users: bool, on_failure: str | None
         library = context.codegen().create_library(SYMBOL)
         library.whole, library.users = True, users
         module = library.create_ir_module(SYMBOL)
-        entry = ir.Function(module, memory.LOOP_LLVM, SYMBOL)
+        entry = ir.Function(module, entry_type, SYMBOL)
         memory.allow_wide_vectors(entry)
         builder = ir.IRBuilder(entry.append_basic_block())
         callee = context.declare_function(module, compiled.fndesc)
-        arguments = memory.LOOP_SIGNATURE.args
-        status, _ = context.call_conv.call_function(builder, callee, types.void, arguments, entry.args)
+        status, result = context.call_conv.call_function(
+            builder, callee, signature.return_type, signature.args, entry.args
+        )
         if on_failure:
             failed = ir.Function(module, ir.FunctionType(ir.VoidType(), []), on_failure)
             with builder.if_then(status.is_error):
                 builder.call(failed, [])
         # Else the status is dropped: with NumPy's error model and no indexing, a loop has nothing to raise.
-        builder.ret_void()
+        if integers is None:
+            builder.ret_void()
+        else:
+            builder.ret(result)
         library.add_ir_module(module)
         library.add_linking_library(compiled.library)
         library.finalize()

@@ -31,7 +31,7 @@ _allocate = ctypes.pythonapi.PyMem_RawCalloc
 _allocate.restype, _allocate.argtypes = ctypes.c_void_p, [ctypes.c_size_t, ctypes.c_size_t]
 
 
-def _lasting(fields: int) -> Record:
+def lasting(fields: int) -> Record:
     """Zeros on cache lines of their own, which outlive the interpreter."""
     line_bytes = 8 * LINE
     address = _allocate(fields + LINE, 8)
@@ -40,7 +40,7 @@ def _lasting(fields: int) -> Record:
     return (ctypes.c_int64 * fields).from_address((address + line_bytes - 1) // line_bytes * line_bytes)
 
 
-team = _lasting(TEAM_FIELDS)
+team = lasting(TEAM_FIELDS)
 team[THREADS] = 1
 _entry = 0
 _records: list[Record] = []
@@ -50,7 +50,7 @@ def new_record(
     nargs: int, parallel_from: int, entry: int, *, stream_from: int = NEVER, ndims: int = 1, label: int = 0
 ) -> Record:
     """A record for a kernel that is still to be compiled; it lives as long as the process, and so do its two twins for chunks."""
-    record, serial, streamed = (_lasting(FIELDS) for _ in range(3))
+    record, serial, streamed = (lasting(FIELDS) for _ in range(3))
     for twin in (record, serial, streamed):
         twin[PARALLEL_FROM], twin[STREAM_FROM] = NEVER, NEVER
         twin[NARGS], twin[NDIMS], twin[LABEL] = nargs, ndims, label

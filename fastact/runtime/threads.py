@@ -202,22 +202,22 @@ def processors() -> int:
 
 def _cgroup_quota() -> float | None:
     """The processors that the quota of this process's control group, or of one above it, amounts to; ``None`` without a quota."""
-    return min(filter(None, map(_quota, _cgroups())), default=None)
+    return min(filter(None, map(_quota, cgroups("cpu"))), default=None)
 
 
-def _cgroups() -> Iterator[str]:
-    """The folders of the process's control groups, of version 2 and of version 1's processor controller, up to the root.
+def cgroups(controller: str) -> Iterator[str]:
+    """The folders of the process's control groups, of version 2 and of version 1's controller of that name, up to the root.
 
     A container's own group is the root that it sees, whatever the path is that the system names.
     """
-    lines = ["0::/", "1:cpu:/"]
+    lines = ["0::/", f"1:{controller}:/"]
     with contextlib.suppress(OSError), open(OWN_CGROUPS) as file:
         lines = file.read().splitlines()
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        folder = os.path.join(CGROUP, "cpu" * bool(controllers), path.strip("/"))
+        folder = os.path.join(CGROUP, controller * bool(controllers), path.strip("/"))
         while folder.startswith(CGROUP):
             yield folder
             folder = os.path.dirname(folder)
@@ -226,15 +226,16 @@ def _cgroups() -> Iterator[str]:
 def _quota(folder: str) -> float | None:
     """The processors that a control group's own quota amounts to (version 2, then 1)."""
     with contextlib.suppress(OSError, ValueError):
-        quota, period = _text(folder, "cpu.max").split()
+        quota, period = text_of(folder, "cpu.max").split()
         return None if quota == "max" else int(quota) / int(period)
     with contextlib.suppress(OSError, ValueError):
-        quota, period = _text(folder, "cpu.cfs_quota_us"), _text(folder, "cpu.cfs_period_us")
+        quota, period = text_of(folder, "cpu.cfs_quota_us"), text_of(folder, "cpu.cfs_period_us")
         return int(quota) / int(period) if int(quota) > 0 else None
     return None
 
 
-def _text(folder: str, name: str) -> str:
+def text_of(folder: str, name: str) -> str:
+    """What a file of a control group says."""
     with open(os.path.join(folder, name)) as file:
         return file.read()
 

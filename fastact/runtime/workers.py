@@ -77,6 +77,16 @@ def start_workers() -> None:
     team[fields.MOST] = most
 
 
+@cache
+def thread_attributes() -> records.Record:
+    """What the C library makes our threads by: with small stacks, and nobody waits for their end; never freed."""
+    system, attributes = ctypes.CDLL(None), records.lasting(ATTRIBUTE_BYTES // 8)
+    system.pthread_attr_init(attributes)
+    system.pthread_attr_setstacksize(attributes, ctypes.c_size_t(STACK_BYTES))
+    system.pthread_attr_setdetachstate(attributes, DETACHED)
+    return attributes
+
+
 def _made(address: int) -> bool:
     """Make a thread that runs compiled code for as long as the process lives; whether the system had one for us.
 
@@ -85,18 +95,14 @@ def _made(address: int) -> bool:
     import signal
 
     system = ctypes.CDLL(None)
-    thread, attributes = ctypes.c_ulong(), (ctypes.c_char * ATTRIBUTE_BYTES)()
+    thread, attributes = ctypes.c_ulong(), thread_attributes()
     every = ctypes.create_string_buffer(b"\xff" * SIGNAL_SET_BYTES, SIGNAL_SET_BYTES)
     before = ctypes.create_string_buffer(SIGNAL_SET_BYTES)
-    system.pthread_attr_init(attributes)
-    system.pthread_attr_setstacksize(attributes, ctypes.c_size_t(STACK_BYTES))
-    system.pthread_attr_setdetachstate(attributes, DETACHED)
     system.pthread_sigmask(signal.SIG_BLOCK, every, before)  # a thread begins with its maker's
     failed = system.pthread_create(
         ctypes.byref(thread), attributes, ctypes.c_void_p(address), ctypes.byref(records.team)
     )
     system.pthread_sigmask(signal.SIG_SETMASK, before, None)
-    system.pthread_attr_destroy(attributes)
     if not failed:
         system.pthread_setname_np(thread, NAME)
     return not failed
