@@ -6,7 +6,7 @@ from numba import njit
 
 from fastact.calls.row_ufuncs import KERNELS
 from fastact.functions.softmax import _log_softmax
-from fastact.kernels import along, elementwise, jit, memory
+from fastact.kernels import along, elementwise, flags, jit
 from fastact.kernels.instance import instance
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named
@@ -26,7 +26,7 @@ def test_every_template_on_the_way_is_copied_and_nothing_else():
     assert names["write_row"].__code__ is along.write_row.__code__
     assert names["write_row"] is not along.write_row
     assert names["segment_state"] is along.segment_state, "it belongs to a pass, which is a kernel's part of its own"
-    assert names["clear_fp_flags"] is memory.clear_fp_flags
+    assert names["clear_fp_flags"] is flags.clear_fp_flags
 
 
 def test_passes_are_copies_of_their_own_around_the_one_before():

@@ -115,8 +115,8 @@ MUTANTS = [
         "custom_arithmetic",
         (
             "flags of x87 are left",
-            "memory.clear_all_fp_flags if kind.users else memory.clear_fp_flags",
-            "memory.clear_fp_flags",
+            "flags.clear_all_fp_flags if kind.users else flags.clear_fp_flags",
+            "flags.clear_fp_flags",
         ),
     ),
     *of(

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels.along import (
-    CHUNK,
-    LANES,
     moved,
     plus,
 )
@@ -30,12 +28,13 @@ from fastact.kernels.blocks import (
     zero_wide_row,
 )
 from fastact.kernels.elementwise import LINE_BYTES, scatter, taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.lanes import prefetch, prefetch_for_writing
+from fastact.kernels.limits import CHUNK, LANES
 from fastact.kernels.memory import (
     advance,
     allocate,
     as_address,
-    clear_fp_flags,
     copy_bytes,
     own_function_with_wide_vectors,
     release,

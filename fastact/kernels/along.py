@@ -19,28 +19,27 @@ import numpy as np
 from fastact.kernels import lanes, memory
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
-from fastact.kernels.elementwise import LINE_BYTES, gather, scatter, stream_bytes, streams, taken_by_team
+from fastact.kernels.elementwise import gather, scatter, stream_bytes, streams, taken_by_team
 from fastact.kernels.fields import COLUMNS
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance, shared_parts
 from fastact.kernels.jit import internal
-from fastact.kernels.lanes import prefetch, prefetch_for_writing
-from fastact.kernels.limits import SEGMENT
+from fastact.kernels.limits import CHUNK, LANES, SEGMENT
 from fastact.kernels.memory import (
     advance,
     as_address,
     call_loop,
-    clear_fp_flags,
     copy_bytes,
     field,
     own_function_with_wide_vectors,
 )
+from fastact.kernels.prefetching import fetch_ahead, own_ahead
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import LONGEST
 from fastact.kernels.tuples import Each, Named, integers_at, numbers_in, operands_at, picked, stack_spaces
 from fastact.maths.logsumexp import add_exponential, joined, level, merged, reach
 from fastact.maths.simd import fmax, maximum, widen
 
-LANES, CHUNK = 64, 1024
 AHEAD = 2048
 """How many bytes ahead of those in hand memory is asked for, where a pass moves more of it than it computes."""
 LEAST_COLUMNS = 8
@@ -108,18 +107,6 @@ def put(y: Any, step: Any, tile: Any, count: Any) -> None:
     """Copy results to where they belong, unless they have been written there."""
     if step != SIZE:
         scatter(y, step, tile, count)
-
-
-def fetch_ahead(place: Any, distance: Any) -> None:
-    """Ask for the LANES elements that lie so many bytes ahead: the processor's own look does not go beyond long formulas."""
-    for line in range(distance, distance + LANES * SIZE, LINE_BYTES):
-        prefetch(advance(place, line))
-
-
-def own_ahead(place: Any, distance: Any) -> None:
-    """As ``fetch_ahead`` for what will be written."""
-    for line in range(distance, distance + LANES * SIZE, LINE_BYTES):
-        prefetch_for_writing(advance(place, line))
 
 
 def fetch_first(elements: Any, distance: Any) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from fastact.kernels.along import CHUNK, LANES
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import gather
+from fastact.kernels.limits import CHUNK, LANES
 from fastact.kernels.memory import advance, allocate, as_address, release
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import transposed_width

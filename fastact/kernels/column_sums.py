@@ -10,11 +10,19 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import lanes, memory
-from fastact.kernels.along import contiguous, moved, plus
+from fastact.kernels.along import (
+    contiguous,
+    moved,
+    plus,
+)
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
-from fastact.kernels.memory import advance, clear_fp_flags, own_function_with_wide_vectors
+from fastact.kernels.memory import (
+    advance,
+    own_function_with_wide_vectors,
+)
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named, integers_at, operands_at, stack_spaces
 from fastact.maths.simd import widen

@@ -28,7 +28,6 @@ from fastact.kernels.across import (
     sums_of_terms,
 )
 from fastact.kernels.along import (
-    LANES,
     add_one,
     add_term,
     larger,
@@ -62,6 +61,7 @@ from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementwise import gather, scatter
 from fastact.kernels.instance import instance, shared_parts
 from fastact.kernels.jit import internal
+from fastact.kernels.limits import LANES
 from fastact.kernels.transposition import as_columns, as_rows
 from fastact.kernels.tuples import Named, integers_at, numbers_in, operands_at, picked, rows_at, stack_spaces
 

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import memory
-from fastact.kernels.along import contiguous, options_at_first
+from fastact.kernels.along import (
+    contiguous,
+    options_at_first,
+)
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import scatter, stream_bytes, streams, taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.memory import (
     advance,
     as_address,
-    clear_fp_flags,
     field,
     own_function_with_wide_vectors,
     stack_space,

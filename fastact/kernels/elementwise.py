@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.kernels import memory
+from fastact.kernels import flags, memory
 from fastact.kernels.elementloop import INTERLEAVE, ElementLoop
 from fastact.kernels.fields import ENTRY, PARALLEL_FROM, STREAM_FROM
 from fastact.kernels.instance import instance
@@ -185,7 +185,7 @@ def filled_in(kind: Any, dtype: str) -> dict[str, Any]:
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),
         "fill_with_ones": memory.fill_with_ones(size, block),
-        "clear_fp_flags": memory.clear_all_fp_flags if kind.users else memory.clear_fp_flags,
+        "clear_fp_flags": flags.clear_all_fp_flags if kind.users else flags.clear_fp_flags,
         "tiles": memory.stack_space(args * TILE_BYTES),
         "tile_pointers": memory.stack_pointers(args),
     }

@@ -15,11 +15,11 @@ import numpy as np
 
 from fastact.kernels import lanes
 from fastact.kernels.elementwise import taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.memory import (
     advance,
     allocate,
-    clear_fp_flags,
     field,
     own_function_with_wide_vectors,
     release,

@@ -13,14 +13,24 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import along, lanes, memory
-from fastact.kernels.along import CHUNK, LANES, computed_elsewhere, contiguous, write_row
+from fastact.kernels.along import (
+    computed_elsewhere,
+    contiguous,
+    write_row,
+)
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import taken_by_team
 from fastact.kernels.fields import LABEL
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
-from fastact.kernels.limits import ARGMAX, LOSS, LSE, WANT_ARGMAX, WANT_LSE, WANT_WEIGHT, WEIGHT
-from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, zero_bytes
+from fastact.kernels.limits import ARGMAX, CHUNK, LANES, LOSS, LSE, WANT_ARGMAX, WANT_LSE, WANT_WEIGHT, WEIGHT
+from fastact.kernels.memory import (
+    advance,
+    field,
+    own_function_with_wide_vectors,
+    zero_bytes,
+)
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named, integers_at, numbers_in, operands_at, picked
 from fastact.maths.simd import select, widen

@@ -7,7 +7,6 @@ import numpy as np
 
 from fastact.kernels import columns, lanes
 from fastact.kernels.across import as_columns_each, as_rows_each, copied, instead_each, write_columns
-from fastact.kernels.along import CHUNK
 from fastact.kernels.blocks import (
     STEP,
     Layout,
@@ -26,6 +25,7 @@ from fastact.kernels.columns import formula_of
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementwise import taken_by_team
 from fastact.kernels.fields import LABEL
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.jit import internal
 from fastact.kernels.labelled import (
@@ -44,8 +44,12 @@ from fastact.kernels.labelled import (
     results_wanted,
     scale_of,
 )
-from fastact.kernels.limits import ARGMAX, WANT_ARGMAX
-from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors
+from fastact.kernels.limits import ARGMAX, CHUNK, WANT_ARGMAX
+from fastact.kernels.memory import (
+    advance,
+    field,
+    own_function_with_wide_vectors,
+)
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.transposition import are_short_rows
 from fastact.kernels.tuples import Each, integers_at

@@ -1,5 +1,7 @@
 """Sizes on which kernels agree with those who call them; no Numba."""
 
+LANES, CHUNK = 64, 1024
+"""Elements of a step over a row, whose lanes are added up separately, and of a chunk, whose lanes are then added together."""
 SEGMENT = 65536
 """Rows that are longer are computed as segments of so many elements, whether by one thread or by several."""
 MOST_PIECES = 8

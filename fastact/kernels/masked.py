@@ -11,18 +11,24 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import along, lanes, memory
-from fastact.kernels.along import CHUNK, LANES, advance_each, contiguous, moved, plus
+from fastact.kernels.along import (
+    advance_each,
+    contiguous,
+    moved,
+    plus,
+)
 from fastact.kernels.drawn import WRITE_FLAGS, draw_flags
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import scatter, taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.jit import internal
+from fastact.kernels.limits import CHUNK, LANES
 from fastact.kernels.memory import (
     advance,
     allocate,
     as_address,
-    clear_fp_flags,
     field,
     own_function_with_wide_vectors,
     release,

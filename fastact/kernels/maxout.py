@@ -15,11 +15,17 @@ import numpy as np
 
 from fastact.kernels import memory
 from fastact.kernels.elementwise import gather, scatter, taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.jit import internal
 from fastact.kernels.limits import MOST_PIECES
 from fastact.kernels.maxout_vectors import INDEX_SIZE, SHORT_LANES, VECTOR_BYTES, ZEROED_BYTES, Emitter
-from fastact.kernels.memory import advance, as_address, clear_fp_flags, own_function_with_wide_vectors, zero_bytes
+from fastact.kernels.memory import (
+    advance,
+    as_address,
+    own_function_with_wide_vectors,
+    zero_bytes,
+)
 from fastact.kernels.templates import FILLED_IN
 
 # What instances fill in; the values here serve the reader and the type checker.

@@ -15,7 +15,11 @@ import numpy as np
 
 from fastact.kernels import along, columns, lanes, memory
 from fastact.kernels.across import larger_of_columns, largest_one, once_one
-from fastact.kernels.along import AHEAD, CHUNK, LANES, contiguous, fetch_ahead, larger, own_ahead
+from fastact.kernels.along import (
+    AHEAD,
+    contiguous,
+    larger,
+)
 from fastact.kernels.blocks import (
     ROW_BYTES,
     Layout,
@@ -30,7 +34,9 @@ from fastact.kernels.blocks import (
 from fastact.kernels.columns import formula_of
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
+from fastact.kernels.limits import CHUNK, LANES
 from fastact.kernels.memory import advance, copy_bytes, own_function_with_wide_vectors
+from fastact.kernels.prefetching import fetch_ahead, own_ahead
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Named
 from fastact.maths.logsumexp import HUGE, exp_at, level, reach, split

@@ -6,12 +6,21 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import lanes
-from fastact.kernels.along import CHUNK, LANES, advance_each, no_options, options_at_first, plus
+from fastact.kernels.along import (
+    advance_each,
+    no_options,
+    options_at_first,
+    plus,
+)
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
-from fastact.kernels.memory import clear_fp_flags, own_function_with_wide_vectors
+from fastact.kernels.limits import CHUNK, LANES
+from fastact.kernels.memory import (
+    own_function_with_wide_vectors,
+)
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named, numbers_in, operands_at, stack_spaces
 from fastact.maths.simd import widen

@@ -13,15 +13,13 @@ import numpy as np
 
 from fastact.kernels import elementwise, lanes, memory
 from fastact.kernels.elementwise import TILE_BYTES, gather, taken_by_team, tiled
+from fastact.kernels.flags import clear_fp_flags, raise_fp_flags, raised_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.memory import (
     advance,
     as_address,
-    clear_fp_flags,
     copy_bytes,
     own_function_with_wide_vectors,
-    raise_fp_flags,
-    raised_fp_flags,
 )
 from fastact.kernels.overlap import ANY_ORDER, ONE_BY_ONE, required_order
 from fastact.kernels.templates import FILLED_IN

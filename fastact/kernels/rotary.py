@@ -14,10 +14,15 @@ from numba.extending import intrinsic
 from fastact.kernels import along, memory
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementwise import gather, scatter, taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.intrinsics import I32
 from fastact.kernels.maxout_vectors import Emitter
-from fastact.kernels.memory import advance, clear_fp_flags, copy_bytes, own_function_with_wide_vectors
+from fastact.kernels.memory import (
+    advance,
+    copy_bytes,
+    own_function_with_wide_vectors,
+)
 from fastact.kernels.templates import FILLED_IN
 
 LANES = 16

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels.along import (
-    CHUNK,
     advance_each,
     filled_in,
     gather_each,
@@ -22,10 +21,11 @@ from fastact.kernels.column_sums import zero_each
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
+from fastact.kernels.limits import CHUNK
 from fastact.kernels.memory import (
     allocate,
-    clear_fp_flags,
     own_function_with_wide_vectors,
     release,
     zero_bytes,

@@ -10,12 +10,21 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import memory
-from fastact.kernels.along import contiguous
+from fastact.kernels.along import (
+    contiguous,
+)
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import LINE_BYTES, scatter, taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.lanes import prefetch
-from fastact.kernels.memory import advance, clear_fp_flags, field, own_function_with_wide_vectors, set_field, zero_bytes
+from fastact.kernels.memory import (
+    advance,
+    field,
+    own_function_with_wide_vectors,
+    set_field,
+    zero_bytes,
+)
 from fastact.kernels.templates import FILLED_IN
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, select, widen

@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import lanes, memory
-from fastact.kernels.along import CHUNK, LANES, contiguous
+from fastact.kernels.along import (
+    contiguous,
+)
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
+from fastact.kernels.limits import CHUNK, LANES
 from fastact.kernels.memory import (
     advance,
     allocate,
-    clear_fp_flags,
     own_function_with_wide_vectors,
     release,
     set_field,

@@ -8,11 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 from fastact.kernels import along
-from fastact.kernels.along import plus_each, write_row
+from fastact.kernels.along import (
+    plus_each,
+    write_row,
+)
 from fastact.kernels.elementwise import taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.jit import internal
-from fastact.kernels.memory import advance, clear_fp_flags
+from fastact.kernels.memory import (
+    advance,
+)
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Named, integers_at, numbers_in, operands_at, picked, put_numbers
 from fastact.maths.logsumexp import merged

@@ -11,14 +11,23 @@ import numpy as np
 
 from fastact.kernels import onepass
 from fastact.kernels.across import write_columns
-from fastact.kernels.along import CHUNK, LANES, computed_elsewhere, write_row
+from fastact.kernels.along import (
+    computed_elsewhere,
+    write_row,
+)
 from fastact.kernels.blocks import STEP, block_loop, block_of, free_tile, new_tile, row_of, tile_bytes
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import gather, scatter, taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
-from fastact.kernels.limits import SEGMENT
-from fastact.kernels.memory import advance, as_address, clear_fp_flags, copy_bytes, own_function_with_wide_vectors
+from fastact.kernels.limits import CHUNK, LANES, SEGMENT
+from fastact.kernels.memory import (
+    advance,
+    as_address,
+    copy_bytes,
+    own_function_with_wide_vectors,
+)
 from fastact.kernels.onepass import (
     CHOSEN,
     GUESS,

@@ -14,12 +14,12 @@ import numpy as np
 from fastact.kernels import lanes, memory
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementwise import gather, taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.lanes import first_bit
 from fastact.kernels.memory import (
     advance,
     allocate,
-    clear_fp_flags,
     field,
     own_function_with_wide_vectors,
     release,

@@ -9,12 +9,19 @@ from typing import Any
 import numpy as np
 
 from fastact.kernels import memory
-from fastact.kernels.along import moved, options_at_first
+from fastact.kernels.along import (
+    moved,
+    options_at_first,
+)
 from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import taken_by_team
+from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
-from fastact.kernels.memory import advance, clear_fp_flags, own_function_with_wide_vectors
+from fastact.kernels.memory import (
+    advance,
+    own_function_with_wide_vectors,
+)
 from fastact.kernels.templates import FILLED_IN
 from fastact.kernels.tuples import Each, Named, integers_at, numbers_in, operands_at, stack_spaces
 

@@ -35,6 +35,7 @@ from fastact.kernels.fields import (
     THREADS,
     WORKERS,
 )
+from fastact.kernels.flags import raise_fp_flags
 from fastact.kernels.jit import internal
 from fastact.kernels.memory import (
     as_address,
@@ -43,7 +44,6 @@ from fastact.kernels.memory import (
     call_loop,
     field,
     publish_streamed,
-    raise_fp_flags,
     set_field,
 )
 from fastact.runtime.system import add_shared, bit_length, clock, load_shared

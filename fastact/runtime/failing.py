@@ -13,8 +13,14 @@ from numba.extending import intrinsic
 from fastact.kernels import memory
 from fastact.kernels.elementloop import POINTERS, ElementLoop
 from fastact.kernels.fields import ON_FAILURE
+from fastact.kernels.flags import clear_all_fp_flags
 from fastact.kernels.instance import instance
-from fastact.kernels.memory import advance, call_loop, clear_all_fp_flags, field, set_pointer
+from fastact.kernels.memory import (
+    advance,
+    call_loop,
+    field,
+    set_pointer,
+)
 from fastact.kernels.templates import FILLED_IN
 from fastact.runtime import compiler
 

@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastact.kernels.elementloop import BYTES
+from fastact.kernels.flags import access_mxcsr
 from fastact.kernels.intrinsics import I32, I64
 
 ORDER = "seq_cst"
@@ -133,7 +133,7 @@ def fp_control(typing_context: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         if _machine(context) == "x86_64":
             slot = cgutils.alloca_once(builder, I32)
-            _access_mxcsr(builder, "st", slot)
+            access_mxcsr(builder, "st", slot)
             return builder.zext(builder.and_(builder.load(slot), I32(ROUNDING_X86)), I64)
         read = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I64, []), "llvm.aarch64.get.fpcr")
         return builder.and_(builder.call(read, []), I64(ROUNDING_AARCH64))
@@ -149,7 +149,7 @@ def set_fp_control(typing_context: Any, control: Any) -> Any:
         if _machine(context) == "x86_64":
             slot = cgutils.alloca_once(builder, I32)
             builder.store(builder.or_(builder.trunc(values[0], I32), I32(MASKED_X86)), slot)
-            _access_mxcsr(builder, "ld", slot)
+            access_mxcsr(builder, "ld", slot)
         else:
             kind = ir.FunctionType(ir.VoidType(), [I64])
             write = cgutils.get_or_insert_function(builder.module, kind, "llvm.aarch64.set.fpcr")
@@ -157,12 +157,6 @@ def set_fp_control(typing_context: Any, control: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp), codegen
-
-
-def _access_mxcsr(builder: Any, direction: str, slot: Any) -> None:
-    kind = ir.FunctionType(ir.VoidType(), [BYTES])
-    access = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{direction}mxcsr")
-    builder.call(access, [builder.bitcast(slot, BYTES)])
 
 
 def _futex(context: Any, builder: Any, place: Any, operation: int, value: Any) -> None:

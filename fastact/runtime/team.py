@@ -39,6 +39,7 @@ from fastact.kernels.fields import (
     TICKET,
     WAITING,
 )
+from fastact.kernels.flags import clear_fp_flags, raised_fp_flags
 from fastact.kernels.jit import internal
 from fastact.kernels.memory import (
     advance,
@@ -47,10 +48,8 @@ from fastact.kernels.memory import (
     as_pointer,
     as_pointers,
     call_loop,
-    clear_fp_flags,
     field,
     publish_streamed,
-    raised_fp_flags,
     set_field,
     set_integer,
     set_pointer,
