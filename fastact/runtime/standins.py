@@ -6,6 +6,7 @@ NumPy's interface: what is read there is compared with what NumPy says of itself
 """
 
 import ctypes
+import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from fastact.runtime.firstcall import FirstCall
 from fastact.runtime.ufunc import first_loops, from_func_and_data, installer, replace_loop, signature_of
 
 _keep_alive: list[Any] = []
+_lock = threading.RLock()
+"""Held while a loop of NumPy's is replaced: a kernel may be compiled, in a thread of its own, while its loop is given back."""
 
 
 class UnknownStructureError(RuntimeError):
@@ -123,7 +126,7 @@ class Replaced:
         loops = numpy_loops(ufunc)
         self.place = place_of(self.signature, loops)
         self.before = loops[self.place]
-        self.now = 0
+        self.now, self.tried = 0, False
         self.given = stub.address
         """What NumPy is to call while the loop is replaced: what compiles the kernel, later what hands it its record."""
         stub.install = self._compiled
@@ -138,11 +141,19 @@ class Replaced:
 
         records.set_address(self.stub.record, fields.KERNEL, address)
         self.given = handing_over(address, ctypes.addressof(self.stub.record))
-        if self.now:
-            self._put(self.given)
+        with _lock:
+            if self.now:
+                self._put(self.given)
 
     def replace(self) -> None:
         """Put the kernel into its place; ``UnknownStructureError``, and all as before, if NumPy goes on calling another loop."""
+        with _lock:
+            if not self.tried:
+                self._try()
+                self.tried = True
+            self._put(self.given)
+
+    def _try(self) -> None:
         called = []
         before = LOOP(self.before.function)
 
@@ -155,13 +166,11 @@ class Replaced:
         self._put(ctypes.cast(trial_loop, ctypes.c_void_p).value or 0)
         try:
             with np.errstate(all="ignore"):
-                self.ufunc(np.ones(1, self.dtype))
+                self.ufunc(*[np.ones(1, self.dtype)] * self.ufunc.nin)
             if not called:
                 raise UnknownStructureError(f"numpy {np.__version__} does not call a loop that was replaced")
-        except BaseException:
+        finally:
             self.give_back()
-            raise
-        self._put(self.given)
 
     def _put(self, address: int) -> None:
         replace_loop(self.ufunc, address, self.signature)
@@ -169,8 +178,9 @@ class Replaced:
 
     def give_back(self) -> bool:
         """Put NumPy's own loop back; ``False``, and nothing is done, if somebody else has replaced ours since."""
-        ours = numpy_loops(self.ufunc)[self.place].function == self.now
-        if ours:
-            replace_loop(self.ufunc, self.before.function, self.signature)
-        self.now = 0
-        return ours
+        with _lock:
+            ours: bool = _Parts.from_address(id(self.ufunc)).functions[self.place] == self.now
+            if ours:
+                replace_loop(self.ufunc, self.before.function, self.signature)
+            self.now = 0
+            return ours
