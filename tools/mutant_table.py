@@ -56,6 +56,43 @@ MUTANTS = [
         ("exponentials far below the maximum", "(n - T(151.0))", "(n - T(15.0))"),
     ),
     # How arrays are walked.
+    # NumPy's functions.
+    *of(
+        "kernels/reporting.py",
+        "standins",
+        ("operands are looked at after results replaced them", "    if kept:\n", "    if False:\n"),
+        ("earlier flags of a call are lost", "raise_fp_flags(before | found)", "raise_fp_flags(found)"),
+        ("the rest of a tile is not looked at", "    if whole < count:\n", "    if False:\n"),
+        ("strided results are looked at as if side by side", "    if y_step != SIZE:\n", "    if False:\n"),
+    ),
+    *of(
+        "runtime/team.py",
+        "standins",
+        ("workers keep their flags", "        merge_shared(call, FLAGS, flags)\n", "        pass\n"),
+        (
+            "flags of the call before",
+            "    store_shared(call, FLAGS, 0)\n",
+            "",
+            "standins.py::test_exceptions_in_any_chunk_reach_the_caller[log]",
+        ),
+    ),
+    *of(
+        "runtime/standins.py",
+        "standins",
+        ("loops are not tried", "            if not called:\n", "            if False:\n"),
+        ("what somebody else put there is overwritten", "            if ours:\n", "            if True:\n"),
+        (
+            "a pointer of another loop",
+            "functions[i], data[i] = known.function, known.data",
+            "functions[i], data[i] = known.function, 0",
+        ),
+    ),
+    *of(
+        "acceleration.py",
+        "standins",
+        ("the first one to stop ends all", "    _users -= 1\n", "    _users = 0\n"),
+        ("stopping twice", "                self._active = False\n", "                pass\n"),
+    ),
     # Results past the caches.
     *of(
         "kernels/elementwise.py",
