@@ -335,7 +335,9 @@ def test_a_buffer_without_momentum_is_left_alone():
             param = np.ones(3)
             call = partial(step, param, np.ones(3), *others, momentum_buffer=wrong)
             refused(error, match, call, [param])
-        refused(ValueError, "must not overlap", partial(step, param, np.ones(3), *others, momentum_buffer=param), [param])
+        refused(
+            ValueError, "must not overlap", partial(step, param, np.ones(3), *others, momentum_buffer=param), [param]
+        )
 
 
 def test_steps_of_any_number():

@@ -166,7 +166,7 @@ def _writable(name: str, x: Any, shape: tuple[int, ...] | None) -> Any:
     masked = isinstance(x, np.ma.MaskedArray)
     if masked or x.dtype.char not in NATIVE:
         raise TypeError(f"{name} must be an array of {LISTED}, got {'a masked array' if masked else x.dtype}")
-    if _overlaps_itself(x):
+    if overlaps_itself(x):
         raise ValueError(f"{name} must not hold an element more than once: its strides are {x.strides}")
     return x if type(x) is np.ndarray else np.asarray(x)
 
@@ -181,7 +181,7 @@ def _readable(name: str, x: Any, shape: tuple[int, ...]) -> Any:
     return x
 
 
-def _overlaps_itself(x: Any) -> bool:
+def overlaps_itself(x: Any) -> bool:
     """Whether several places of an array are the same memory, as far as strides tell."""
     if x.flags.forc or not x.size:
         return False
