@@ -1,13 +1,12 @@
 """Regularizers: L1 and L2 penalties with their gradients, and limits to the size of gradients, which are in ``clipping.py``."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import knowing_names, number, representable, sole
+from fastact.calls.checking import at_least_zero, knowing_names, representable, sole
 from fastact.calls.containers import is_container
 from fastact.calls.elements import over_elements
 from fastact.functions.cross_entropy_requests import as_floats, loss_dtype, rounded
@@ -98,9 +97,7 @@ def _check_strength(strength: float, arrays: Sequence[Any]) -> None:
 
 def _penalty(kind: Penalty, function: Any, params: Any, strength: Any, dtype: Any, out: Any, gradient: bool) -> Any:
     """A penalty, and its gradient if that is asked for."""
-    factor = number("strength", strength, "a finite number of at least 0")
-    if not 0 <= factor < math.inf:
-        raise ValueError(f"strength must be a finite number of at least 0, got {strength!r}")
+    factor = at_least_zero("strength", strength)
     if is_container(params) or is_container(out):
         loss = FUNCTIONS[f"{kind.loss}{'_with_grad' * gradient}"].function
         _check_strength(factor, [x for x in (params,) if isinstance(getattr(x, "dtype", None), np.dtype)])
