@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.calls.checking import finite, integer, switch
+from fastact.calls.checking import at_least_zero, integer, switch
 from fastact.functions.adagrad import adagrad_step
 from fastact.functions.adam import adam_step, adamw_step
 from fastact.functions.optimizers import rmsprop_step, sgd_step
@@ -100,12 +100,16 @@ class Optimizer:
         ------
         ValueError
             If something is missing or has another shape. Nothing has been changed then.
+        TypeError
+            If something is of another type, likewise.
         """
+        _mapping("state_dict", state_dict)
         if set(state_dict) != {"steps", "state"}:
             raise ValueError(f"state_dict must have steps and state, got {list(state_dict)}")
         steps, given = integer("steps", state_dict["steps"]), state_dict["state"]
         if steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps}")
+        _mapping("state", given)
         if set(given) != set(self.state):
             raise ValueError(f"state must hold {list(self.state)}, got {list(given)}")
         pairs = []
@@ -123,6 +127,11 @@ class Optimizer:
     def __len__(self) -> int:
         """The number of arrays."""
         return 1 if isinstance(self.params, np.ndarray) else len(self.params)
+
+
+def _mapping(name: str, given: Any) -> None:
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{name} must be a mapping, got {type(given).__name__}")
 
 
 def _zeros(x: Any) -> Any:
@@ -306,9 +315,7 @@ class Adagrad(Optimizer):
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
     ) -> None:
-        first = finite("initial_accumulator_value", initial_accumulator_value)
-        if first < 0:
-            raise ValueError(f"initial_accumulator_value must be at least 0, got {initial_accumulator_value}")
+        first = at_least_zero("initial_accumulator_value", initial_accumulator_value)
         super().__init__(params, lr, {"lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay}, ("state_sum",))
         sums = self.state["state_sum"]
         for x in [sums] if isinstance(sums, np.ndarray) else sums.values() if isinstance(sums, dict) else sums:
@@ -353,7 +360,8 @@ class StepDecay:
     def __post_init__(self) -> None:
         """Refuse what makes no schedule."""
         _steps("every", self.every)
-        finite("factor", self.factor)
+        at_least_zero("lr", self.lr)
+        at_least_zero("factor", self.factor)
 
     def __call__(self, steps: int) -> float:
         """The learning rate after so many steps."""
@@ -391,7 +399,8 @@ class CosineDecay:
     def __post_init__(self) -> None:
         """Refuse what makes no schedule."""
         _steps("steps", self.steps)
-        finite("least", self.least)
+        at_least_zero("lr", self.lr)
+        at_least_zero("least", self.least)
 
     def __call__(self, steps: int) -> float:
         """The learning rate after so many steps."""
@@ -426,7 +435,9 @@ class WarmUp:
     def __post_init__(self) -> None:
         """Refuse what makes no schedule."""
         _steps("steps", self.steps)
-        finite("start", self.start)
+        at_least_zero("start", self.start)
+        if not callable(self.after):
+            at_least_zero("after", self.after)
 
     def __call__(self, steps: int) -> float:
         """The learning rate after so many steps."""

@@ -107,7 +107,7 @@ def measure(op: Op, blocks: Iterable[Any]) -> Found:
 
 
 def _extremes(found: Found, x: Any, y: Any, slope: Any) -> None:
-    near = slice(*np.searchsorted(x, np.float32([-NEAR, NEAR])))
+    near = slice(*np.searchsorted(x, np.array([-NEAR, NEAR], np.float32)))
     for name, sign, where in (
         ("low", -1, slice(None)),
         ("high", 1, slice(None)),
@@ -237,11 +237,11 @@ def _of_the_rest(op: Op, found: Found) -> Iterator[str]:
         yield f"Lipschitz constant {p.lipschitz}, found {steepest} at {found.steepest.at}"
     if p.zero_centred != found.odd:
         yield f"zero_centred={p.zero_centred}, found odd={found.odd}"
-    ends = np.float32([-1e30, 1e30])
+    ends = np.array([-1e30, 1e30], np.float32)
     flat = (np.abs(compute(op.name, ends, *given)) < 1e20) & (compute(f"{op.name}_backward", ends, *given) < 1e-20)
     if (p.saturates_left, p.saturates_right) != tuple(flat.tolist()):
         yield f"saturates {p.saturates_left, p.saturates_right}, found {flat}"
-    zero, small = np.zeros(1, np.float32), np.float32([-(2.0**-10), -(2.0**-12), 2.0**-12, 2.0**-10])
+    zero, small = np.zeros(1, np.float32), np.array([-(2.0**-10), -(2.0**-12), 2.0**-12, 2.0**-10], np.float32)
     for name, said in ((op.name, p.at_zero), (f"{op.name}_backward", p.slope_at_zero)):
         if abs((got := float(compute(name, zero, *given)[0])) - said) > 4 * EPS * abs(said):
             yield f"{name} at zero {said}, found {got}"

@@ -238,7 +238,7 @@ def test_what_is_refused_writes_nothing():
     for groups, error in ((3, ValueError), (0, ValueError), (-2, ValueError), (2.0, TypeError)):
         with pytest.raises(error, match="num_groups must be"):
             fa.group_norm(x, groups, out=out)
-    with pytest.raises(TypeError, match="operands must be of floats"):
+    with pytest.raises(TypeError, match="x must be float16, float32 or float64, got complex128"):
         fa.instance_norm(x.astype(complex))
     assert (out == 7).all()
     assert (mean == 7).all()
@@ -255,3 +255,14 @@ def test_an_element_unlike_its_channel_costs_no_digits(place, order):
     exact = (wide - wide.mean(0)) / np.sqrt(wide.var(0) + np.longdouble(1e-5))
     found = fa.batch_norm(np.asarray(x, order=order), training=True)
     np.testing.assert_allclose(found, exact.astype(float), rtol=0, atol=1e-13 * abs(exact).max())
+
+
+def test_statistics_that_hold_an_element_more_than_once_are_not_updated():
+    x = np.ones((4, 3), np.float32)
+    for which in (0, 1):
+        running = [np.zeros(3), np.ones(3)]
+        running[which] = np.lib.stride_tricks.as_strided(np.ones(3), (3,), (0,))
+        name = ("running_mean", "running_var")[which]
+        with pytest.raises(ValueError, match=f"{name} must not hold an element more than once"):
+            fa.batch_norm(x, running_mean=running[0], running_var=running[1], training=True)
+        assert (running[which] == 1).all()

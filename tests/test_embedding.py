@@ -292,3 +292,7 @@ def test_one_hot_of_dask_is_lazy():
     assert lazy.shape == (30, 4, 5)
     assert lazy.dtype == np.float32
     np.testing.assert_array_equal(lazy.compute(), fa.one_hot(indices, 5))
+
+
+def test_one_hot_of_no_dtype_is_of_the_default():
+    assert fa.one_hot([1], 2, dtype=None).dtype == fa.one_hot([1], 2).dtype == np.float32

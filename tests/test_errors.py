@@ -238,9 +238,10 @@ def test_an_out_that_cannot_be_written(call, wrong):
     shape = (*np.shape(expected)[:-1], 4) if wrong == "shape" else np.shape(expected)
     out = np.full(shape, 77, np.int64 if wrong == "integers" else np.float32)
     out.flags.writeable = wrong != "read-only"
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises((TypeError, ValueError)) as caught:
         call(out=out)
     assert (out == 77).all()
+    assert wrong != "integers" or names_its_argument(call, caught.value), caught.value
 
 
 @pytest.mark.parametrize("kind", ["complex64", "object", "U1"])
@@ -249,8 +250,43 @@ def test_operands_of_the_wrong_kind(call, kind):
     """Each of them, and nothing is written."""
     for k, array in enumerate(call.arrays):
         operands = [*call.arrays[:k], array.astype(kind), *call.arrays[k + 1 :]]
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError) as caught:
             call.record.function(*operands, **call.options)
+        assert names_its_argument(call, caught.value), caught.value
+
+
+def names_its_argument(call, error):
+    """NumPy's words are for what is one of its ufuncs; a function's own name its arguments, and nothing that is within."""
+    return isinstance(call.record.function, np.ufunc) or "ufunc" not in str(error)
+
+
+@pytest.mark.parametrize("function", [fa.elu, fa.leaky_relu, fa.threshold])
+def test_parameters_without_a_check_are_named(function):
+    name = next(iter(function.__code__.co_varnames[1:]))
+    for x in (np.ones(3), np.ones(3, np.float32), [1.0], 1.0):
+        for wrong in ("a", 1j, np.array([None])):
+            with pytest.raises(TypeError, match=f"^{name} must be float16, float32 or float64, got "):
+                function(x, *[wrong] * (1 + (function is fa.threshold)))
+    with pytest.raises(TypeError, match=r"^x must be float16, float32 or float64, got complex64"):
+        fa.elu(np.ones(3, np.complex64))
+    with pytest.raises(TypeError, match=r"^out must be of a dtype that float32 casts to as 'same_kind', got int32"):
+        fa.elu(np.ones(3, np.float32), out=np.zeros(3, np.int32))
+
+
+@pytest.mark.parametrize("wrong", [np.complex64, object, np.longdouble])
+@pytest.mark.parametrize(
+    "name", ["layer_norm", "layer_norm_backward", "batch_norm", "group_norm_backward", "l2_normalize"]
+)
+def test_dtypes_that_norms_refuse(name, wrong):
+    function, x = getattr(fa, name), np.ones((2, 4), np.float32)
+    training = {"training": True} if name.startswith("batch") else {"num_groups": 2} if "group" in name else {}
+    operands = {"grad": x} if "backward" in name else {}
+    operands |= {"x": x} | ({} if name == "l2_normalize" else {"weight": np.ones(4, np.float32)})
+    operands |= {"bias": np.ones(4, np.float32)} if name in ("layer_norm", "batch_norm") else {}
+    for bad in operands:
+        given = {key: value.astype(wrong) if key == bad else value for key, value in operands.items()}
+        with pytest.raises(TypeError, match=rf"^{bad} must be float16, float32 or float64, got {np.dtype(wrong)}"):
+            function(**given, **training)
 
 
 @pytest.mark.parametrize("call", USUAL, ids=str)

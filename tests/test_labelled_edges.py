@@ -125,3 +125,23 @@ def test_temperatures_that_the_precision_does_not_hold():
         with pytest.raises(ValueError, match="temperature must be between"):
             fa.distillation_loss(x, x, temperature=temperature)
         assert fa.distillation_loss(x.astype(float), x, temperature=temperature) > 0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_options_that_are_infinite_in_the_inputs_precision(dtype):
+    """Nothing is written; in float64 they are numbers as any."""
+    x, labels = np.zeros((2, 3), dtype), [0, 1]
+    for function, option in (
+        (fa.multi_margin_loss_with_grad, "margin"),
+        (fa.crammer_singer_loss_with_grad, "margin"),
+        (fa.focal_loss_with_grad, "gamma"),
+        (fa.cross_entropy_with_grad, "z_loss"),
+    ):
+        out = np.full((2, 3), 7, dtype)
+        with pytest.raises(ValueError, match=f"{option} must be a finite number of float32, in which is computed, got"):
+            function(x, labels, **{option: 1e39}, out=out)
+        assert (out == 7).all()
+        assert np.isfinite(function(x.astype(float), labels, **{option: 1e39})[0])
+    for function in (fa.linear_cross_entropy, fa.linear_cross_entropy_with_grad):
+        with pytest.raises(ValueError, match="z_loss must be a finite number of float32"):
+            function(x, np.zeros((4, 3), dtype), labels, z_loss=1e39)

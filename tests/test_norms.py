@@ -259,3 +259,22 @@ def test_what_is_refused(name):
     with pytest.raises(np.exceptions.AxisError):
         getattr(fa, name)(np.float32(1))
     assert (out == 7).all()
+
+
+def test_the_limits_of_squares_are_those_that_are_documented():
+    """With an `eps` of 0, elements above the smallest lose nothing; of zeros `l2_normalize` has no direction to give."""
+    with np.errstate(all="ignore"):
+        for dtype, scale, digits in (("f4", 2e-19, 1e-6), ("f8", 2e-154, 1e-14)):
+            row = np.array([1.0, 2.0, 4.0])
+            x = (row * scale).astype(dtype)
+            np.testing.assert_allclose(fa.rms_norm(x, eps=0), row / np.sqrt(7), rtol=digits)
+            np.testing.assert_allclose(fa.layer_norm(x, eps=0), fa.layer_norm(row, eps=0), rtol=digits, atol=digits)
+            np.testing.assert_allclose(fa.l2_normalize(x, eps=0), row / np.sqrt(21), rtol=digits)
+        assert np.isnan(fa.l2_normalize(np.zeros(3), eps=0)).all()
+        assert (fa.l2_normalize(np.zeros(3)) == 0).all()
+        assert np.isnan(fa.layer_norm([1.7e308, 1.6e308, 1.5e308])).all()
+    for function in (fa.rms_norm, fa.add_layer_norm, fa.layer_norm_backward, fa.batch_norm, fa.group_norm_backward):
+        assert "below 1e-19 (1e-154" in function.__doc__
+        assert "NaN where a sum of elements" in " ".join(function.__doc__.split())
+    for function in (fa.l2_normalize, fa.l2_normalize_backward):
+        assert "below 1e-154" in function.__doc__

@@ -91,3 +91,15 @@ REFUSED = [
 def test_what_is_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("options", [{}, {"k": 1}, {"k": 2, "p": 0.5}, {"p": 0.5}, {"p": 0.0}], ids=str)
+@pytest.mark.parametrize("wrong", [[np.nan, 0, 1], [np.inf, 0, 1], [-np.inf] * 3], ids=str)
+def test_rows_without_a_distribution_have_no_mask(wrong, options):
+    """As there is nothing to draw from."""
+    rows = np.array([[0.0, 1.0, 2.0], wrong])
+    message = "logits must have a number above -inf in each row, and neither NaN nor inf; the row at position 1 has not"
+    for call in (lambda: fa.top_k_top_p_mask(rows, **options), lambda: fa.sample_top_p(rows, 0, **options)):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert fa.top_k_top_p_mask(rows[:1], **options).any()

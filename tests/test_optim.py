@@ -103,7 +103,7 @@ def test_a_step_that_is_refused_does_not_count():
         (lambda: optim.SGD([np.ones(2)], nesterov=True), ValueError, "nesterov must have a momentum"),
         (lambda: optim.SGD([np.ones(2, int)]), TypeError, r"params\[0\] must be an array of float16"),
         (lambda: optim.RMSprop([np.ones(2)], alpha=1.5), ValueError, "alpha must be"),
-        (lambda: optim.Adagrad([np.ones(2)], initial_accumulator_value=-1), ValueError, "must be at least 0, got -1"),
+        (lambda: optim.Adagrad([np.ones(2)], initial_accumulator_value=-1), ValueError, "of at least 0, got -1"),
         (lambda: optim.SGD([np.ones(2)], lr=lambda steps: None), TypeError, "lr must be"),
         (lambda: optim.StepDecay(0.1, 0), ValueError, "every must be at least 1, got 0"),
         (lambda: optim.CosineDecay(0.1, 1.5), TypeError, "steps must be a number of steps, an integer, got 1.5"),
@@ -113,6 +113,51 @@ def test_a_step_that_is_refused_does_not_count():
 def test_what_makes_no_optimizer(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda value: optim.StepDecay(value, 3), "lr"),
+        (lambda value: optim.StepDecay(0.1, 3, value), "factor"),
+        (lambda value: optim.CosineDecay(value, 3), "lr"),
+        (lambda value: optim.CosineDecay(0.1, 3, value), "least"),
+        (lambda value: optim.WarmUp(value, 3), "after"),
+        (lambda value: optim.WarmUp(0.1, 3, value), "start"),
+    ],
+    ids=["step lr", "step factor", "cosine lr", "cosine least", "warm-up after", "warm-up start"],
+)
+def test_rates_that_make_no_schedule(make, name):
+    for value, error in (
+        (-0.1, ValueError),
+        (np.nan, ValueError),
+        (np.inf, ValueError),
+        ("a", TypeError),
+        (None, TypeError),
+    ):
+        with pytest.raises(error, match=f"{name} must be a finite number of at least 0, got "):
+            make(value)
+
+
+@pytest.mark.parametrize(
+    ("state", "match"),
+    [
+        (None, "state_dict must be a mapping, got NoneType"),
+        ([("steps", 1), ("state", {})], "state_dict must be a mapping, got list"),
+        ({"steps": 1, "state": None}, "state must be a mapping, got NoneType"),
+        ({"steps": "a", "state": {}}, "steps must be an integer, got 'a'"),
+        (
+            {"steps": 1, "state": {"m": None, "v": None}},
+            "^m must be an array, or a list or dict of arrays, got NoneType",
+        ),
+        ({"steps": 1, "state": {"m": [None], "v": [None]}}, r"^m\[0\] must be float16, float32 or float64, got object"),
+    ],
+)
+def test_a_state_of_another_type(state, match):
+    optimizer = optim.Adam([np.ones(2)])
+    with pytest.raises(TypeError, match=match):
+        optimizer.load_state_dict(state)
+    assert optimizer.steps == 0
 
 
 def test_schedules_are_those_of_pytorch():

@@ -201,8 +201,7 @@ def test_arrays_that_are_refused(call):
         refused(error, match, lambda: call.record.function(*lists, **first), written)
         refused(error, match, lambda: call.record.function(*arrays, **options), [*arrays])
 
-    taken = 2 if call.record.name == "sgd_step" and "momentum" not in options else len(operands)
-    for i in range(taken):
+    for i in range(len(operands)):
         name = list(call.record.function.__wrapped__.__code__.co_varnames)[i]
         x = operands[i]
         if i == 1:
@@ -286,6 +285,59 @@ def test_numbers_that_are_refused(name, options, error, match):
     record = RECORDS[name]
     arrays = [np.ones(3) for _ in record.operands[: 2 if name == "sgd_step" else None]]
     refused(error, match, lambda: record.function(*arrays, **options), arrays)
+
+
+INFINITE = [
+    ("sgd_step", {"lr": 1e39}, "lr"),
+    ("sgd_step", {"weight_decay": 1e39}, "weight_decay"),
+    ("sgd_step", {"momentum": 1e39}, "momentum"),
+    ("sgd_step", {"momentum": 0.5, "dampening": -1e39}, "1 - dampening"),
+    ("rmsprop_step", {"lr": 1e39}, "lr"),
+    ("rmsprop_step", {"eps": 1e39}, "eps"),
+    ("rmsprop_step", {"momentum": 1e39, "momentum_buffer": np.ones(3, "f4")}, "momentum"),
+    ("adam_step", {"step": 1, "lr": 1e38}, r"lr / \(1 - betas\[0\]\*\*step\)"),
+    ("adamw_step", {"step": 9, "lr": 1e20, "weight_decay": 1e20}, r"lr \* weight_decay"),
+    ("adagrad_step", {"eps": 1e39}, "eps"),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize(("name", "options", "word"), INFINITE)
+def test_numbers_that_are_infinite_in_the_arrays_precision(name, options, word, dtype):
+    """Halves are computed in float32; where one array of a list is of float64, it is another's precision that is too small."""
+    record = RECORDS[name]
+    match = rf"^{word} must be a finite number of float32, in which is computed, got"
+    for wrap in (lambda x: x, lambda x: [x.astype("f8"), x]):
+        arrays = [wrap(np.ones(3, dtype)) for _ in record.operands]
+        own = {key: wrap(np.ones(3, dtype)) if isinstance(x, np.ndarray) else x for key, x in options.items()}
+        refused(ValueError, match, lambda arrays=arrays, own=own: record.function(*arrays, **own), arrays)
+    wide = [np.ones(3) for _ in record.operands]
+    own = {key: np.ones(3) if isinstance(x, np.ndarray) else x for key, x in options.items()}
+    assert np.isfinite(record.function(*wide, **own)).all()
+
+
+def test_a_number_that_only_overflows_on_the_way():
+    arrays = [np.ones(3) for _ in range(4)]
+    refused(ValueError, r"^lr / .* of float64, .*got inf", lambda: fa.adam_step(*arrays, 1, lr=1e308), arrays)
+
+
+def test_a_buffer_without_momentum_is_left_alone():
+    for step, others in ((fa.sgd_step, ()), (fa.rmsprop_step, (np.zeros(3),))):
+        buffer = np.full(3, 7.0)
+        step(np.ones(3), np.ones(3), *others, momentum_buffer=buffer)
+        assert (buffer == 7).all()
+        for wrong, error, match in (
+            ("buffer", TypeError, "momentum_buffer must be an array, got str"),
+            (np.ones(2), ValueError, r"momentum_buffer must have the shape \(3,\), got \(2,\)"),
+            (np.ones(3, int), TypeError, "momentum_buffer must be an array of float16"),
+            (np.broadcast_to(0.0, 3), ValueError, "momentum_buffer is read-only"),
+        ):
+            param = np.ones(3)
+            call = partial(step, param, np.ones(3), *others, momentum_buffer=wrong)
+            refused(error, match, call, [param])
+        refused(
+            ValueError, "must not overlap", partial(step, param, np.ones(3), *others, momentum_buffer=param), [param]
+        )
 
 
 def test_steps_of_any_number():

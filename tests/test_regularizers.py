@@ -44,6 +44,18 @@ def test_penalties_keep_their_promise(name, dtype):
         assert np.max(abs(grad - strength * slope(wide)) / unit) <= 2
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_strength_that_is_infinite_in_the_parameters_precision(name, dtype):
+    alone, both, *_ = PENALTIES[name]
+    match = "strength must be a finite number of float32, in which is computed, got 1e"
+    for x in (np.ones(3, dtype), [np.ones(3), np.ones(3, dtype)], np.ma.array(np.ones(3, dtype))):
+        out = [np.full(3, 7.0), np.full(3, 7, dtype)] if isinstance(x, list) else np.full(3, 7, dtype)
+        refused(ValueError, match, lambda x=x: alone(x, 1e39), [])
+        refused(ValueError, match, lambda x=x, out=out: both(x, 1e39, out=out), list(out))
+    assert np.isfinite(both(np.ones(3), 1e39)[0])
+
+
 @pytest.mark.parametrize("name", PENALTIES)
 def test_gradients_are_differences(name):
     alone, both, *_ = PENALTIES[name]

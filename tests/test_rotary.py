@@ -281,3 +281,10 @@ def test_angles_are_exact_enough():
         turns = [mpmath.mpf(10000) ** (mpmath.mpf(-i) / 32) for i in range(32)]
         expected = [float(mpmath.cos(10_000_019 * turn)) for turn in turns]
     np.testing.assert_allclose(got, expected, rtol=0, atol=2e-7 / 2)
+
+
+def test_masked_positions_are_refused():
+    x = np.ones((3, 4), np.float32)
+    for function in (fa.rotary, fa.rotary_backward):
+        with pytest.raises(TypeError, match=f"positions must not be a masked array: {function.__name__} rotates"):
+            function(x, np.ma.array([0, 1, 2], mask=[False, True, False]))

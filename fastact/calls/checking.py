@@ -131,6 +131,14 @@ def finite(name: str, value: Any) -> float:
     return found
 
 
+def at_least_zero(name: str, value: Any) -> float:
+    """The argument of that name as a finite float that is not negative."""
+    found = number(name, value, "a finite number of at least 0")
+    if not 0.0 <= found < math.inf:
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return found
+
+
 def representable(name: str, value: float, dtype: Any) -> float:
     """A finite float that one of a dtype stands for; ``ValueError`` if it is too large for that."""
     if abs(value) > float(np.finfo(dtype).max):

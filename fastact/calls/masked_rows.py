@@ -25,6 +25,7 @@ from fastact.calls.lazy import at_shape, full_shape, lazily, refuse_unknown_leng
 from fastact.calls.long_rows import WEAK, loop_dtypes, order_of
 from fastact.calls.order import empty_like_all
 from fastact.calls.quiet import quietly
+from fastact.calls.refusals import translated
 from fastact.calls.rows import allowed, from_the_back, over_rows
 from fastact.kernels.dtypes import FLOATS
 from fastact.kinds.masked import MaskedKernel
@@ -81,7 +82,10 @@ def over_masked_rows(
         call = partial(over_masked_rows, kernel, ufunc, function, sign=sign)
         return _within(call, kernel, function, {**operands, "where": where, **flags}, options)
     keepdims = arguments.pop("keepdims", False)
-    kinds = loop_dtypes(function.ufunc, [_alike(operands)] * function.ufunc.nin, arguments)
+    try:
+        kinds = loop_dtypes(function.ufunc, [_alike(operands)] * function.ufunc.nin, arguments)
+    except TypeError as error:
+        raise translated(error, operands) from None
     arrays = _at_one_shape(operands, kinds[0])
     shape, dtype, signs = arrays[0].shape, kinds[-1], list[Any]()
     arrays += [booleans(name, x, shape) for name, x in {"where": where, **flags}.items()]
@@ -135,7 +139,10 @@ def _along(
     counts = counts_of(x.shape, axis, causal)
     nothing = (None,) * (ufunc.nout - 1)
     casting = arguments.get("casting", "same_kind")
-    found = ufunc(*moved, counts, options, out=(place, *nothing), signature=signature, casting=casting)
+    try:
+        found = ufunc(*moved, counts, options, out=(place, *nothing), signature=signature, casting=casting)
+    except TypeError as error:
+        raise translated(error, {}) from None
     if nothing:
         signs += found[1:]
         return found[0]

@@ -13,6 +13,7 @@ from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.order import empty_like_all
 from fastact.calls.quiet import quietly
+from fastact.calls.refusals import translated
 from fastact.calls.row_ufuncs import KERNELS
 
 
@@ -50,12 +51,15 @@ def of_rows(
     given += [of_one_row(name, x, shape, axes) for name, x in shared.items()]
     results = list(checked_outs(out, shape, written))
     numbers = [np.array(options, np.float64)] if options else []
-    if any(result is None for result in results):
-        dtype = result_dtype(ufunc, (*given, *numbers))
-        results = [empty_like_all(arrays, dtype) if result is None else result for result in results]
-    targets, indirect = places_of_rows(results, axes)
-    nothing = (None,) * (kernel.outputs - written)
-    found = quietly(ufunc, *given, *numbers, out=(*targets, *nothing))
+    try:
+        if any(result is None for result in results):
+            dtype = result_dtype(ufunc, (*given, *numbers))
+            results = [empty_like_all(arrays, dtype) if result is None else result for result in results]
+        targets, indirect = places_of_rows(results, axes)
+        nothing = (None,) * (kernel.outputs - written)
+        found = quietly(ufunc, *given, *numbers, out=(*targets, *nothing))
+    except TypeError as error:
+        raise translated(error, {**rows, **shared}) from None
     put_back(results, indirect, axes)
     whole = tuple(result if out is not None or result.ndim else result[()] for result in results)
     return whole[0] if kernel.outputs == 1 else (*whole, *found[written:])

@@ -19,6 +19,7 @@ from fastact.calls.programs import (
     result_place,
 )
 from fastact.calls.quiet import quietly
+from fastact.calls.refusals import translated
 from fastact.kinds.row_blocks import RowBlocksKernel
 from fastact.runtime.ufunc import make_ufunc
 
@@ -111,7 +112,10 @@ def gradients_of_rows(
     shape = arrays[0].shape
     axes = axes_of(axis, len(shape))
     common = [of_one_row(name, x, shape, axes) for name, x in shared.items()]
-    result, dtype = gradient_place(blocks_ufunc(kernel), arrays, (*common, *[np.empty(0)] * bool(options)), out)
+    try:
+        result, dtype = gradient_place(blocks_ufunc(kernel), arrays, (*common, *[np.empty(0)] * bool(options)), out)
+    except TypeError as error:
+        raise translated(error, {**rows, **shared}) from None
     (target,), indirect = places_of_rows([result], axes)
     matrices = [_matrix(as_rows(x, axes)) for x in arrays]
     place = _matrix(target)

@@ -15,32 +15,36 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import at_shape, full_shape, lazily
 from fastact.calls.long_rows import WEAK, along, loop_dtypes
 from fastact.calls.quiet import quietly
+from fastact.calls.refusals import translated
 from fastact.calls.row_ufuncs import KERNELS, PUBLIC
 
 
 def over_rows(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
     """Call the generalised ufunc of a row kernel along one axis, or over several as if they were one."""
-    if arguments or type(out) is tuple:
-        out = sole(out)
-        refuse_unknown(PUBLIC[ufunc].__name__, arguments, allowed(PUBLIC[ufunc]))
-    x, last = operands[0], operands[-1]
-    hides = out is not None and isinstance(out, np.ma.MaskedArray)
-    same = type(x) is type(last) is np.ndarray and (x is last or x.shape == last.shape)
-    if type(axis) is int and same and x.ndim and not hides:
-        return along(ufunc, operands, axis, out, arguments)  # for short rows the questions below would take as long
-    axis = checked_axis(axis)
-    if hides or any(map(is_container, operands)):
-        return _within(ufunc, operands, axis, out, arguments)
-    if len(operands) == 1 and type(axis) is int and not is_scalar(x):
-        return along(ufunc, operands, axis, out, arguments)
-    keepdims = arguments.pop("keepdims", False)
-    kinds = loop_dtypes(ufunc, operands, arguments)
-    arrays = _broadcast(ufunc, operands, kinds)
-    if type(axis) is int and arrays[0].ndim:
-        return along(ufunc, arrays, axis, out, arguments)
-    if KERNELS[ufunc].kind == "reduce":
-        return reduce_axes(partial(along, ufunc), arrays, axis, keepdims, out, kinds[-1], arguments)
-    return over_axes(partial(along, ufunc), arrays, axis, out, kinds[-1], arguments)
+    try:
+        if arguments or type(out) is tuple:
+            out = sole(out)
+            refuse_unknown(PUBLIC[ufunc].__name__, arguments, allowed(PUBLIC[ufunc]))
+        x, last = operands[0], operands[-1]
+        hides = out is not None and isinstance(out, np.ma.MaskedArray)
+        same = type(x) is type(last) is np.ndarray and (x is last or x.shape == last.shape)
+        if type(axis) is int and same and x.ndim and not hides:
+            return along(ufunc, operands, axis, out, arguments)  # for short rows the questions below would take as long
+        axis = checked_axis(axis)
+        if hides or any(map(is_container, operands)):
+            return _within(ufunc, operands, axis, out, arguments)
+        if len(operands) == 1 and type(axis) is int and not is_scalar(x):
+            return along(ufunc, operands, axis, out, arguments)
+        keepdims = arguments.pop("keepdims", False)
+        kinds = loop_dtypes(ufunc, operands, arguments)
+        arrays = _broadcast(ufunc, operands, kinds)
+        if type(axis) is int and arrays[0].ndim:
+            return along(ufunc, arrays, axis, out, arguments)
+        if KERNELS[ufunc].kind == "reduce":
+            return reduce_axes(partial(along, ufunc), arrays, axis, keepdims, out, kinds[-1], arguments)
+        return over_axes(partial(along, ufunc), arrays, axis, out, kinds[-1], arguments)
+    except TypeError as error:
+        raise translated(error, dict(zip(_names(ufunc, operands), operands, strict=True))) from None
 
 
 def _broadcast(ufunc: Any, operands: tuple[Any, ...], kinds: tuple[Any, ...]) -> tuple[Any, ...]:

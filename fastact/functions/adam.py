@@ -9,6 +9,7 @@ from fastact.calls.checking import knowing_names
 from fastact.functions import optimizer_references as references
 from fastact.functions.docs import documented
 from fastact.functions.optimizer_steps import (
+    DERIVED,
     OPTIONS,
     PIECES,
     decayed,
@@ -108,7 +109,7 @@ def _adam_numbers(step: Any, lr: Any, beta1: Any, beta2: Any, eps: Any, weight_d
     given["weight_decay"] = 0.0 if decoupled else given["weight_decay"]
     given |= {"beta1": kept1, "new1": 1 - kept1, "beta2": kept2, "new2": 1 - kept2}
     given |= {"size": given["lr"] / (1 - kept1**number), "root": (1 - kept2**number) ** -0.5}
-    return in_order(ADAM, given)
+    return in_order(ADAM, given, DERIVED)
 
 
 def _adam_update(

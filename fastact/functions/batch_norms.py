@@ -11,6 +11,7 @@ from fastact.functions.channel_requests import Request, checked, contained_chann
 from fastact.functions.channel_statistics import Sums, sums_of, write
 from fastact.functions.docs import documented
 from fastact.functions.record import ALONG_AXIS, OF_EACH_CLASS, Function, Variant, X, register
+from fastact.functions.updates import overlaps_itself
 
 
 @knowing_names
@@ -68,6 +69,8 @@ def batch_norm(
     float32 no digits. No array is copied that lies densely, with the channels last in memory or not; elements are added in the
     order of memory, so last bits may differ between the two. In training there must be more than one element for each
     channel. Keras' momentum is one less ours. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (32 in float64).
+
+    <limits of a norm>
 
     References
     ----------
@@ -132,6 +135,8 @@ def _running(mean: Any, variance: Any, request: Request, training: bool) -> Any:
             raise TypeError(f"{name} must be an array of floats, which training updates, got {_described(one)}")
         if not one.flags.writeable:
             raise ValueError(f"{name} is read-only, and training updates it")
+        if overlaps_itself(one):
+            raise ValueError(f"{name} must not hold an element more than once: its strides are {one.strides}")
     if training:
         others = {"x": request.arrays["x"], "the result": request.result}
         for name, one in named.items():
@@ -195,6 +200,8 @@ def batch_norm_backward(
 
     Without training it is :math:`g w_c / s_c`. One pass over both arrays yields all sums, the statistics among them, and a second
     one writes. Error: at most 8 ULP of the sum of the absolute values of the terms (32 in float64).
+
+    <limits of a norm>
 
     Examples
     --------

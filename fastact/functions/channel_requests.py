@@ -11,6 +11,7 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task
 from fastact.calls.programs import check_casts
 from fastact.calls.quiet import quietly
+from fastact.calls.refusals import check_operands
 from fastact.functions.channel_statistics import Lay, lay_of
 from fastact.functions.norm_requests import checked_eps
 
@@ -44,6 +45,7 @@ def checked(
 ) -> Request:
     """Check a call, of ``x`` and perhaps ``grad``, but for what only some norms take."""
     arrays = {name: np.asarray(x) for name, x in pixels.items()}
+    check_operands(arrays)
     x = arrays["x"]
     axis, eps = only_axis(axis, x.ndim), checked_eps(eps)
     for name, array in arrays.items():
@@ -52,10 +54,6 @@ def checked(
     given = {name: of_channels(name, one, x.shape[axis]) for name, one in numbers.items() if one is not None}
     kinds = [array.dtype for array in (*arrays.values(), *given.values())]
     dtype = np.result_type(*kinds, np.float16)
-    if dtype.kind != "f" or dtype.itemsize > 8:
-        raise TypeError(
-            f"operands must be of floats, integers or booleans up to float64, got {' and '.join(map(str, kinds))}"
-        )
     lay = lay_of(x, axis, images_apart)
     if out is None:
         result = np.empty_like(x, dtype, subok=False)
@@ -83,8 +81,7 @@ def of_channels(name: str, x: Any, channels: int) -> Any:
     found = np.asarray(x)
     if found.shape != (channels,):
         raise ValueError(f"{name} must have the shape {(channels,)}, got {found.shape}")
-    if found.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must be of floats, integers or booleans, got {found.dtype}")
+    check_operands({name: found})
     return found
 
 

@@ -13,7 +13,7 @@ from fastact.calls.quiet import quietly
 from fastact.functions.docs import documented
 from fastact.functions.record import Function, Variant, X, register
 from fastact.functions.regularizers import sum_ufunc
-from fastact.functions.updates import checked, in_order, keys_of, labels_of, run, update
+from fastact.functions.updates import checked, in_order, keys_of, labels_of, run
 from fastact.kinds.updates import UpdateKernel
 from fastact.maths.scalar import scalar
 from fastact.maths.simd import Scalar, maximum, minimum, widen
@@ -180,7 +180,7 @@ def clip_grad_value(grads: Any, clip_value: float) -> Any:
     array([ 0.5, -1. ])
     """
     limit = {"limit": _limit("clip_value", clip_value)}
-    update(CLIPPED, {"grads": grads}, in_order(CLIPPED, limit))
+    run(CLIPPED, checked({"grads": grads}, ("grads",)), in_order(CLIPPED, limit))  # a limit may be infinite
     return grads
 
 

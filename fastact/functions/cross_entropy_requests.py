@@ -9,6 +9,7 @@ import numpy as np
 
 from fastact.calls.checking import at_position, broadcast_to, integer, number, one_of, only_axis
 from fastact.calls.quiet import quietly
+from fastact.functions.options import check_representable
 from fastact.kernels.dtypes import DTYPES, FLOATS, LISTED, NATIVE
 from fastact.kinds.labelled import LAST
 
@@ -103,6 +104,8 @@ def checked(
     label_smoothing, z_loss, softcap = checked_options(label_smoothing, z_loss, softcap)
     check_reduction(reduction, allowed)
     logits = as_floats(name, logits)
+    if z_loss:
+        check_representable({"z_loss": z_loss}, logits.dtype)
     if not logits.shape:
         raise ValueError(f"{name} must have an axis of classes, got a scalar")
     if type(axis) is not int or axis != -1:

@@ -200,7 +200,7 @@ def one_hot(indices: Any, num_classes: int, *, dtype: Any = np.float32, out: Any
     array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
-    kind = np.dtype(dtype)
+    kind = np.dtype(np.float32 if dtype is None else dtype)
     if kind.kind not in "biufc":
         raise TypeError(f"dtype must be of numbers or booleans, got {kind}")
     count = at_least("num_classes", num_classes, 0)

@@ -147,6 +147,7 @@ register(
         traits=Traits(smoothness=1),
         paper="Barron (2017), Continuously differentiable exponential linear units, arXiv:1704.07483.",
         check=lambda alpha: require(real("alpha", alpha) != 0, "alpha must not be zero", alpha),
+        notes="With an infinite `alpha`, of which the limit is the identity, negative `x` give NaN, and the derivative 1.",
         samples=((), (2.0,)),
         cost=0.34,
     )

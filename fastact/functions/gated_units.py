@@ -17,6 +17,7 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import at_shape, lazily
 from fastact.calls.order import empty_like_all, made_like
 from fastact.calls.quiet import quietly
+from fastact.calls.refusals import translated
 from fastact.functions import record
 from fastact.functions.common import INF, unless_nan
 from fastact.functions.elementwise import Op, register
@@ -229,12 +230,15 @@ def glu(x: Any, axis: int = -1, out: Any = None) -> Any:
     value, gate = _halves(x, axis, half)
     if out is not None:
         checked_out(out, shape)
-    if not (_in_rows(x, axis, half) and (out is None or _in_rows(out, axis, half))):
-        result = ufunc(gate, value, out)
-        return result if out is None else out
-    value, gate = _rows(x, axis, 2)
-    (result,) = (None,) if out is None else _rows(out, axis, 1)
-    result = over_rows(gate, value, result)
+    try:
+        if not (_in_rows(x, axis, half) and (out is None or _in_rows(out, axis, half))):
+            result = ufunc(gate, value, out)
+            return result if out is None else out
+        value, gate = _rows(x, axis, 2)
+        (result,) = (None,) if out is None else _rows(out, axis, 1)
+        result = over_rows(gate, value, result)
+    except TypeError as error:
+        raise translated(error, {"x": x}) from None
     return result.reshape(shape) if out is None else out
 
 
@@ -326,16 +330,24 @@ def glu_backward(grad: Any, x: Any, axis: int = -1, out: Any = None) -> Any:
     else:
         dtype = np.result_type(weak, x, np.float16)
         result = made_like(empty_like_all([grad, _halves(x, axis, half)[0]], dtype), x.shape, dtype)
-    if _in_rows(x, axis, half) and _in_rows(result, axis, half) and grad.shape == shape and _in_rows(grad, axis, half):
-        (grad,), (value, gate), (grad_value, grad_gate) = (
-            _rows(grad, axis, 1),
-            _rows(x, axis, 2),
-            _rows(result, axis, 2),
-        )
-        over_rows(grad, gate, value, grad_gate, grad_value)
-    else:
-        (value, gate), (grad_value, grad_gate) = _halves(x, axis, half), _halves(result, axis, half)
-        quietly(ufunc, weak, gate, value, grad_gate, grad_value)
+    try:
+        if (
+            _in_rows(x, axis, half)
+            and _in_rows(result, axis, half)
+            and grad.shape == shape
+            and _in_rows(grad, axis, half)
+        ):
+            (grad,), (value, gate), (grad_value, grad_gate) = (
+                _rows(grad, axis, 1),
+                _rows(x, axis, 2),
+                _rows(result, axis, 2),
+            )
+            over_rows(grad, gate, value, grad_gate, grad_value)
+        else:
+            (value, gate), (grad_value, grad_gate) = _halves(x, axis, half), _halves(result, axis, half)
+            quietly(ufunc, weak, gate, value, grad_gate, grad_value)
+    except TypeError as error:
+        raise translated(error, {"grad": grad, "x": x}) from None
     return result
 
 

@@ -53,6 +53,8 @@ def group_norm(
     are added in the order of memory, so last bits may differ between the two. Error: at most 6 ULP of
     ``abs(y - bias) + abs(bias)`` (32 in float64).
 
+    <limits of a norm>
+
     References
     ----------
     Y. Wu, K. He, Group Normalization, arXiv:1803.08494.
@@ -102,6 +104,8 @@ def group_norm_backward(
     As that of `layer_norm`, a group being a row. One pass over both arrays yields all sums, the statistics among them, and a second
     one writes. Error: at most 8 ULP of the sum of the absolute values of the terms (32 in float64).
 
+    <limits of a norm>
+
     Examples
     --------
     >>> import fastact as fa
@@ -146,6 +150,8 @@ def instance_norm(
     What `group_norm` gives with a group for each channel. A channel of one element gives its bias; PyTorch refuses it.
     Error: at most 6 ULP of ``abs(y - bias) + abs(bias)`` (32 in float64).
 
+    <limits of a norm>
+
     References
     ----------
     D. Ulyanov, A. Vedaldi, V. Lempitsky, Instance Normalization: The Missing Ingredient for Fast Stylization, arXiv:1607.08022.
@@ -186,6 +192,8 @@ def instance_norm_backward(
     -----
     As that of `layer_norm`, each channel of an image being a row. One pass over both arrays yields all sums, the statistics among
     them, and a second one writes. Error: at most 8 ULP of the sum of the absolute values of the terms (32 in float64).
+
+    <limits of a norm>
 
     Examples
     --------

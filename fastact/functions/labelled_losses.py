@@ -27,7 +27,7 @@ from fastact.functions.cross_entropy_requests import (
 from fastact.functions.cross_entropy_results import as_rows, check_out, gradient_array, of_rows, places, row_results
 from fastact.functions.docs import ENDINGS, as_loss
 from fastact.functions.labelled_docs import docstring
-from fastact.functions.options import Option
+from fastact.functions.options import Option, check_representable
 from fastact.functions.record import LABELS, OF_EACH_CLASS, OF_EACH_ROW, Function, Operand, Variant, X
 from fastact.functions.record import register as add
 from fastact.kernels.limits import LOSS
@@ -164,6 +164,7 @@ def _called(loss: LabelledLoss, function: Any, ending: str, x: Any, target: Any,
         return loss_of_containers(function, {"input": x, "target": target, **given}, "input", loss.weighted_mean)
     numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
     request = labelled(x, target, given["weight"], given["ignore_index"], given["reduction"], given["axis"])
+    check_representable(numbers, request.logits.dtype)
     dtype = loss_dtype(given["dtype"], request.logits.dtype)
     outs = _checked_outs(request, given.get("out"), ending)
     divisor = _divisor(request, check_labels(request), loss.weighted_mean)

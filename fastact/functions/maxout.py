@@ -17,6 +17,7 @@ from fastact.calls.containers import is_container, masked, whole_owner, within, 
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import at_shape, lazily
 from fastact.calls.order import empty_like_all, made_like
+from fastact.calls.refusals import translated
 from fastact.functions.record import Function, Operand, Variant, X, register, times
 from fastact.kernels.dtypes import NATIVE
 from fastact.kernels.limits import MOST_PIECES
@@ -205,7 +206,10 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
         which = np.where((which >= 0) & (which < pieces), which.astype(np.int32), np.int32(-1))
     which = which.astype(np.int32, copy=False)
     operands, rows = _arranged((result, grad, which), position, pieces)
-    _ufunc(min(pieces, MOST_PIECES + 1), True, True, rows)(*operands[1:], operands[0])
+    try:
+        _ufunc(min(pieces, MOST_PIECES + 1), True, True, rows)(*operands[1:], operands[0])
+    except TypeError as error:
+        raise translated(error, {"grad": grad}) from None
     return result
 
 
@@ -253,7 +257,10 @@ def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[An
         pairs = zip(places, dtypes, strict=False)
         places = tuple(made_like(x, shape, dtype) if place is None else place for place, dtype in pairs)
     operands, rows = _arranged((x, *places), position, pieces)
-    results = _ufunc(min(pieces, MOST_PIECES + 1), index, False, rows)(*operands)
+    try:
+        results = _ufunc(min(pieces, MOST_PIECES + 1), index, False, rows)(*operands)
+    except TypeError as error:
+        raise translated(error, {"x": x}) from None
     results = results if index else (results,)
     pairs = zip(results, places, strict=True)
     finished = tuple(result.reshape(shape) if place is None else place for result, place in pairs)

@@ -57,6 +57,8 @@ def layer_norm_backward(
     rows at a time are added in float64, and the bits depend on the shape alone, not on the number of threads. Error: at most 8 ULP
     of the sum of the absolute values of the terms (32 in float64).
 
+    <limits of a norm>
+
     Examples
     --------
     >>> import fastact as fa
@@ -106,6 +108,8 @@ def rms_norm_backward(
     :math:`\frac{\partial L}{\partial y_i} \hat{x}_i` over all rows: those of 16 rows at a time are added in float64, and the bits
     depend on the shape alone, not on the number of threads. Error: at most 8 ULP of the sum of the absolute values of the terms
     (32 in float64).
+
+    <limits of a norm>
 
     Examples
     --------

@@ -47,8 +47,9 @@ def layer_norm(
 
     The mean is a sum in float64, and the variance is that of distances from it: a mean that is a million times the deviation costs
     float32 no digits. float16 is computed in float32. Error: at most 6 ULP of ``abs(y - bias) + abs(bias)``, the result's two terms
-    (32 in float64). Distances beyond the root of the largest number have no finite square: such rows give their bias. A row that
-    holds NaN or an infinity is NaN.
+    (32 in float64). A row that holds NaN or an infinity is NaN.
+
+    <limits of a norm>
 
     References
     ----------
@@ -89,8 +90,9 @@ def rms_norm(x: Any, weight: Any = None, *, axis: Axis = -1, eps: float = 1e-5, 
     .. math:: \frac{x_i}{\sqrt{\tfrac{1}{n} \sum_j x_j^2 + \epsilon}} w_i
 
     float16 is computed in float32. PyTorch's `eps` is that of the dtype if none is given. Error: at most 6 ULP (32 in float64).
-    Elements beyond the root of the largest number have no finite square: such rows give zeros. A row that holds NaN is NaN, and so
-    is what is infinite; the rest of a row with an infinity is 0.
+    A row that holds NaN is NaN, and so is what is infinite; the rest of a row with an infinity is 0.
+
+    <limits of a norm>
 
     References
     ----------
@@ -144,6 +146,8 @@ def add_layer_norm(
     What `layer_norm` gives for ``x + residual``; of float16 the sum that is normed has not been rounded to it. Error: at most 6 ULP
     of the result's two terms (32 in float64).
 
+    <limits of a norm>
+
     Examples
     --------
     >>> import fastact as fa
@@ -185,6 +189,8 @@ def add_rms_norm(
     -----
     What `rms_norm` gives for ``x + residual``; of float16 the sum that is normed has not been rounded to it. Error: at most 6 ULP
     (32 in float64).
+
+    <limits of a norm>
 
     Examples
     --------

@@ -43,7 +43,7 @@ def top_k_top_p_mask(logits: Any, *, k: int | None = None, p: float = 1.0, axis:
     numpy.exceptions.AxisError
         If `axis` is not an axis of `logits`.
     ValueError
-        If a row is empty, or `p` or `k` is not allowed.
+        If a row is empty, has only -inf, or holds NaN or inf, as for `sample_top_p`; and if `p` or `k` is not allowed.
     TypeError
         For complex, string, object and masked arrays, and an argument of a type that is not allowed.
 
@@ -74,7 +74,8 @@ def top_k_top_p_mask(logits: Any, *, k: int | None = None, p: float = 1.0, axis:
         return within(top_k_top_p_mask, layout, {"logits": logits}, {"k": k, "p": p, "axis": axis})
     x = sampling.rows_of(logits, axis)
     mask = np.zeros(x.shape, bool)
-    _, places, taken = _nucleus(x, _share(p), _most(k))
+    values, places, taken = _nucleus(x, _share(p), _most(k))
+    sampling.refuse_rows(~np.isfinite(values[..., 0]))  # NaN is larger than all
     np.put_along_axis(mask, places, taken, -1)
     return np.moveaxis(mask, -1, only_axis(axis, x.ndim))
 
@@ -153,9 +154,7 @@ def _of_nucleus(logits: Any, uniforms: Any, p: float, k: int | None, axis: int, 
     """Draws by random numbers of which the first axis is that of the draws."""
     x, factor = sampling.rows_of(logits, axis), sampling.factor_of(temperature)
     if factor != 1:
-        # Less the largest, and of float64, which no small temperature is then too much for.
-        x = quietly(np.subtract, x, np.max(x, axis=-1, keepdims=True, initial=-np.inf), dtype=np.float64)
-        x = quietly(np.multiply, x, min(factor, 1e300), out=x)
+        x = sampling.less_the_largest(x, factor)
     values, places, taken = _nucleus(x, p, k)
     chosen = sampling.drawn(np.where(taken, values, -np.inf), uniforms, 1.0)
     rows = np.broadcast_to(places, (len(uniforms), *places.shape))

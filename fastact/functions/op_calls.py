@@ -11,6 +11,7 @@ from fastact.calls.checking import UFUNC_ARGUMENTS, refuse_unknown
 from fastact.calls.containers import at_one_shape, is_tensor, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import holds_lazy
+from fastact.calls.refusals import translated
 from fastact.calls.spread import spread
 from fastact.functions.elementwise import Op, backward_kernel, forward_kernel, from_output_kernel
 from fastact.functions.op_docs import docstring, docstring_from_output
@@ -37,7 +38,8 @@ def public_function(op: Op, *, backward: bool) -> Any:
     ufunc: Any = make_ufunc(kernel, attribute_name(kernel.name), doc, PUBLIC_MODULE)
     function = ufunc
     if op.is_ufunc:
-        function = clone(_grad_a_b, {"ufunc": ufunc}, ("grad", *op.operands))
+        names = ("grad", *op.operands)
+        function = clone(_grad_a_b, {"ufunc": ufunc, "refused": partial(_refused, names)}, names)
     elif op.gradients == 1 or not backward:
         at_defaults = None
         if len(op.defaults) == len(op.parameters):
@@ -116,6 +118,7 @@ def with_parameters(
     names = (*(arrays or (("x",) if leading == 1 else ("grad", "x"))), *parameters)
     defaults = tuple(p.default for p in parameters.values() if p.default is not p.empty)
     scope = {"ufunc": ufunc, "call": partial(_call, name, ufunc, names, leading, check, kernel)}
+    scope["refused"] = partial(_refused, names)
     if at_defaults is not None:
         scope |= {"at_defaults": at_defaults, **dict(zip(("DEFAULT_P", "DEFAULT_Q"), defaults, strict=False))}
     return clone(_TEMPLATES[leading, len(parameters)], scope, names, (*defaults, None))
@@ -145,13 +148,24 @@ def _call(
             found = spread(kernel, operands, out)
             if found is not NotImplemented:
                 return found
-        return ufunc(*operands, out=out, **ufunc_arguments)
+        try:
+            return ufunc(*operands, out=out, **ufunc_arguments)
+        except TypeError as error:
+            raise _refused(names, error, operands) from None
     operands = (*operands[:leading], *map(weak, operands[leading:]))
     if any(type(x) is not np.ndarray and is_tensor(x) for x in operands[:leading]):
         return elementwise(ufunc, dict(zip(names, operands, strict=True)), {"out": out, **ufunc_arguments})
     if len(operands) > 2:
         operands = at_one_shape(*operands)
-    return ufunc(*operands, out=out, **ufunc_arguments)
+    try:
+        return ufunc(*operands, out=out, **ufunc_arguments)
+    except TypeError as error:
+        raise _refused(names, error, operands) from None
+
+
+def _refused(names: Sequence[str], error: TypeError, operands: tuple[Any, ...]) -> TypeError:
+    """The error of a call in the words of the public function."""
+    return translated(error, dict(zip(names, operands, strict=True)))
 
 
 def weak(parameter: Any) -> Any:
@@ -162,6 +176,7 @@ def weak(parameter: Any) -> Any:
 # What is filled in for each clone of the templates below.
 ufunc: Any = None
 call: Any = None
+refused: Any = None
 at_defaults: Any = None
 DEFAULT_P: Any = object()
 DEFAULT_Q: Any = object()
@@ -181,26 +196,38 @@ def _constant_p_q(x: Any) -> Any:
 
 
 def _x_p(x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
-    if p is DEFAULT_P and type(x) is np.ndarray and not ufunc_arguments:
-        return at_defaults(x, out=out) if x.dtype.char in FLOATS else ufunc(x, p, out=out)
+    try:
+        if p is DEFAULT_P and type(x) is np.ndarray and not ufunc_arguments:
+            return at_defaults(x, out=out) if x.dtype.char in FLOATS else ufunc(x, p, out=out)
+    except TypeError as error:
+        raise refused(error, (x, p)) from None
     return call((x, p), out, ufunc_arguments)
 
 
 def _x_p_q(x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
-    if p is DEFAULT_P and q is DEFAULT_Q and type(x) is np.ndarray and not ufunc_arguments:
-        return at_defaults(x, out=out) if x.dtype.char in FLOATS else ufunc(x, p, q, out=out)
+    try:
+        if p is DEFAULT_P and q is DEFAULT_Q and type(x) is np.ndarray and not ufunc_arguments:
+            return at_defaults(x, out=out) if x.dtype.char in FLOATS else ufunc(x, p, q, out=out)
+    except TypeError as error:
+        raise refused(error, (x, p, q)) from None
     return call((x, p, q), out, ufunc_arguments)
 
 
 def _grad_x_p(grad: Any, x: Any, p: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
-    if p is DEFAULT_P and type(grad) is type(x) is np.ndarray and not ufunc_arguments:
-        return at_defaults(grad, x, out=out) if x.dtype.char in FLOATS else ufunc(grad, x, p, out=out)
+    try:
+        if p is DEFAULT_P and type(grad) is type(x) is np.ndarray and not ufunc_arguments:
+            return at_defaults(grad, x, out=out) if x.dtype.char in FLOATS else ufunc(grad, x, p, out=out)
+    except TypeError as error:
+        raise refused(error, (grad, x, p)) from None
     return call((grad, x, p), out, ufunc_arguments)
 
 
 def _grad_x_p_q(grad: Any, x: Any, p: Any, q: Any, out: Any = None, **ufunc_arguments: Any) -> Any:
-    if p is DEFAULT_P and q is DEFAULT_Q and type(grad) is type(x) is np.ndarray and not ufunc_arguments:
-        return at_defaults(grad, x, out=out) if x.dtype.char in FLOATS else ufunc(grad, x, p, q, out=out)
+    try:
+        if p is DEFAULT_P and q is DEFAULT_Q and type(grad) is type(x) is np.ndarray and not ufunc_arguments:
+            return at_defaults(grad, x, out=out) if x.dtype.char in FLOATS else ufunc(grad, x, p, q, out=out)
+    except TypeError as error:
+        raise refused(error, (grad, x, p, q)) from None
     return call((grad, x, p, q), out, ufunc_arguments)
 
 
@@ -209,9 +236,12 @@ _TEMPLATES = {(1, 1): _x_p, (1, 2): _x_p_q, (2, 1): _grad_x_p, (2, 2): _grad_x_p
 
 
 def _grad_a_b(grad: Any, a: Any, b: Any, /, *outs: Any, **ufunc_arguments: Any) -> Any:
-    if type(grad) is type(a) is type(b) is np.ndarray and not (outs or ufunc_arguments):
-        return ufunc(grad, a, b)
-    if any(is_tensor(x) or holds_lazy(x) for x in (grad, a, b)):
-        options = {**ufunc_arguments, "out": outs} if outs else ufunc_arguments
-        return elementwise(ufunc, {"grad": grad, "a": a, "b": b}, options)
-    return ufunc(*at_one_shape(grad, a, b), *outs, **ufunc_arguments)
+    try:
+        if type(grad) is type(a) is type(b) is np.ndarray and not (outs or ufunc_arguments):
+            return ufunc(grad, a, b)
+        if any(is_tensor(x) or holds_lazy(x) for x in (grad, a, b)):
+            options = {**ufunc_arguments, "out": outs} if outs else ufunc_arguments
+            return elementwise(ufunc, {"grad": grad, "a": a, "b": b}, options)
+        return ufunc(*at_one_shape(grad, a, b), *outs, **ufunc_arguments)
+    except TypeError as error:
+        raise refused(error, (grad, a, b)) from None

@@ -38,6 +38,15 @@ OPTIONS = {
     "betas": _below_1(0.9, "The shares of both means that are kept."),
 }
 
+DERIVED = {
+    "kept": "momentum",
+    "ahead": "momentum",
+    "new": "1 - dampening",
+    "shrink": "lr * weight_decay",
+    "size": "lr / (1 - betas[0]**step)",
+}
+"""From what arguments the numbers of kernels follow that are none themselves."""
+
 PIECES = {
     "param and grad": """\
 param : ndarray, or list or dict of ndarray
@@ -56,10 +65,14 @@ ndarray, or list or dict of ndarray
 Raises
 ------
 ValueError
-    If a number or a shape is not allowed, an array is read-only, or one that is written overlaps with another. Nothing has been
-    written then, to any array of a list.
+    If a number is not allowed or infinite in the precision that is computed in, a shape is not allowed, an array is read-only,
+    or one that is written overlaps with another. Nothing has been written then, to any array of a list.
 TypeError
     If an argument has a type or dtype that is not allowed; what is written must be an array, and not a masked one.""",
+    "momentum_buffer": """\
+momentum_buffer : ndarray, or list or dict of ndarray, optional
+    What the momentum is kept in, zeros at first; needed for a `momentum` other than 0, and updated in place. With a `momentum` of 0
+    it is checked alike, but neither read nor written.""",
     "precision": """\
 Halves are computed in float32, and what is kept from step to step may be, and should be, float32 beside them: squares of small
 gradients are no float16. Operands of several dtypes are computed in the widest of them.

@@ -10,6 +10,7 @@ from typing import Any
 from fastact.calls.checking import knowing_names, switch
 from fastact.functions import optimizer_references as references
 from fastact.functions.optimizer_steps import (
+    DERIVED,
     decayed,
     documented_step,
     moving_mean,
@@ -74,7 +75,7 @@ def _sgd_numbers(
     given["new"] = 1.0 if fresh else 1.0 - given["dampening"]
     given["ahead"] = given["momentum"] if ahead else 0.0
     kernel = SGD_MOMENTUM if given["momentum"] else SGD
-    return kernel, in_order(kernel, given)
+    return kernel, in_order(kernel, given, DERIVED)
 
 
 @knowing_names
@@ -96,8 +97,7 @@ def sgd_step(
     Parameters
     ----------
     <param and grad>
-    momentum_buffer : ndarray, or list or dict of ndarray, optional
-        What the momentum is kept in, zeros at first; needed for a `momentum` other than 0, and updated in place.
+    <momentum_buffer>
     lr : float, default 0.001
         The learning rate of this step.
     momentum : float, default 0.0
@@ -142,13 +142,18 @@ def sgd_step(
     array([0.855, 2.145])
     """
     kernel, given = _sgd_numbers(lr, momentum, dampening, nesterov, weight_decay, first)
-    arrays = {"param": param, "grad": grad}
-    if kernel is SGD_MOMENTUM:
-        if momentum_buffer is None:
-            raise ValueError(f"momentum_buffer must be given for a momentum of {momentum}")
-        arrays["momentum_buffer"] = momentum_buffer
-    update(kernel, arrays, given)
+    arrays, moves = {"param": param, "grad": grad}, kernel is SGD_MOMENTUM
+    used, unused = _buffers(moves, momentum, momentum_buffer)
+    update(kernel, arrays | used, given, unused)
     return param
+
+
+def _buffers(moves: bool, momentum: Any, momentum_buffer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The buffer of a momentum where it is used, and where it is given all the same."""
+    if moves and momentum_buffer is None:
+        raise ValueError(f"momentum_buffer must be given for a momentum of {momentum}")
+    given = {} if momentum_buffer is None else {"momentum_buffer": momentum_buffer}
+    return (given, {}) if moves else ({}, given)
 
 
 # RMSprop.
@@ -291,8 +296,7 @@ def rmsprop_step(
         The mean of squares of gradients, zeros at first: updated in place.
     grad_avg : ndarray, or list or dict of ndarray, optional
         The mean of gradients, zeros at first: updated in place, and its square is taken off the mean of squares (centered).
-    momentum_buffer : ndarray, or list or dict of ndarray, optional
-        What the momentum is kept in, zeros at first; needed for a `momentum` other than 0, and updated in place.
+    <momentum_buffer>
     lr : float, default 0.01
         The learning rate of this step.
     alpha : float, default 0.99
@@ -337,11 +341,9 @@ def rmsprop_step(
     array([0.0025, 0.16  ])
     """
     moves, given = _rmsprop_numbers(lr, alpha, eps, weight_decay, momentum)
-    if moves and momentum_buffer is None:
-        raise ValueError(f"momentum_buffer must be given for a momentum of {momentum}")
-    more = {"grad_avg": grad_avg} if grad_avg is not None else {}
-    more |= {"momentum_buffer": momentum_buffer} if moves else {}
-    update(RMSPROP[tuple(more)], {"param": param, "grad": grad, "square_avg": square_avg, **more}, given)
+    used, unused = _buffers(moves, momentum, momentum_buffer)
+    more = ({"grad_avg": grad_avg} if grad_avg is not None else {}) | used
+    update(RMSPROP[tuple(more)], {"param": param, "grad": grad, "square_avg": square_avg, **more}, given, unused)
     return param
 
 

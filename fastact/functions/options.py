@@ -1,10 +1,11 @@
 """Numbers that a loss takes: their defaults, what they mean, and which are allowed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from fastact.calls.checking import number
+from fastact.calls.checking import number, representable
+from fastact.kernels.dtypes import FLOATS
 
 
 class Option(NamedTuple):
@@ -26,3 +27,10 @@ class Option(NamedTuple):
         if not self.within(found):
             raise ValueError(f"{name} must be {self.allowed}, got {value!r}")
         return found
+
+
+def check_representable(numbers: Mapping[str, float], dtype: Any) -> None:
+    """``ValueError`` for a finite number that is infinite in what arrays of a dtype are computed in."""
+    for name, value in numbers.items():
+        if math.isfinite(value):
+            representable(name, value, FLOATS[dtype.name].computed)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import broadcast_to, first_place, integer, refuse_unknown, representable
+from fastact.calls.checking import broadcast_to, first_place, integer, refuse_unknown
 from fastact.calls.containers import is_container
 from fastact.calls.elements import over_elements, rows_dtype
 from fastact.functions.cross_entropy_requests import (
@@ -26,12 +26,11 @@ from fastact.functions.cross_entropy_requests import (
 )
 from fastact.functions.cross_entropy_results import check_gradient_out, places
 from fastact.functions.docs import ENDINGS, as_loss
-from fastact.functions.options import Option
+from fastact.functions.options import Option, check_representable
 from fastact.functions.pointwise_containers import of_containers
 from fastact.functions.pointwise_docs import docstring
 from fastact.functions.record import Function, Operand, Variant, X
 from fastact.functions.record import register as add
-from fastact.kernels.dtypes import FLOATS
 from fastact.kinds.pointwise import PointwiseKernel
 from fastact.kinds.rows import Formula
 from fastact.maths.scalar import Product, scalar
@@ -249,9 +248,7 @@ def _called(loss: PointwiseLoss, function: Any, derivatives: int, x: Any, target
         return of_containers(function, {"input": x, "target": target, **arrays}, given, derivatives)
     numbers = {name: option.checked(name, given[name]) for name, option in loss.options.items()}
     x = as_floats("input", x)
-    for name, value in numbers.items():
-        if math.isfinite(value):
-            representable(name, value, FLOATS[x.dtype.name].computed)
+    check_representable(numbers, x.dtype)
     target = as_reals("target", target)
     if target.dtype.char == "g":
         raise TypeError(f"target must be float16, float32, float64, of integers or booleans, got {target.dtype}")

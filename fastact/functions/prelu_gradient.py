@@ -12,6 +12,7 @@ from fastact.calls.layout import Layout, broadcast_axes
 from fastact.calls.lazy import refuse_out, sum_to
 from fastact.calls.order import empty_like_all
 from fastact.calls.quiet import quietly
+from fastact.calls.refusals import translated
 from fastact.functions.common import unless_nan
 from fastact.functions.op_calls import elementwise, weak
 from fastact.functions.shared_gradients import SharedGradients
@@ -34,7 +35,10 @@ def public_prelu_backward(ufunc: Any) -> Any:
         weight = weak(weight)
         shapes = np.shape(x), np.shape(weight)
         arrays = at_one_shape(grad, x, weight)
-        found: tuple[Any, Any] = quietly(_prelu_gradients, ufunc, arrays, shapes, _pair(out, shapes))
+        try:
+            found: tuple[Any, Any] = quietly(_prelu_gradients, ufunc, arrays, shapes, _pair(out, shapes))
+        except TypeError as error:
+            raise translated(error, {"grad": grad, "x": x, "weight": weight}) from None
         return found
 
     return prelu_backward

@@ -11,6 +11,7 @@ from fastact.calls.containers import at_one_shape, is_foreign, is_tensor, masked
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import lazily, refuse_out, refuse_unknown_lengths
 from fastact.calls.quiet import quietly
+from fastact.calls.refusals import translated
 from fastact.functions.common import real, require
 from fastact.functions.op_calls import elementwise
 
@@ -44,7 +45,10 @@ def public_rrelu(at_mean: Any) -> Any:
         dtype = np.result_type(x, np.float16) if x.dtype.kind in "biuf" else x.dtype
         draws = np.random.default_rng(rng).random(x.shape, dtype=np.float64 if dtype == np.float64 else np.float32)
         slopes = quietly(_slopes, draws, lower, upper, dtype)
-        result = at_mean.ufunc(x, slopes, slopes, out=out, **ufunc_arguments)
+        try:
+            result = at_mean.ufunc(x, slopes, slopes, out=out, **ufunc_arguments)
+        except TypeError as error:
+            raise translated(error, {"x": x}) from None
         return result, masked(slopes, x.mask, None, x) if isinstance(x, np.ma.MaskedArray) else slopes
 
     return rrelu
@@ -91,7 +95,10 @@ def public_rrelu_backward(at_mean: Any) -> Any:
             operands = {"grad": grad, "x": x, "lower": slopes, "upper": slopes}
             return elementwise(at_mean.ufunc, operands, {"out": out, **ufunc_arguments})
         if slopes is not None:
-            return at_mean.ufunc(*at_one_shape(grad, x, slopes, slopes), out=out, **ufunc_arguments)
+            try:
+                return at_mean.ufunc(*at_one_shape(grad, x, slopes, slopes), out=out, **ufunc_arguments)
+            except TypeError as error:
+                raise translated(error, {"grad": grad, "x": x, "slopes": slopes}) from None
         return at_mean(grad, x, lower, upper, out, **ufunc_arguments)
 
     return rrelu_backward

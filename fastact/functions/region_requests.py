@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import first_place, integer, number, one_of, only_axis, switch
+from fastact.calls.checking import at_least_zero, first_place, integer, one_of, only_axis, switch
 from fastact.calls.quiet import quietly
 from fastact.functions.cross_entropy_requests import (
     as_floats,
@@ -144,14 +144,6 @@ def checked(
     return Request(
         *given, ignored, smooth, alpha, beta, weights, per_image, absent, reduction, loss_dtype(dtype, x.dtype)
     )
-
-
-def at_least_zero(name: str, value: Any) -> float:
-    """A number; ``ValueError`` for one that is negative or not finite."""
-    found = number(name, value, "a finite number of at least 0")
-    if not 0.0 <= found < math.inf:
-        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
-    return found
 
 
 def _of_classes(x: Any, target: Any, axis: int) -> Any:

@@ -1,13 +1,12 @@
 """Regularizers: L1 and L2 penalties with their gradients, and limits to the size of gradients, which are in ``clipping.py``."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastact.calls.checking import knowing_names, number, sole
+from fastact.calls.checking import at_least_zero, knowing_names, representable, sole
 from fastact.calls.containers import is_container
 from fastact.calls.elements import over_elements
 from fastact.functions.cross_entropy_requests import as_floats, loss_dtype, rounded
@@ -90,19 +89,25 @@ def _place(i: int, arrays: Sequence[Any], out: Any) -> Any:
     return np.empty_like(arrays[i]) if any(np.may_share_memory(found, x) for x in others) else found
 
 
+def _check_strength(strength: float, arrays: Sequence[Any]) -> None:
+    """``ValueError`` if the strength is infinite in the precision of one of some arrays."""
+    for x in arrays:
+        representable("strength", strength, np.result_type(np.float32, x.dtype))
+
+
 def _penalty(kind: Penalty, function: Any, params: Any, strength: Any, dtype: Any, out: Any, gradient: bool) -> Any:
     """A penalty, and its gradient if that is asked for."""
-    factor = number("strength", strength, "a finite number of at least 0")
-    if not 0 <= factor < math.inf:
-        raise ValueError(f"strength must be a finite number of at least 0, got {strength!r}")
+    factor = at_least_zero("strength", strength)
     if is_container(params) or is_container(out):
         loss = FUNCTIONS[f"{kind.loss}{'_with_grad' * gradient}"].function
+        _check_strength(factor, [x for x in (params,) if isinstance(getattr(x, "dtype", None), np.dtype)])
         options = {"weight": factor * kind.factor, "reduction": "sum", "dtype": dtype}
         return loss(params, 0.0, **options, **({"out": out} if gradient else {}))
     several = is_several(params)
     keys = keys_of("params", params) if several else None
     labels, given = labels_of(keys), listed("params", params, "params", keys)
     arrays = [as_floats(f"params{k}", x) for k, x in zip(labels, given, strict=True)]
+    _check_strength(factor, arrays)
     result = loss_dtype(dtype, np.result_type(np.float16, *arrays))
     places: list[list[Any]] = [[] for _ in arrays]
     outs: list[Any] = [None] * len(arrays)

@@ -13,6 +13,7 @@ from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import at_shape, lazily
 from fastact.calls.order import empty_like_all
+from fastact.calls.programs import check_casts
 from fastact.calls.quiet import quietly
 from fastact.functions.cross_entropy_requests import as_floats, as_reals
 from fastact.functions.docs import documented
@@ -104,7 +105,7 @@ def _rotated(
     base = number("theta", theta, "a positive number")
     if not 0 < base < math.inf:
         raise ValueError(f"theta must be positive and finite, got {theta!r}")
-    if is_container(x) or is_container(out):
+    if isinstance(positions, np.ma.MaskedArray) or is_container(x) or is_container(out):
         options = {"axis": axis, "theta": base, "interleaved": turned, "out": out}
         return _within(function, name, x, positions, position_axis, options)
     x = np.asarray(x)
@@ -117,7 +118,7 @@ def _rotated(
     if positions is not None:
         positions = _along_tokens(positions, moved.shape[:-1], tokens)
     if out is not None:
-        checked_out(out, x.shape)
+        check_casts(x.dtype, checked_out(out, x.shape))
     computed = _computed(x.dtype)
     tables = _tables(positions, x.shape[place] if last else 1, features, base, computed, sign)
     if positions is None and last:

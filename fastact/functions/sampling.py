@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastact.calls.checking import finite, first_place, integer, knowing_names, only_axis, representable
+from fastact.calls.checking import finite, first_place, integer, knowing_names, only_axis
 from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import refuse_unknown_lengths
@@ -112,11 +112,15 @@ def _once(draw: Any, logits: Any, uniforms: Any, **given: Any) -> Any:
 def _of_softmax(logits: Any, uniforms: Any, axis: int, temperature: float) -> Any:
     """Draws from the softmax of rows."""
     x, factor = rows_of(logits, axis), factor_of(temperature)
-    try:
-        representable("factor", factor, FLOATS[x.dtype.name].computed_in)
-    except ValueError:
-        raise ValueError(f"temperature must not be so small, got {temperature!r}") from None
+    if factor > float(np.finfo(FLOATS[x.dtype.name].computed).max):
+        x, factor = less_the_largest(x, factor), 1.0
     return drawn(x, uniforms, factor)
+
+
+def less_the_largest(x: Any, factor: float) -> Any:
+    """Logits less their row's largest, times a factor: of float64, which no small temperature is then too much for."""
+    x = quietly(np.subtract, x, np.max(x, axis=-1, keepdims=True, initial=-np.inf), dtype=np.float64)
+    return quietly(np.multiply, x, min(factor, 1e300), out=x)
 
 
 def rows_of(logits: Any, axis: Any) -> Any:
@@ -165,11 +169,15 @@ def drawn(x: Any, uniforms: Any, factor: float) -> Any:
         return found
     options = np.array((factor, len(uniforms)))
     quietly(_ufunc(), x, np.moveaxis(uniforms, 0, -1), options, out=np.moveaxis(found, 0, -1))
-    if found.min() < 0:
-        where = first_place(found[0] < 0)[1]
-        wanted = "a number above -inf in each row, and neither NaN nor inf"
-        raise ValueError(f"logits must have {wanted}; the row{where} has not")
+    refuse_rows(found[0] < 0)
     return found
+
+
+def refuse_rows(wrong: Any) -> None:
+    """``ValueError`` for the first row of logits that is no distribution."""
+    if np.any(wrong):
+        wanted = "a number above -inf in each row, and neither NaN nor inf"
+        raise ValueError(f"logits must have {wanted}; the row{first_place(wrong)[1]} has not")
 
 
 def _reference(x: Any, rng: Any, axis: int = -1, temperature: float = 1.0, size: Any = None) -> Any:

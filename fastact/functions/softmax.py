@@ -14,6 +14,7 @@ import numpy as np
 from fastact.calls.axes import LAST, Axis
 from fastact.calls.checking import switch
 from fastact.calls.long_rows import LONG
+from fastact.calls.refusals import translated
 from fastact.calls.row_ufuncs import row_ufunc
 from fastact.calls.rows import over_rows
 from fastact.functions.docs import documented, with_keywords
@@ -107,7 +108,10 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
         and x.size < LONG
         and not ufunc_arguments
     ):
-        return _softmax(x, out=out)  # for ten classes another call would cost a third more
+        try:
+            return _softmax(x, out=out)  # for ten classes another call would cost a third more
+        except TypeError as error:
+            raise translated(error, {"x": x}) from None
     if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
         return masked_softmax(softmax, x, axis, out, ufunc_arguments)
     return over_rows(_softmax, (x,), axis, out, ufunc_arguments)
@@ -253,7 +257,10 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
         and x.size < LONG
         and not ufunc_arguments
     ):
-        return _log_softmax(x, out=out)  # for ten classes another call would cost a third more
+        try:
+            return _log_softmax(x, out=out)  # for ten classes another call would cost a third more
+        except TypeError as error:
+            raise translated(error, {"x": x}) from None
     if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
         return masked_softmax(log_softmax, x, axis, out, ufunc_arguments, "log_softmax")
     return over_rows(_log_softmax, (x,), axis, out, ufunc_arguments)

@@ -15,6 +15,7 @@ from fastact.calls.lazy import in_one_task
 from fastact.calls.masked_rows import axis_of_keys, booleans, counts_of, loop_signature, scale_options
 from fastact.calls.programs import at_one_shape_of, checked_outs, result_dtype, result_place
 from fastact.calls.quiet import quietly
+from fastact.calls.refusals import check_operands
 from fastact.functions.docs import documented
 from fastact.functions.dropout import KEYS, Key, drawn_key, given_key, kept_scale, probability, reference_keep
 from fastact.functions.masked_softmax import KERNELS
@@ -222,6 +223,8 @@ def _rows_of(kernel: Any, arrays: Sequence[Any], where: Any, axis: Any, scale: A
     if causal:
         axis = axis_of_keys(axis, len(shape))
     integers = np.empty(0, np.int64)
+    names = ("x",) if len(arrays) == 1 else ("grad", "output")
+    check_operands(dict(zip(names, arrays, strict=True)))
     dtype = result_dtype(_ufunc(kernel), (*arrays, flags, integers, np.empty(0), integers, integers))
     representable("scale", scale, FLOATS[dtype.name].computed)
     return _Rows(kernel, dtype, axis, flags, scale, causal)

@@ -59,8 +59,9 @@ def l2_normalize(x: Any, *, axis: Axis = -1, eps: float = 1e-12, out: Any = None
     -----
     .. math:: \frac{x_i}{\max(\sqrt{\sum_j x_j^2}, \epsilon)}
 
-    The length is computed in float64: of float32 and float16 no square is too large for it, or too small. Of float64 the squares of
-    elements beyond 1e154 are infinite. Error: at most 1 ULP (64 in float64). Of zeros the result is zeros.
+    Error: at most 1 ULP (64 in float64). Of zeros the result is zeros, unless `eps` is 0: then it is NaN.
+
+    <limits of a length>
 
     Examples
     --------
@@ -114,7 +115,10 @@ def l2_normalize_backward(grad: Any, x: Any, *, axis: Axis = -1, eps: float = 1e
     -----
     .. math:: \frac{1}{\lVert x \rVert} \left(g_i - x_i \frac{\sum_j g_j x_j}{\lVert x \rVert^2}\right)
 
-    Where the length is less than `eps` it is ``grad / eps``. Error: at most 2 ULP of the larger term (64 in float64).
+    Where the length is less than `eps` it is ``grad / eps``; of zeros it is NaN where `eps` is 0. Error: at most 2 ULP of the
+    larger term (64 in float64).
+
+    <limits of a length>
 
     Examples
     --------

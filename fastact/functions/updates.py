@@ -5,18 +5,22 @@ Many arrays come as a list, a tuple or a dict. What the first argument is says w
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from fastact.calls.checking import checked_out
+from fastact.calls.checking import checked_out, representable
 from fastact.calls.quiet import quietly
 from fastact.functions.cross_entropy_requests import as_floats
 from fastact.kernels.dtypes import LISTED, NATIVE
 from fastact.kinds.updates import UpdateKernel
 from fastact.runtime.ufunc import make_ufunc
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Numbers up to which are finite in whatever is computed in."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 MOST_WORK = 100_000
 """Of NumPy's search for an element that two views of one array share; who makes views for which that is too little is refused."""
 
@@ -27,14 +31,36 @@ def ufunc_of(kernel: UpdateKernel) -> Any:
     return make_ufunc(kernel, kernel.name, "Update of several arrays in place.", __name__)
 
 
-def in_order(kernel: UpdateKernel, numbers: Mapping[str, float]) -> Any:
-    """The numbers of a kernel as it takes them."""
+class Numbers(NamedTuple):
+    """The numbers of a kernel."""
+
+    values: Any
+    """An array of float64, as the kernel takes them."""
+    largest: float
+    """The largest magnitude of these."""
+    named: Sequence[tuple[str, float]]
+    """What errors call each of them."""
+
+    def check(self, arrays: Mapping[str, Sequence[Any]]) -> None:
+        """``ValueError`` if one of them is infinite in the precision that some arrays are computed in."""
+        if self.largest <= LARGEST:
+            return
+        for each in zip(*arrays.values(), strict=True):
+            for name, value in self.named:
+                representable(name, value, np.result_type(np.float32, *each))
+
+
+def in_order(kernel: UpdateKernel, numbers: Mapping[str, float], named: Mapping[str, str] = NOTHING) -> Numbers:
+    """The numbers of a kernel as it takes them; ``named`` says from what arguments those follow that are none."""
     found = np.array([numbers[name] for name in kernel.numbers], np.float64)
     found.flags.writeable = False
-    return found
+    known = [(named.get(name, name), numbers[name]) for name in kernel.numbers]
+    return Numbers(found, max(abs(value) for _, value in known), known)
 
 
-def update(kernel: UpdateKernel, arrays: Mapping[str, Any], numbers: Any) -> None:
+def update(
+    kernel: UpdateKernel, arrays: Mapping[str, Any], numbers: Numbers, unused: Mapping[str, Any] = NOTHING
+) -> None:
     """Run a kernel over arrays, or over many of each, in place.
 
     Parameters
@@ -43,18 +69,22 @@ def update(kernel: UpdateKernel, arrays: Mapping[str, Any], numbers: Any) -> Non
         Its operands are named as the arrays are.
     arrays : mapping of str to array or to several arrays
         By the names of the public function's parameters, in the order of the kernel's; the first is written.
-    numbers : ndarray
+    numbers : Numbers
         The kernel's numbers, from `in_order`.
+    unused : mapping of str to array or to several arrays
+        What other numbers would have written: it is checked alike, and neither read nor written.
     """
-    run(kernel, checked(arrays, kernel.writes), numbers)
+    given = checked({**arrays, **unused}, (*kernel.writes, *unused))
+    numbers.check(given)
+    run(kernel, {name: given[name] for name in arrays}, numbers)
 
 
-def run(kernel: UpdateKernel, arrays: Mapping[str, Sequence[Any]], numbers: Any) -> None:
+def run(kernel: UpdateKernel, arrays: Mapping[str, Sequence[Any]], numbers: Numbers) -> None:
     """Run a kernel over arrays that have been checked."""
     ufunc, count = ufunc_of(kernel), len(arrays)
     for each in zip(*arrays.values(), *(arrays[name] for name in kernel.writes), strict=True):
         if each[0].size:
-            quietly(ufunc, *each[:count], numbers, out=each[count:], casting="same_kind")
+            quietly(ufunc, *each[:count], numbers.values, out=each[count:], casting="same_kind")
 
 
 def checked(arrays: Mapping[str, Any], written: Sequence[str]) -> dict[str, list[Any]]:
@@ -136,7 +166,7 @@ def _writable(name: str, x: Any, shape: tuple[int, ...] | None) -> Any:
     masked = isinstance(x, np.ma.MaskedArray)
     if masked or x.dtype.char not in NATIVE:
         raise TypeError(f"{name} must be an array of {LISTED}, got {'a masked array' if masked else x.dtype}")
-    if _overlaps_itself(x):
+    if overlaps_itself(x):
         raise ValueError(f"{name} must not hold an element more than once: its strides are {x.strides}")
     return x if type(x) is np.ndarray else np.asarray(x)
 
@@ -151,7 +181,7 @@ def _readable(name: str, x: Any, shape: tuple[int, ...]) -> Any:
     return x
 
 
-def _overlaps_itself(x: Any) -> bool:
+def overlaps_itself(x: Any) -> bool:
     """Whether several places of an array are the same memory, as far as strides tell."""
     if x.flags.forc or not x.size:
         return False
