@@ -27,6 +27,7 @@ __version__ = "0.1.0"
 
 _NOT_IN_THE_TABLE = (
     "CompilationError",
+    "advise",
     "elementwise",
     "get_num_threads",
     "ops",
@@ -44,10 +45,16 @@ def __getattr__(name: str) -> Any:
     try:
         if name.startswith("_"):  # which is none of ours, and no reason to import every module
             raise KeyError(name)
-        globals()[name] = _first_import(lambda: _function(name).function)
+        globals()[name] = _first_import(_advise if name == "advise" else lambda: _function(name).function)
     except KeyError:
         raise _no_attribute(name) from None
     return globals()[name]
+
+
+def _advise() -> Any:
+    from fastact.advice.block import advise
+
+    return advise
 
 
 def _no_attribute(name: str) -> AttributeError:

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastact.advice.block import advise as advise
 from fastact.custom import elementwise as elementwise
 from fastact.runtime.threads import get_num_threads as get_num_threads
 from fastact.runtime.threads import set_num_threads as set_num_threads

@@ -15,7 +15,7 @@ FLOORS = (
     ("runtime",),
     ("calls",),
     ("functions",),
-    ("table", "in_numba", "custom", "optim", "warm", "reference", "__init__"),
+    ("table", "in_numba", "custom", "optim", "warm", "reference", "advice", "__init__"),
     ("bench",),
     ("cli", "__main__"),
 )
@@ -99,7 +99,7 @@ def test_a_step_up_and_a_circle_are_found(graph):
 
 
 @pytest.mark.parametrize(
-    "home", ["maths", "kinds", "runtime", "calls", "functions", "table", "custom", "optim", "warm"]
+    "home", ["maths", "kinds", "runtime", "calls", "functions", "table", "custom", "optim", "warm", "advice"]
 )
 def test_what_needs_no_numba_does_not_import_it(graph, home):
     """Nor do the modules that it imports; what a function imports later is another matter."""
