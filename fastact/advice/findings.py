@@ -9,13 +9,11 @@ from . import idioms, promotions
 from .estimates import Estimator
 from .idioms import Found
 from .promotions import Promotion
-from .recorder import HOOKS, Recorder
+from .recorder import LARGE, Recorder
 from .records import Sample, Site
 
-LARGE = 2**20
-"""Bytes of a fresh result from which ``out=`` is worth a word."""
 LEAST = 1e-3
-"""Of the program's time: what takes less is left out."""
+"""Of the time on arrays: what takes less is left out."""
 NAMES = {"e": "float16", "f": "float32", "d": "float64", "?": "bool", "l": "int64", "q": "int64", "i": "int32"}
 
 
@@ -148,12 +146,11 @@ class Findings:
 def assemble(program: str, recorder: Recorder, seconds: float, ended_by: str = "", measure: bool = False) -> Findings:
     """Everything that follows from what a recorder has kept; ``measure`` times fastact's calls, which may compile them."""
     estimator = Estimator()
-    found = [one for one in idioms.find(recorder) if one.seconds >= LEAST * seconds]
+    total = sum(site.seconds for site in recorder.sites)
+    found = [one for one in idioms.find(recorder) if one.seconds >= LEAST * total]
     if measure:
         idioms.time_calls(found, seconds, Estimator())
-    promoted = [
-        one for one in promotions.find(recorder, estimator) if one.downstream >= LEAST * seconds or one.site.calls
-    ]
+    promoted = [one for one in promotions.find(recorder, estimator) if one.downstream >= LEAST * total]
     taken = {number for one in found for number in one.sites}
     fresh = _fresh(recorder, taken, seconds, estimator)
     wide, wide_lines = promotions.float64_from_the_start(recorder)
@@ -161,8 +158,8 @@ def assemble(program: str, recorder: Recorder, seconds: float, ended_by: str = "
         program,
         seconds,
         ended_by,
-        sum(site.seconds for site in recorder.sites),
-        HOOKS * recorder.events,
+        total,
+        recorder.cost * recorder.events,
         _lines(recorder, promoted, found, fresh),
         promoted,
         found,

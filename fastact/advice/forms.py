@@ -41,7 +41,8 @@ class Form:
         object.__setattr__(self, "size", 1 + sum(arg.size for arg in self.args))
         keys = [arg.key for arg in self.args]
         keys = sorted(keys) if self.head in NARY else keys
-        object.__setattr__(self, "key", hash((self.head, tuple(keys), self.value)))
+        value = f"{self.value:.6g}" if self.head == "const" else self.value
+        object.__setattr__(self, "key", hash((self.head, tuple(keys), value)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Form) and self.key == other.key
@@ -71,7 +72,7 @@ Where = int | None
 def const(value: float) -> Form:
     """A number; those that differ by rounding are the same."""
     try:
-        return Form("const", value=float(f"{value:.6g}") + 0.0, text=f"{value:.6g}")
+        return Form("const", value=float(value) + 0.0, text=f"{value:.6g}")
     except OverflowError:
         return Form("literal", value=value, text="...")
 
@@ -228,6 +229,8 @@ def name_of(called: Any) -> str:
         if not owner:
             return name
         return DRAWS.get(name, name) if owner in ("RandomState", "Generator") else ""
+    if called is abs:
+        return "absolute"
     if isinstance(called, np.ufunc):
         own = getattr(np, called.__name__, None) is called or type(called).__module__.startswith("scipy")
         return called.__name__ if own or _is_special(called) else ""

@@ -51,7 +51,8 @@ class Found:
 def find(recorder: Recorder) -> list[Found]:
     """Each expression once, as part of the largest that one call computes; those that take longest first."""
     candidates = [found for source in recorder.sources.values() for found in _in_source(source, recorder)]
-    candidates.sort(key=lambda found: -len(found.sites))
+    rank = {id(idiom): place for place, idiom in enumerate(IDIOMS)}
+    candidates.sort(key=lambda found: (-len(found.sites), -pattern(found.pattern).size, rank[id(found.idiom)]))
     taken: set[int] = set()
     kept = []
     for found in candidates:
@@ -107,14 +108,13 @@ def _in_reads(reader: Reader, by_head: dict[str, list[tuple[Idiom, str]]], recor
             if id(form) in seen or form.head not in by_head:
                 continue
             seen.add(id(form))
-            if not any(recorder.sites[number].calls for number in form.own_sites()):
+            if not any(recorder.sites[number].calls for number in _own_sites(form)):
                 continue
             for idiom, text in by_head[form.head]:
                 known = match(text, form)
                 found = None if known is None else _found(idiom, text, form, known, recorder)
                 if found is not None:
                     yield found
-                    break
 
 
 def _found(idiom: Idiom, text: str, form: Form, known: Bindings, recorder: Recorder) -> Found | None:
@@ -125,7 +125,7 @@ def _found(idiom: Idiom, text: str, form: Form, known: Bindings, recorder: Recor
         if letter not in HELPERS:
             given |= bound.sites()
     inside = frozenset(number for number in form.sites() - given if recorder.sites[number].calls)
-    own = [recorder.sites[number] for number in form.own_sites() if number in inside]
+    own = [recorder.sites[number] for number in _own_sites(form) if number in inside]
     if not own:
         return None
     sites = [recorder.sites[number] for number in inside]
@@ -133,7 +133,8 @@ def _found(idiom: Idiom, text: str, form: Form, known: Bindings, recorder: Recor
     if largest is None:
         return None
     shape, dtype = largest
-    axis = next((node.axis for node in form.nodes() if node.axis), "")
+    axes = [node.axis for node in form.nodes() if node.axis]
+    axis = next((axis for axis in axes if axis != "None"), axes[0] if axes else "")
     if not _fits(idiom, axis, shape, sites):
         return None
     return Found(
@@ -150,6 +151,11 @@ def _found(idiom: Idiom, text: str, form: Form, known: Bindings, recorder: Recor
         shape,
         dtype,
     )
+
+
+def _own_sites(form: Form) -> tuple[int, ...]:
+    """The sites of its last operation; of a slice, which takes no time, those of what it is a slice of."""
+    return form.own_sites() or (form.args[0].own_sites() if form.head == "item" else ())
 
 
 def _largest(samples: list[Sample]) -> tuple[tuple[int, ...], str] | None:
@@ -187,7 +193,7 @@ def _shown(call: str, known: Bindings, axis: str, ndim: int) -> str:
     if axis in ("", "None") and ndim == 1:
         call = call.replace(", axis={axis}", "")
     texts = {letter: _text(bound, letter) for letter, bound in known.items()}
-    texts |= {letter: letter for letter in "xgyvtpnksbaLAE" if letter not in texts}
+    texts |= {letter: letter for letter in "xgyvtpnksbaiLAE" if letter not in texts}
     return call.format(**texts, axis=axis or "None")
 
 

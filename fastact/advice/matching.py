@@ -1,6 +1,7 @@
 """Whether a form is of a pattern, and what its letters then stand for."""
 
 import ast
+import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -23,6 +24,10 @@ class _Patterns(Reader):
         if node.func.id in ("Eq", "store", "store_sub", "step"):
             return Form(node.func.id, tuple(args))
         return forms.function(node.func.id, args, {}, None, {})
+
+
+    def _item(self, node: ast.Subscript) -> Form:
+        return Form("item", (self._form(node.value), self._index(node.slice)))
 
 
 @cache
@@ -52,7 +57,12 @@ def _match(wanted: Form, form: Form, known: Bindings, whole: bool = False) -> It
         elif not name.isupper() or form.head in ATOMS or _small_item(form):
             yield known | {name: form}
         return
-    if wanted.head != form.head or wanted.value != form.value:
+    if wanted.head != form.head:
+        return
+    if wanted.head == "const" and math.isclose(wanted.value, form.value, rel_tol=1e-4, abs_tol=1e-12):
+        yield known
+        return
+    if wanted.value != form.value:
         return
     if wanted.head in NARY:
         yield from _level(list(wanted.args), list(form.args), known, whole, form)
@@ -109,11 +119,6 @@ def _without(given: list[Form], known: Form, head: str) -> list[Form] | None:
     for part in parts:
         if part in left:
             left.remove(part)
-        elif part.head == "const" and head == "mul" and part.value:
-            numbers = [one for one in left if one.head == "const"]
-            left = [one for one in left if one.head != "const"]
-            number = forms.const((numbers[0].value if numbers else 1.0) / part.value)
-            left += [number] if number.value != 1 else []
         else:
             return None
     return left

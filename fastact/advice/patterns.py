@@ -105,7 +105,7 @@ IDIOMS = (
     ),
     _elementwise(
         "elu",
-        ["where(x > 0, x, exp(x) - 1)", "where(x >= 0, x, exp(x) - 1)", "where(x > 0, x, expm1(x))"],
+        ["where(x < 0, exp(x) - 1, x)", "where(x <= 0, exp(x) - 1, x)", "where(x > 0, x, exp(x) - 1)", "where(x >= 0, x, exp(x) - 1)", "where(x > 0, x, expm1(x))"],
         "no overflow in the branch that is not taken; exact near zero",
     ),
     Idiom(
@@ -135,10 +135,11 @@ IDIOMS = (
             "0.5 * (x + absolute(x))",
             "fmax(x, 0)",
         ],
-        "nothing; at once many times quicker than a product with a mask",
+        "nothing",
     ),
     Idiom("relu", "fa.relu({x}, out={x})", ["store(x, x < 0, 0)", "store(x, x <= 0, 0)"], "nothing", _unary("relu")),
     _elementwise("relu6", ["clip(x, 0, 6)", "minimum(maximum(x, 0), 6)"], "nothing"),
+    Idiom("hard_tanh", "fa.hard_tanh({x}, {a}, {b})", ["clip(x, a, b)"], "nothing", _unary("hard_tanh")),
     _elementwise("hard_sigmoid", ["clip(x + 3, 0, 6) / 6", "clip(x / 6 + 0.5, 0, 1)"], "last bits"),
     Idiom("swiglu", "fa.swiglu({x}, {v})", [f"v * x * ({form})" for form in SIGMOIDS], STABLE, _of_two("swiglu")),
     # Their gradients.
@@ -233,6 +234,13 @@ IDIOMS = (
     ),
     # Losses.
     Idiom(
+        "entropy",
+        "fa.entropy({p}, axis={axis})",
+        ["sum(p * log(p))", "sum(p * log(p + E))"],
+        "0 log 0 is 0",
+        lambda fa, x, rng: fa.entropy(0 * x + 0.5),
+    ),
+    Idiom(
         "cross_entropy",
         "fa.cross_entropy(logits, {y})",
         [
@@ -270,7 +278,7 @@ IDIOMS = (
         [
             f"{mean}(t * log({p}) + (1 - t) * log(1 - {q}))"
             for mean in ("mean", "sum")
-            for p, q in (("p", "p"), ("(p + E)", "p + E"), ("clip(p, e, f)", "clip(p, e, f)"))
+            for p, q in (("p", "p"), ("(p + E)", "p"), ("(p + E)", "p + E"), ("clip(p, e, f)", "clip(p, e, f)"))
         ]
         + ["t * log(p) + (1 - t) * log(1 - p)", "t * log(p + E) + (1 - t) * log(1 - p + E)"],
         "logarithms are bounded by -100; of logits, `binary_cross_entropy_with_logits` is exact and takes the sigmoid in as well",
@@ -294,20 +302,14 @@ IDIOMS = (
         None,
         "axis",
     ),
-    Idiom(
-        "entropy",
-        "fa.entropy({p}, axis={axis})",
-        ["sum(p * log(p))", "sum(p * log(p + E))"],
-        "0 log 0 is 0",
-        lambda fa, x, rng: fa.entropy(0 * x + 0.5),
-    ),
     # By index.
     Idiom(
         "embedding_backward",
         "fa.embedding_backward({v}, {i}, len({g}))",
         ["add_at(g, i, v)"],
-        "gives the sums in an array of their own, of equal bits in each run",
+        "gives the sums in an array of their own",
         None,
+        unless=("add_at(g, i, 1)",),
     ),
     Idiom(
         "one_hot",
@@ -327,11 +329,9 @@ IDIOMS = (
         "dropout",
         "fa.dropout({x}, p)",
         [
-            "x * (random() < K) / K",
-            "x * (random() < K)",
-            "x * (random() > K) / L",
-            "x * (random() > K)",
-            "x * binomial(B, K, s) / L",
+            "x * (random() < k)",
+            "x * (random() > k)",
+            "x * binomial(n, k, s)",
         ],
         "other random numbers; the mask is drawn again for the gradient, and nobody keeps it",
         None,

@@ -59,6 +59,7 @@ def find(recorder: Recorder, estimator: Estimator) -> list[Promotion]:
                     lines.add(site.line)
                     promotion.saved += sample.seconds * (1 - estimator.in_float32(site, sample))
         promotion.lines = tuple(sorted(lines))
+        promotion.saved = min(promotion.saved, promotion.downstream)
     return found
 
 
@@ -117,7 +118,7 @@ def _made(maker: int | None, recorder: Recorder, file: str) -> str:
     """Where an array was made, and why in float64."""
     if maker is None:
         return ""
-    site = recorder.sites[maker]
+    site = _first_maker(recorder.sites[maker], recorder)
     source = recorder.sources[site.file]
     node = _node(source, site)
     where = f"line {site.line}" if site.file == file else f"{site.file}:{site.line}"
@@ -133,6 +134,17 @@ def _made(maker: int | None, recorder: Recorder, file: str) -> str:
     if name.startswith(("random", "standard_normal", "normal", "randn", "choice", "binomial")):
         return f"{text}, which draws float64"
     return text
+
+
+def _first_maker(site: Site, recorder: Recorder) -> Site:
+    """Of what is a part of another array, that array's maker."""
+    for _ in range(8):
+        origins = [sample.origins[0] for sample in site.samples.values() if site.kind == "item" and sample.origins]
+        further = [recorder.sites[maker] for maker in origins if maker is not None]
+        if not further or further[0].line == site.line:
+            break
+        site = further[0]
+    return site
 
 
 def _came_from(source: Source, node: Any) -> str:

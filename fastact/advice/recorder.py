@@ -4,7 +4,7 @@ An operation is noted by the place where it stands, for the operands' kinds; no 
 one that nobody else holds. The clock runs from the last operand to the result. What is watched inside a call, such as a function
 that NumPy calls back, is taken off its time.
 
-Watching costs about a microsecond for each operation. A loop or a function in which that is more than a share of what its arrays
+Watching costs a few microseconds for each operation. A loop or a function in which that is more than a share of what its arrays
 take is from then on watched once in 61 passes, and what is seen there counts 61 times. So the cost stays bounded, also in loops
 that have to do with no array.
 """
@@ -26,8 +26,6 @@ from .records import Sample, Site, Source, Unit
 
 EVERY = 61
 """A prime, lest it fall in with what a program does every so often."""
-HOOKS = 1.2e-6
-"""Seconds that the hooks of an operation take."""
 SHARE = 0.2
 """Of its arrays' time, what watching a unit may cost."""
 TRIAL = 2000
@@ -39,6 +37,14 @@ PLAIN = frozenset({int, float, bool, str, bytes, type(None), dict, set, range, s
 """Types of operands that say nothing of arrays."""
 C_CALLS = frozenset({types.BuiltinFunctionType, np.ufunc, type(np.sum), types.MethodWrapperType})
 NARROW = frozenset({"af", "ae"})
+ARRAYS = {char: f"a{char}" for char in "efdg?bBhHiIlLqQFDG"}
+NUMBERS = frozenset({int, float, bool})
+NUMBER, OTHER = ("-", None, None, None), ("o", None, None, None)
+"""What is noted of a number of Python's, and of anything else: kind, shape, maker, promotions."""
+MOST_SAMPLES = 20
+"""Of a site, told apart by the makers of its operands."""
+LARGE = 2**20
+"""Bytes of a fresh result from which ``out=`` is worth a word."""
 ELEMENTS = 8
 """Of a list, so many elements are looked at."""
 
@@ -52,15 +58,16 @@ class Recorder:
         self.sources: dict[str, Source] = {}
         self.gates: list[Callable[[], bool]] = []
         self.weights: list[float] = []
-        self.active = False
         self.events = 0
         """Operations on arrays that were watched."""
         self._slots: list[Any] = []
         self._starts: list[float] = []
         self._inner: list[float] = []
-        self._origins: dict[int, tuple[Any, int, frozenset[int]]] = {}
+        self._origins: dict[int, tuple[Any, int, frozenset[int] | None]] = {}
         self._thread = threading.get_ident()
         self._hooks = _hooks(self)
+        self.cost = 0.0
+        """Seconds that the hooks of an operation take, on this machine and today."""
 
     def instrumented(self, file: str, text: str) -> Any:
         """The syntax tree of a file, to be compiled under its name, with the hooks of this recorder."""
@@ -80,14 +87,13 @@ class Recorder:
 
     def install(self) -> None:
         """Make the hooks known to every module."""
-        self.active = True
+        self.cost = self.cost or _cost()
         self._thread = threading.get_ident()
         for name, hook in self._hooks.items():
             setattr(builtins, f"{PREFIX}{name}", hook)
 
     def stop(self) -> None:
         """Watch nothing more. Hooks stay, for what still runs, and so does the code without them."""
-        self.active = False
         for number in range(len(self.gates)):
             self.gates[number] = itertools.repeat(False).__next__
 
@@ -99,7 +105,7 @@ class Recorder:
             watched = unit.passes * len(unit.sites)
             if unit.passes & 15 == 0 and watched > TRIAL:
                 seconds = sum(self.sites[number].seconds for number in unit.sites)
-                if HOOKS * watched > SHARE * seconds:
+                if self.cost * watched > SHARE * seconds:
                     self._watch_seldom(unit)
             return True
 
@@ -129,32 +135,59 @@ def _file(function: Any) -> str:
     return getattr(getattr(function, "__code__", None), "co_filename", "")
 
 
+def _cost() -> float:
+    """Seconds of the hooks around a sum of two small arrays."""
+    trial = Recorder()
+    trial.cost = 1.0
+    trial.instrumented("", "a + b")
+    left, right, leave = (trial._hooks[name] for name in ("left", "right", "leave"))
+    a, c = np.ones(2), np.ones(2)
+    best = 1.0
+    for _ in range(5):
+        start = perf_counter()
+        for _ in range(40):
+            left(0, a)
+            right(0, a)
+            leave(0, c)
+        best = min(best, (perf_counter() - start) / 40)
+    return best
+
+
 def _hooks(recorder: Recorder) -> dict[str, Any]:
     """The hooks as closures, which find their variables quickest."""
     sites, slots, starts, inner = recorder.sites, recorder._slots, recorder._starts, recorder._inner
     origins, weights, ndarray, generic = recorder._origins, recorder.weights, np.ndarray, np.generic
+    ref, get_ident = weakref.ref, threading.get_ident
     spent = 0.0
 
     def describe(x: Any) -> Any:
         """Kind, shape, site that made it, promotions that it stems from."""
         if isinstance(x, ndarray):
-            maker, taint = origin(x)
-            return f"a{x.dtype.char}", x.shape, maker, taint
+            char = x.dtype.char
+            if char == "f":
+                return "af", x.shape, None, None
+            found = origins.get(id(x))
+            if found is None or found[0]() is not x:
+                found = None if x.base is None else of_base(x.base)
+            if found is None:
+                return ARRAYS.get(char, "aO"), x.shape, None, None
+            return ARRAYS.get(char, "aO"), x.shape, found[1], found[2]
         if isinstance(x, generic):
             return f"s{x.dtype.char}", None, None, None
         if isinstance(x, list | tuple):
             return of_list(x)
-        return "-" if type(x) in (int, float, bool) else "o", None, None, None
+        return NUMBER if type(x) in NUMBERS else OTHER
 
-    def origin(x: Any) -> tuple[int | None, Any]:
+    def of_base(x: Any) -> Any:
+        """What is known of the array that one is a part of."""
         for _ in range(4):
-            found = origins.get(id(x))
-            if found is not None and found[0]() is x:
-                return found[1], found[2]
-            x = x.base
             if not isinstance(x, ndarray):
                 break
-        return None, None
+            found = origins.get(id(x))
+            if found is not None and found[0]() is x:
+                return found
+            x = x.base
+        return None
 
     def of_list(x: Any) -> Any:
         """An index of arrays, a list of arrays to be joined, or a list of numbers."""
@@ -178,7 +211,7 @@ def _hooks(recorder: Recorder) -> dict[str, Any]:
         slot = slots[number]
         if slot is not False and (slot is not None or type(x) not in PLAIN):
             if slot is None:
-                slot = slots[number] = [("-", None, None, None)]
+                slot = slots[number] = [NUMBER]
             slot.append(describe(x))
         inner[number] = spent
         starts[number] = perf_counter()
@@ -215,7 +248,7 @@ def _hooks(recorder: Recorder) -> dict[str, Any]:
     def operand(number: int, x: Any) -> Any:
         slot = slots[number]
         if slot is not False and slot is not None:
-            slot.append(describe(x) if type(x) not in PLAIN else ("-", None, None, None))
+            slot.append(describe(x) if type(x) not in PLAIN else NUMBER)
         return x
 
     def leave(number: int, result: Any) -> Any:
@@ -235,69 +268,70 @@ def _hooks(recorder: Recorder) -> dict[str, Any]:
     def record(number: int, slot: Any, result: Any, end: float) -> None:
         nonlocal spent
         elapsed = end - starts[number] - (spent - inner[number])
-        codes = tuple([info[0] for info in slot])
-        is_array = isinstance(result, ndarray)
-        if not is_array and not any("a" in code for code in codes):
-            return
-        if threading.get_ident() != recorder._thread:
-            return
         slots[number] = None
+        is_array = isinstance(result, ndarray)
+        codes, makers, taints = [], [], None
+        for code, _, maker, taint in slot:
+            codes.append(code)
+            makers.append(maker)
+            if taint:
+                taints = taint if taints is None else taints | taint
+        if (not is_array and not any("a" in code for code in codes)) or get_ident() != recorder._thread:
+            return
         recorder.events += 1
-        site = sites[number]
-        elapsed = max(elapsed, 0.0)
+        if elapsed < 0.0:
+            elapsed = 0.0
         spent += elapsed
         if is_array:
-            code = f"a{result.dtype.char}"
+            code = ARRAYS.get(result.dtype.char, "aO")
         else:
             code = f"s{result.dtype.char}" if isinstance(result, generic) else "-"
-        makers = tuple([info[2] for info in slot])
-        key = (codes, code, makers)
+        site = sites[number]
+        key = (*codes, code, *makers)
         sample = site.samples.get(key)
         if sample is None:
-            if len(site.samples) > 20:
-                makers = ()
-                key = (codes, code, makers)
-            sample = site.samples.setdefault(key, Sample(codes, code, origins=makers))
+            if len(site.samples) > MOST_SAMPLES:
+                makers = [None] * len(makers)
+                key = (*codes, code, *makers)
+            sample = site.samples.setdefault(key, Sample(tuple(codes), code, origins=tuple(makers)))
         weight = weights[site.unit] if site.unit >= 0 else 1.0
         seconds = weight * elapsed
         sample.calls += weight
         sample.seconds += seconds
         site.calls += weight
         site.seconds += seconds
-        taints = frozenset().union(*[info[3] for info in slot if info[3]]) if slot else frozenset()
         if is_array:
             size = result.nbytes
             if size > sample.largest:
                 sample.largest, sample.result_shape = size, result.shape
                 sample.shapes = tuple([info[1] for info in slot])
-            if result.base is None and result.flags.owndata:
+            if size >= LARGE and result.base is None and result.flags.owndata:
                 sample.fresh += weight * size
                 site.fresh += weight * size
             if code == "ad":
-                if promoted(codes, slot):
-                    taints |= {number}
-            elif code in NARROW:
-                taints_of_result: frozenset[int] = frozenset()
-                remember(result, number, taints_of_result)
-                for taint in taints:
-                    sites[taint].downstream += seconds
-                sample.tainted |= taints
-                return
-            remember(result, number, taints)
+                if promoted(slot):
+                    taints = (taints or frozenset()) | {number}
+                remember(result, number, taints)
+            elif code != "af":
+                remember(result, number, None if code == "ae" else taints)
         elif slot and sample.largest < 0:
             sample.largest, sample.shapes = 0, tuple([info[1] for info in slot])
-        for taint in taints:
-            sites[taint].downstream += seconds
-        sample.tainted |= taints
+        if taints:
+            for taint in taints:
+                sites[taint].downstream += seconds
+            sample.tainted |= taints
 
-    def promoted(codes: tuple[str, ...], slot: Any) -> bool:
+    def promoted(slot: Any) -> bool:
         """Whether an array of float32 went in where float64 came out."""
-        for code, info in zip(codes, slot, strict=True):
-            if (code in NARROW and info[1]) or (code[0] == "t" and ("af" in code or "ae" in code)):
+        for code, shape, _, _ in slot:
+            if code == "af" or code == "ae":
+                if shape:
+                    return True
+            elif code[0] == "t" and ("af" in code or "ae" in code):
                 return True
         return False
 
-    def remember(result: Any, number: int, taints: frozenset[int]) -> None:
+    def remember(result: Any, number: int, taints: frozenset[int] | None) -> None:
         if len(origins) > MOST_ORIGINS:
             for key in [key for key, found in origins.items() if found[0]() is None]:
                 del origins[key]
@@ -306,7 +340,7 @@ def _hooks(recorder: Recorder) -> dict[str, Any]:
         found = origins.get(id(result))
         if found is not None and found[0]() is result and found[1] != number and not taints:
             return  # an operation that gave an array that there was before
-        origins[id(result)] = (weakref.ref(result), number, taints)
+        origins[id(result)] = (ref(result), number, taints)
 
     found = (left, right, first, function, lone_function, operand, leave, done)
     return {**{hook.__name__: hook for hook in found}, "gates": recorder.gates, "slice": slice}
