@@ -41,7 +41,7 @@ def run(target: str, arguments: Sequence[str], as_module: bool = False) -> Run:
     """Run a script, or a module by name, with its arguments; whatever ends it, there is something to report."""
     program, code_of, folder = (_module if as_module else _script)(target)
     recorder = Recorder()
-    sys.argv = [program.__file__ or target, *arguments]
+    sys.argv = [program.__file__ or target if as_module else target, *arguments]
     sys.path[0] = os.getcwd() if as_module else str(folder)
     sys.modules["__main__"] = program
     finder = _Finder(recorder, folder)
@@ -83,12 +83,16 @@ def _script(target: str) -> tuple[types.ModuleType, Any, Path]:
         text = importlib.util.decode_source(path.read_bytes())
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise NoProgramError(f"cannot read {target}: {getattr(error, 'strerror', None) or error}") from None
+    file = os.path.abspath(target)
     program = types.ModuleType("__main__")
-    loader = importlib.machinery.SourceFileLoader("__main__", target)
     vars(program).update(
-        __file__=target, __builtins__=__builtins__, __cached__=None, __loader__=loader, __annotations__={}
+        __file__=file,
+        __builtins__=__builtins__,
+        __cached__=None,
+        __loader__=importlib.machinery.SourceFileLoader("__main__", file),
+        __annotations__={},
     )
-    return program, lambda recorder: compiled(recorder, target, text), path.resolve().parent
+    return program, lambda recorder: compiled(recorder, file, text), path.resolve().parent
 
 
 def _module(target: str) -> tuple[types.ModuleType, Any, Path]:
