@@ -1,5 +1,7 @@
 """``fastact advise``: programs behave as by themselves, and their reports say what is in them."""
 
+# ruff: noqa: E501 - programs within programs are as long as they are
+
 import html.parser
 import importlib
 import json
@@ -47,7 +49,10 @@ class TestPrograms:
         assert len(alone.stdout) > 20
         found = json.loads((tmp_path / "out.json").read_text())
         assert not found["promotions"]
-        expected = {"char_rnn": {"adagrad_step", "softmax", "tanh_backward_from_output"}, "kmeans": {"embedding_backward"}}
+        expected = {
+            "char_rnn": {"adagrad_step", "softmax", "tanh_backward_from_output"},
+            "kmeans": {"embedding_backward"},
+        }
         assert expected[name] <= {one["function"] for one in found["idioms"]}
 
     def test_what_is_in_an_mlp(self, tmp_path):
@@ -62,15 +67,35 @@ class TestPrograms:
         assert {"relu", "softmax", "cross_entropy"} <= {one["function"] for one in found["idioms"]}
 
     def test_what_is_in_a_transformer(self, tmp_path):
-        alone, watched = run("transformer.py", advise=None), run("transformer.py", advise=["--json", tmp_path / "out.json"])
+        alone, watched = (
+            run("transformer.py", advise=None),
+            run("transformer.py", advise=["--json", tmp_path / "out.json"]),
+        )
         assert watched.stdout == alone.stdout
         assert "float64" in alone.stdout
         found = json.loads((tmp_path / "out.json").read_text())
         (promotion,) = found["promotions"]
         assert promotion["cause"].startswith("`np.sqrt(q.shape[-1])` is an np.float64 scalar")
         by_name = {one["function"]: one["call"] for one in found["idioms"]}
-        assert by_name == {"gelu_tanh": "fa.gelu_tanh(x)", "softmax": "fa.softmax(x, axis=-1)", "layer_norm": "fa.layer_norm(x)"}
+        assert by_name == {
+            "gelu_tanh": "fa.gelu_tanh(x)",
+            "softmax": "fa.softmax(x, axis=-1)",
+            "layer_norm": "fa.layer_norm(x)",
+        }
         assert found["idioms"][0]["could_save_seconds"] is None, "nothing is timed unless asked for"
+
+    def test_the_page_shows_what_it_says(self):
+        """Times are others each time; the words are not."""
+        shown = (
+            (PACKAGE.parent / "docs" / "advise.md")
+            .read_text()
+            .split("<!-- output:begin -->")[1]
+            .split("<!-- output:end -->")[0]
+        )
+        said = " ".join(run("transformer.py").stderr.split())
+        told = [" ".join(line.split()) for line in shown.splitlines() if re.match(r" {10,}\S", line)]
+        assert len(told) > 8
+        assert [line for line in told if line not in said] == [], "run python tools/advise_output.py"
 
     def test_modules_of_the_folder_are_seen(self, tmp_path):
         (tmp_path / "main.py").write_text("import numpy as np, helper\nhelper.Model()(np.ones((99, 99), np.float32))\n")
@@ -86,14 +111,20 @@ class TestPrograms:
     def test_a_module_by_name(self, tmp_path):
         (tmp_path / "pack").mkdir()
         (tmp_path / "pack" / "__init__.py").write_text("")
-        (tmp_path / "pack" / "__main__.py").write_text("import sys\nfrom . import part\nprint(__name__, __package__, sys.argv[1:], part.y)\n")
-        (tmp_path / "pack" / "part.py").write_text("import numpy as np\ny = (np.ones((300, 300), np.float32) * np.sqrt(2)).dtype\n")
+        (tmp_path / "pack" / "__main__.py").write_text(
+            "import sys\nfrom . import part\nprint(__name__, __package__, sys.argv[1:], part.y)\n"
+        )
+        (tmp_path / "pack" / "part.py").write_text(
+            "import numpy as np\ny = (np.ones((300, 300), np.float32) * np.sqrt(2)).dtype\n"
+        )
         done = run("-m", "pack", "--html", "1", cwd=tmp_path)
         assert done.stdout == "__main__ pack ['--html', '1'] float64\n"
         assert "part.py:2" in done.stderr
         assert done.returncode == 0
 
-    @pytest.mark.parametrize(("how", "status", "error"), [("interrupt", 130, "KeyboardInterrupt"), ("error", 1, "ValueError")])
+    @pytest.mark.parametrize(
+        ("how", "status", "error"), [("interrupt", 130, "KeyboardInterrupt"), ("error", 1, "ValueError")]
+    )
     def test_there_is_a_report_of_what_was_ended(self, how, status, error):
         alone, watched = run("interrupted.py", how, advise=None), run("interrupted.py", how)
         assert watched.returncode == status
@@ -111,14 +142,18 @@ class TestPrograms:
     def test_compiled_functions_are_left_alone(self):
         pytest.importorskip("numba")
         text = "import numba\ndef helps(a):\n    return a + 1\n@numba.njit\ndef f(a):\n    return helps(a) * 2\ndef g(a):\n    return a * 3\nh = numba.njit(g)\ny = f(1.0) + h(2.0)\n"
-        recorder, space = watch(text.replace("numba.njit", "numba_njit").replace("import numba", "numba_njit = lambda f: f"))
+        recorder, space = watch(
+            text.replace("numba.njit", "numba_njit").replace("import numba", "numba_njit = lambda f: f")
+        )
         assert space["y"] == 10.0
         assert {site.line for site in recorder.sites} <= {9, 10}
 
 
 class TestCommand:
     def test_page_and_json(self, tmp_path):
-        (tmp_path / "main.py").write_text("import numpy as np\nx = np.ones((500, 500), np.float32) * np.sqrt(2)  # <script>&\n")
+        (tmp_path / "main.py").write_text(
+            "import numpy as np\nx = np.ones((500, 500), np.float32) * np.sqrt(2)  # <script>&\n"
+        )
         done = run("main.py", advise=["--html", "a.html", "--json", "a.json", "--top", "1"], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         text = (tmp_path / "a.html").read_text()
@@ -162,7 +197,7 @@ class Tags(html.parser.HTMLParser):
         super().__init__()
         self.open, self.count = [], {}
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag, attrs):  # noqa: ARG002
         self.count[tag] = self.count.get(tag, 0) + 1
         if tag not in ("meta", "html", "body"):
             self.open.append(tag)
@@ -221,7 +256,9 @@ class TestWatching:
     def test_an_error_between_hooks_leaves_nothing_behind(self):
         text = "x = np.ones(3)\nfor i in range(4):\n    try:\n        x + (x * np.ones(i))\n    except ValueError:\n        pass\ny = 2 + 3\n"
         recorder, space = watch(text)
-        (outer,) = [site for site in recorder.sites if site.line == 4 and site.kind == "binop" and site.position[1] == 8]
+        (outer,) = [
+            site for site in recorder.sites if site.line == 4 and site.kind == "binop" and site.position[1] == 8
+        ]
         assert outer.calls == 2
         assert space["y"] == 5
 
@@ -309,10 +346,18 @@ print(found.findings.ended_by, i, k)
 
 class TestReport:
     def test_plain_text(self):
-        text = report.text(found_in("x = np.ones((300, 300), np.float32)\nfor i in range(3):\n    y = x * np.sqrt(2)\n    z = np.maximum(y, 0)\n"))
+        text = report.text(
+            found_in(
+                "x = np.ones((300, 300), np.float32)\nfor i in range(3):\n    y = x * np.sqrt(2)\n    z = np.maximum(y, 0)\n"
+            )
+        )
         assert text.startswith("program.py: 1 s, of which ")
         assert "Where float32 becomes float64\n---" in text
-        assert re.search(r"^ *3  +[\d.]+ [mu]?s +\d+%  .*y = x \* np.sqrt\(2\)\n +`np.sqrt\(2\)` is an np.float64 scalar\n", text, re.M)
+        assert re.search(
+            r"^ *3  +[\d.]+ [mu]?s +\d+%  .*y = x \* np.sqrt\(2\)\n +`np.sqrt\(2\)` is an np.float64 scalar\n",
+            text,
+            re.M,
+        )
         assert "in float64 because of it: 3-4" in text
         assert "fa.relu(y)" in text
         assert max(map(len, text.splitlines())) <= report.WIDTH
@@ -338,7 +383,9 @@ class TestReport:
         assert "np.float64 scalar" in stream.getvalue()
         assert rich.Console
 
-    @pytest.mark.parametrize(("x", "shown"), [(2.345, "2.35 s"), (0.9999, "1 s"), (0.0123, "12.3 ms"), (4.2e-5, "42 us"), (0.0, "0 us")])
+    @pytest.mark.parametrize(
+        ("x", "shown"), [(2.345, "2.35 s"), (0.9999, "1 s"), (0.0123, "12.3 ms"), (4.2e-5, "42 us"), (0.0, "0 us")]
+    )
     def test_durations(self, x, shown):
         assert report.seconds(x) == shown
 

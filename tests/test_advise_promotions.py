@@ -1,6 +1,7 @@
 """Each cause for which float32 becomes float64 is named with its line, and what does not is not blamed."""
 
-import numpy as np
+# ruff: noqa: E501 - programs within programs are as long as they are
+
 import pytest
 
 from fastact.advice import findings, promotions
@@ -11,31 +12,63 @@ X = "x = np.ones((64, 64), np.float32)\n"
 
 CAUSES = {
     "scalar from sqrt": ("y = x * np.sqrt(2)", 2, "`np.sqrt(2)` is an np.float64 scalar"),
-    "scalar by a name": ("scale = 1 / np.sqrt(64)\ny = x * scale", 3, "`scale` is an np.float64 scalar, set in line 2 by `1 / np.sqrt(64)`"),
+    "scalar by a name": (
+        "scale = 1 / np.sqrt(64)\ny = x * scale",
+        3,
+        "`scale` is an np.float64 scalar, set in line 2 by `1 / np.sqrt(64)`",
+    ),
     "scalar by an attribute": (
         "class C: pass\nc = C()\nc.d = np.float64(2)\ny = c.d * x",
         5,
         "`c.d` is an np.float64 scalar, set in line 4 by `np.float64(2)`",
     ),
-    "scalar inside": ("y = x / (2 * np.sqrt(3.0))", 2, "`2 * np.sqrt(3.0)` is an np.float64 scalar: `np.sqrt(3.0)` gives one"),
+    "scalar inside": (
+        "y = x / (2 * np.sqrt(3.0))",
+        2,
+        "`2 * np.sqrt(3.0)` is an np.float64 scalar: `np.sqrt(3.0)` gives one",
+    ),
     "mean of float64": ("w = np.arange(4.0)\ny = x - w.mean()", 3, "`w.mean()` is an np.float64 scalar"),
     "list": ("y = x[0, :3] + [1.0, 2.0, 3.0]", 2, "is a Python list"),
     "list in a function": ("y = np.multiply(x[0, :3], [1.0, 2.0, 3.0])", 2, "`[1.0, 2.0, 3.0]` is a Python list"),
-    "zeros": ("b = np.zeros(64)\ny = x + b", 3, "`b` is a float64 array, made in line 2 by `np.zeros(64)`, which is float64 without a dtype"),
-    "zeros, a part": ("b = np.zeros((64, 64))\ny = x + b[0]", 3, "`b[0]` is a float64 array, made in line 2 by `np.zeros((64, 64))`"),
+    "zeros": (
+        "b = np.zeros(64)\ny = x + b",
+        3,
+        "`b` is a float64 array, made in line 2 by `np.zeros(64)`, which is float64 without a dtype",
+    ),
+    "zeros, a part": (
+        "b = np.zeros((64, 64))\ny = x + b[0]",
+        3,
+        "`b[0]` is a float64 array, made in line 2 by `np.zeros((64, 64))`",
+    ),
     "eye": ("t = np.eye(64)[np.arange(64)]\ny = x - t", 3, "`t` is a float64 array, made in line 2"),
-    "random": ("w = np.random.randn(64, 64)\ny = x @ w", 3, "made in line 2 by `np.random.randn(64, 64)`, which draws float64"),
-    "array of a list": ("w = np.array([1.0] * 64)\ny = x * w", 3, "made in line 2 by `np.array([1.0] * 64)` from a Python list"),
+    "random": (
+        "w = np.random.randn(64, 64)\ny = x @ w",
+        3,
+        "made in line 2 by `np.random.randn(64, 64)`, which draws float64",
+    ),
+    "array of a list": (
+        "w = np.array([1.0] * 64)\ny = x * w",
+        3,
+        "made in line 2 by `np.array([1.0] * 64)` from a Python list",
+    ),
     "mask": ("m = (x > 0) / 0.5\ny = x * m", 3, "made in line 2 by `(x > 0) / 0.5`: a mask and a number give float64"),
     "index": ("i = np.arange(64)\ny = x * i", 3, "`i` is an array of integers (int64), such as an index or a mask"),
-    "mask of integers": ("m = np.where(x > 0, 1, 0)\ny = x * m", 3, "`m` is an array of integers (int64), such as an index or a mask, made in line 2"),
+    "mask of integers": (
+        "m = np.where(x > 0, 1, 0)\ny = x * m",
+        3,
+        "`m` is an array of integers (int64), such as an index or a mask, made in line 2",
+    ),
     "astype": ("y = x.astype(float)", 2, "`x.astype(float)` asks for float64"),
     "dtype": ("y = np.add(x, 1, dtype=np.float64)", 2, "`dtype=np.float64` asks for float64"),
     "concatenate": ("z = np.zeros((1, 64))\ny = np.concatenate([x, z])", 3, "holds a float64 array, made in line 2"),
     "ufunc": ("b = np.ones(64)\ny = np.maximum(x, b)", 3, "`b` is a float64 array"),
-    "argument": ("def f(a, b):\n    return a - b\nz = np.zeros(64)\ny = f(x, z)", 3, "`b` is a float64 array, made in line 4"),
+    "argument": (
+        "def f(a, b):\n    return a - b\nz = np.zeros(64)\ny = f(x, z)",
+        3,
+        "`b` is a float64 array, made in line 4",
+    ),
     "half": ("h = x.astype(np.float16)\ny = h * np.float64(2)", 3, "`np.float64(2)` is an np.float64 scalar"),
-}  # fmt: skip
+}
 
 INNOCENT = {
     "python number": "y = x * 2.5",
@@ -85,14 +118,17 @@ def test_consequences_are_no_causes():
 
 
 def test_an_array_in_memory_that_was_freed_is_not_taken_for_it():
-    text = X + "def f():\n    return x * np.sqrt(2)\nfor i in range(50):\n    f()\n    y = np.random.rand(64, 64)\n    z = y + 1\n"
+    text = (
+        X
+        + "def f():\n    return x * np.sqrt(2)\nfor i in range(50):\n    f()\n    y = np.random.rand(64, 64)\n    z = y + 1\n"
+    )
     (found,) = found_in(text).promotions
     assert found.lines == (3,)
 
 
 def test_savings_are_timed():
     class Fixed(Estimator):
-        def in_float32(self, site, sample):
+        def in_float32(self, site, sample):  # noqa: ARG002
             return 0.25
 
     recorder, _ = watch(X + "y = x * np.sqrt(2)\nz = np.exp(y)\n")

@@ -25,7 +25,6 @@ class _Patterns(Reader):
             return Form(node.func.id, tuple(args))
         return forms.function(node.func.id, args, {}, None, {})
 
-
     def _item(self, node: ast.Subscript) -> Form:
         return Form("item", (self._form(node.value), self._index(node.slice)))
 

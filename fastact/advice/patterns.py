@@ -105,7 +105,13 @@ IDIOMS = (
     ),
     _elementwise(
         "elu",
-        ["where(x < 0, exp(x) - 1, x)", "where(x <= 0, exp(x) - 1, x)", "where(x > 0, x, exp(x) - 1)", "where(x >= 0, x, exp(x) - 1)", "where(x > 0, x, expm1(x))"],
+        [
+            "where(x < 0, exp(x) - 1, x)",
+            "where(x <= 0, exp(x) - 1, x)",
+            "where(x > 0, x, exp(x) - 1)",
+            "where(x >= 0, x, exp(x) - 1)",
+            "where(x > 0, x, expm1(x))",
+        ],
         "no overflow in the branch that is not taken; exact near zero",
     ),
     Idiom(

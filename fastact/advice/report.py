@@ -9,6 +9,8 @@ from .findings import Findings
 
 TOP = 10
 WIDTH = 118
+WIDE = 0.25
+"""The share of float64 from which it is worth a word, where it does not come from float32."""
 GAP = "  "
 
 
@@ -40,7 +42,7 @@ def summary(found: Findings) -> list[str]:
         lines.append("No operation on arrays was seen in its own files.")
     if not found.promotions:
         lines.append("Nowhere did float32 become float64.")
-    if found.float64_seconds > 0.1 * found.array_seconds:
+    if found.float64_seconds > WIDE * found.array_seconds:
         where = ", ".join(map(str, found.float64_lines[:5]))
         made = f" (lines {where} make such arrays)" if where else ""
         lines.append(
@@ -48,7 +50,7 @@ def summary(found: Findings) -> list[str]:
             "float32 has half the bytes, and its digits suffice for most networks."
         )
     lines.append(f"Watching took about {seconds(found.watching)} of the time ({found.share(found.watching):.0%}).")
-    if found.sampled:
+    if found.sampled and found.array_seconds:
         where = ", ".join(map(str, found.sampled[:6])) + (", ..." if len(found.sampled) > 6 else "")
         lines.append(
             f"Loops and functions of small arrays were watched once in 61 passes (at lines {where}); theirs are estimates."
