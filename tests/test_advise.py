@@ -5,6 +5,7 @@
 import html.parser
 import importlib
 import json
+import linecache
 import os
 import re
 import subprocess
@@ -342,6 +343,25 @@ print(found.findings.ended_by, i, k)
             "ZeroDivisionError 1 0",
         ], done.stderr
         assert "z = y * 2" in (tmp_path / "a.html").read_text()
+
+
+    def test_cells_of_a_notebook(self):
+        """Cells are in no file, and their lines are known to `linecache` only."""
+        cells = [
+            "import numpy as np, fastact as fa\nclass Net:\n    def forward(self, x):\n        return np.tanh(x)\nnet = Net()\n",
+            "def scale(x):\n    return x * np.sqrt(2)\n",
+            "x = np.ones((50, 50), np.float32)\nwith fa.advise() as report:\n    y = scale(net.forward(x))\n    z = np.maximum(0, y)\nafter = 1\n",
+        ]
+        space = {"__name__": "__main__"}
+        for number, cell in enumerate(cells):
+            name = f"<cell {number}>"
+            linecache.cache[name] = len(cell), None, cell.splitlines(keepends=True), name
+            exec(compile(cell, name, "exec"), space)
+        found = space["report"].findings
+        assert space["after"] == 1
+        assert {(one.file, one.line, one.idiom.name) for one in found.idioms} == {("<cell 0>", 4, "tanh"), ("<cell 2>", 4, "relu")}
+        assert [(one.site.file, one.site.line) for one in found.promotions] == [("<cell 1>", 2)]
+        assert "<cell 1>:2" in str(space["report"])
 
 
 class TestReport:

@@ -110,6 +110,12 @@ def test_all_that_stems_from_it_is_counted():
     assert found.downstream == pytest.approx(sum(by_line.values()))
 
 
+def test_masks_and_indices_pass_nothing_on():
+    text = X + "y = x * np.sqrt(2)\nm = (y > 0).astype(int)\ni = y.argmax(1)\nz = np.ones(64) * m\nu = x[i] + 1\n"
+    (found,) = found_in(text).promotions
+    assert found.lines == (2, 3, 4)
+
+
 def test_consequences_are_no_causes():
     text = X + "w = x\nfor i in range(3):\n    w = w - x * np.float64(0.1)\ny = x @ w\nz = x - y\n"
     (found,) = found_in(text).promotions

@@ -102,8 +102,8 @@ class advise:  # noqa: N801 - it is called as a function is
         frame = sys._getframe(1)
         self._recorder = recorder = Recorder()
         self._trees, self._error = {}, None
-        self._replace_functions(frame)
         recorder.install()
+        self._replace_functions(frame)
         _active = True
         self._name = frame.f_code.co_filename
         self._start = perf_counter()
@@ -224,12 +224,12 @@ def _leaves(block: ast.With) -> bool:
 def _functions(frame: types.FrameType) -> Iterator[types.FunctionType]:
     """The functions and methods of a frame's module and of other modules of its folder."""
     file = Path(frame.f_code.co_filename)
+    folder = file.resolve().parent if file.exists() else Path.cwd()  # of a notebook, whose cells are in no file
     spaces = [frame.f_globals, frame.f_locals]
-    if file.exists():
-        for module in list(sys.modules.values()):
-            other = getattr(module, "__file__", None)
-            if other and owned(Path(other), file.resolve().parent):
-                spaces.append(vars(module))
+    for module in list(sys.modules.values()):
+        other = getattr(module, "__file__", None)
+        if other and owned(Path(other), folder):
+            spaces.append(vars(module))
     seen: set[int] = set()
     waiting = [x for space in spaces for x in list(space.values())]
     while waiting:
@@ -246,9 +246,7 @@ def _functions(frame: types.FrameType) -> Iterator[types.FunctionType]:
                 waiting += list(vars(x).values())
         elif isinstance(x, types.FunctionType):
             own = Path(x.__code__.co_filename)
-            if not own.is_relative_to(OWN) and (
-                not own.exists() or not file.exists() or owned(own, file.resolve().parent)
-            ):
+            if not own.exists() or owned(own, folder):
                 yield x
                 waiting += [cell.cell_contents for cell in x.__closure__ or () if _filled(cell)]
         elif not isinstance(x, types.ModuleType) and hasattr(type(x), "__dict__") and _is_users(type(x)):

@@ -14,6 +14,8 @@ from .records import Sample, Source
 
 HELPERS = "cekfhw"
 """Letters that stand for what the call computes too: a maximum that is subtracted, a correction, a state."""
+NAMES = {"g": "grad", "y": "labels", "t": "targets"}
+"""What letters are shown as, where the operand is none that has a short name."""
 FLOATS = "efd"
 LONGEST = 44
 """Of an operand as it is shown."""
@@ -193,11 +195,11 @@ def _shown(call: str, known: Bindings, axis: str, ndim: int) -> str:
     if axis in ("", "None") and ndim == 1:
         call = call.replace(", axis={axis}", "")
     texts = {letter: _text(bound, letter) for letter, bound in known.items()}
-    texts |= {letter: letter for letter in "xgyvtpnksbaiLAE" if letter not in texts}
+    texts |= {letter: NAMES.get(letter, letter) for letter in "xgyvtpnksbaiLAE" if letter not in texts}
     return call.format(**texts, axis=axis or "None")
 
 
 def _text(form: Form, letter: str) -> str:
     if form.text and len(form.text) <= LONGEST and form.head in ("name", "const", "item", "called", "attr"):
         return form.text
-    return {"g": "grad", "y": "labels", "t": "targets", "p": "p"}.get(letter, letter)
+    return NAMES.get(letter, letter)

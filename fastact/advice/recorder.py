@@ -313,7 +313,7 @@ def _hooks(recorder: Recorder) -> dict[str, Any]:
                     taints = (taints or frozenset()) | {number}
                 remember(result, number, taints)
             elif code != "af":
-                remember(result, number, None if code == "ae" else taints)
+                remember(result, number, None)  # a mask or an index is the same, whatever it was found by
         elif slot and sample.largest < 0:
             sample.largest, sample.shapes = 0, tuple([info[1] for info in slot])
         if taints:
