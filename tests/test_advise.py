@@ -344,7 +344,6 @@ print(found.findings.ended_by, i, k)
         ], done.stderr
         assert "z = y * 2" in (tmp_path / "a.html").read_text()
 
-
     def test_cells_of_a_notebook(self):
         """Cells are in no file, and their lines are known to `linecache` only."""
         cells = [
@@ -359,7 +358,10 @@ print(found.findings.ended_by, i, k)
             exec(compile(cell, name, "exec"), space)
         found = space["report"].findings
         assert space["after"] == 1
-        assert {(one.file, one.line, one.idiom.name) for one in found.idioms} == {("<cell 0>", 4, "tanh"), ("<cell 2>", 4, "relu")}
+        assert {(one.file, one.line, one.idiom.name) for one in found.idioms} == {
+            ("<cell 0>", 4, "tanh"),
+            ("<cell 2>", 4, "relu"),
+        }
         assert [(one.site.file, one.site.line) for one in found.promotions] == [("<cell 1>", 2)]
         assert "<cell 1>:2" in str(space["report"])
 

@@ -110,6 +110,22 @@ def test_all_that_stems_from_it_is_counted():
     assert found.downstream == pytest.approx(sum(by_line.values()))
 
 
+def test_what_would_do_it_next_is_named():
+    text = (
+        X
+        + "c = np.sqrt(2 / np.pi)\nb = np.zeros(64)\ny = x * np.sqrt(2)\nz = c * y\nu = z + b\nv = u / np.arange(1, 65)\n"
+        "o = np.ones(64, dtype=v.dtype)\nw = v - v.mean() + o\ns = v.sum()\nt = w / s\nd = t * 2.5 * (t > 0)\ne = d * np.float32(2) + y\n"
+    )
+    (found,) = found_in(text).promotions
+    expected = {
+        5: "`c` is an np.float64 scalar",
+        6: "`b` is a float64 array",
+        7: "`np.arange(1, 65)` is an array of integers",
+    }
+    assert [site.line for site, _ in found.behind] == list(expected)
+    assert all(cause.startswith(expected[site.line]) for site, cause in found.behind)
+
+
 def test_masks_and_indices_pass_nothing_on():
     text = X + "y = x * np.sqrt(2)\nm = (y > 0).astype(int)\ni = y.argmax(1)\nz = np.ones(64) * m\nu = x[i] + 1\n"
     (found,) = found_in(text).promotions

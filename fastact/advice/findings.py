@@ -109,6 +109,7 @@ class Findings:
                     "downstream_seconds": found.downstream,
                     "could_save_seconds": found.saved,
                     "float64_lines": list(found.lines),
+                    "then": [{"line": site.line, "cause": cause} for site, cause in found.behind],
                 }
                 for found in self.promotions
             ],

@@ -1,6 +1,7 @@
 """Where float32 became float64, and which operand did it."""
 
 import ast
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ ASKS = (
     "ones_like",
 )
 INTEGERS = "bBhHiIlLqQ"
+WIDE_INTEGERS = "iIlLqQ"
+"""Those that make float64 of float32; of float16 the others would make float32."""
 MAKERS = ("zeros", "ones", "empty", "full", "eye", "identity", "linspace", "arange", "loadtxt", "genfromtxt")
 
 
@@ -38,6 +41,8 @@ class Promotion:
     """Seconds that those would take less in float32."""
     lines: tuple[int, ...]
     """The lines that compute in float64 because of it."""
+    behind: tuple[tuple[Site, str], ...] = ()
+    """Operations on what stems from it that would make float64 themselves, were it cured, and why."""
 
 
 def find(recorder: Recorder, estimator: Estimator) -> list[Promotion]:
@@ -59,6 +64,7 @@ def find(recorder: Recorder, estimator: Estimator) -> list[Promotion]:
                     lines.add(site.line)
                     promotion.saved += sample.seconds * (1 - estimator.in_float32(site, sample))
         promotion.lines = tuple(sorted(lines))
+        promotion.behind = tuple(_behind(promotion.site, recorder))
         promotion.saved = min(promotion.saved, promotion.downstream)
     return found
 
@@ -88,7 +94,52 @@ def float64_from_the_start(recorder: Recorder) -> tuple[float, list[int]]:
     return seconds, sorted(lines, key=lambda line: -lines[line])
 
 
-def _cause(site: Site, sample: Sample, recorder: Recorder) -> str:
+def _behind(promotion: Site, recorder: Recorder) -> Iterator[tuple[Site, str]]:
+    for site in recorder.sites:
+        for sample in site.samples.values():
+            if (
+                site is promotion
+                or promotion.number not in sample.tainted
+                or is_promotion(sample)
+                or sample.result != "ad"
+            ):
+                continue
+            own = [i for i in range(len(sample.codes)) if _is_wide_itself(site, sample, i, recorder)]
+            if own and "ad" in [code for i, code in enumerate(sample.codes) if i not in own]:
+                yield site, _cause(site, sample, recorder, own)
+                break
+
+
+def _is_wide_itself(site: Site, sample: Sample, i: int, recorder: Recorder) -> bool:
+    """Whether an operand would make float64 of float32, and is not what it is because of arrays that are in float64."""
+    code = sample.codes[i]
+    if site.kind != "binop":
+        return False
+    if code[0] == "a" and code[1] in WIDE_INTEGERS and sample.shapes and sample.shapes[i]:
+        return True
+    if code == "ad":
+        number = sample.origins[i] if i < len(sample.origins) else None
+        maker = None if number is None else recorder.sites[number]
+        made = [] if maker is None else [one for one in maker.samples.values() if one.result == "ad"]
+        return bool(made) and not any(one.tainted for one in made) and not _follows(maker, recorder)
+    if code != "sd":
+        return False
+    source = recorder.sources[site.file]
+    node = _operands(_node(source, site), site)[i]
+    parts = [node, *(found.value for found in [_assignment(source, node)] if found is not None)]
+    inside = [inner for part in parts for inner in ast.walk(part) if isinstance(inner, ast.expr)]
+    sites = [recorder.sites[n] for (_, place), n in source.sites.items() if place in {position(x) for x in inside}]
+    return bool(sites) and not any(one.calls for one in sites)
+
+
+def _follows(maker: Site | None, recorder: Recorder) -> bool:
+    """Whether an array was made in the dtype of another."""
+    text = ast.unparse(_node(recorder.sources[maker.file], maker)) if maker is not None else ""
+    return ".dtype" in text or "_like(" in text
+
+
+def _cause(site: Site, sample: Sample, recorder: Recorder, among: Sequence[int] | None = None) -> str:
+    """Which operand makes float64, of all or among some."""
     source = recorder.sources[site.file]
     node = _node(source, site)
     name = name_of(site.function) if site.kind == "call" else ""
@@ -96,6 +147,8 @@ def _cause(site: Site, sample: Sample, recorder: Recorder) -> str:
         return f"`{_text(node)}` asks for float64"
     nodes = _operands(node, site)
     for i, code in enumerate(sample.codes):
+        if among is not None and i not in among:
+            continue
         operand = nodes[i] if i < len(nodes) else None
         maker = sample.origins[i] if i < len(sample.origins) else None
         made = _made(maker, recorder, site.file)
@@ -129,7 +182,7 @@ def _made(maker: int | None, recorder: Recorder, file: str) -> str:
     name = name_of(site.function) if site.kind == "call" else ""
     if name in MAKERS and "dtype" not in _text(node) and codes <= {"-", "o", "sl"}:
         return f"{text}, which is float64 without a dtype" if name != "arange" else text
-    if "a?" in codes:
+    if "a?" in codes and any(sample.result == "ad" for sample in site.samples.values()):
         return f"{text}: a mask and a number give float64"
     if "l" in codes:
         return f"{text} from a Python list"
@@ -151,21 +204,27 @@ def _first_maker(site: Site, recorder: Recorder) -> Site:
 
 def _came_from(source: Source, node: Any) -> str:
     """Where the name was set, if the operand is one."""
-    if isinstance(node, ast.Name | ast.Attribute):
-        key, best = ast.unparse(node), None
-        for other in ast.walk(source.tree):
-            if not isinstance(other, ast.Assign) or all(ast.unparse(target) != key for target in other.targets):
-                continue
-            if best is None or best.lineno < other.lineno <= node.lineno or best.lineno > node.lineno:
-                best = other
-        if best is not None:
-            return f", set in line {best.lineno} by `{_text(best.value)}`"
-        return ""
+    best = _assignment(source, node)
+    if best is not None:
+        return f", set in line {best.lineno} by `{_text(best.value)}`"
     if isinstance(node, ast.AST):
         call = next((x for x in ast.walk(node) if isinstance(x, ast.Call)), None)
         if call is not None and call is not node:
             return f": `{_text(call)}` gives one"
     return ""
+
+
+def _assignment(source: Source, node: Any) -> ast.Assign | None:
+    """The statement before it that sets a name; ``None`` of other expressions."""
+    best = None
+    if isinstance(node, ast.Name | ast.Attribute):
+        key = ast.unparse(node)
+        for other in ast.walk(source.tree):
+            if not isinstance(other, ast.Assign) or all(ast.unparse(target) != key for target in other.targets):
+                continue
+            if best is None or best.lineno < other.lineno <= node.lineno or best.lineno > node.lineno:
+                best = other
+    return best
 
 
 def _node(source: Source, site: Site) -> Any:

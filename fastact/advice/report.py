@@ -8,6 +8,8 @@ from typing import Any, TextIO
 from .findings import Findings
 
 TOP = 10
+MOST_BEHIND = 3
+"""Of what would make float64 next, so many are named."""
 WIDTH = 118
 WIDE = 0.25
 """The share of float64 from which it is worth a word, where it does not come from float32."""
@@ -93,7 +95,8 @@ def _promotions(found: Findings, top: int) -> Table:
             found.place(one.site.file, one.site.line),
             _time(found, one.downstream),
             _time(found, one.saved),
-            f"{found.code(one.site.file, one.site.line)}\n{one.cause}\nin float64 because of it: {_numbers(one.lines)}",
+            f"{found.code(one.site.file, one.site.line)}\n{one.cause}\nin float64 because of it: {_numbers(one.lines)}"
+            + "".join(f"\nonce cured, then line {site.line}: {cause}" for site, cause in one.behind[:MOST_BEHIND]),
         )
         for one in found.promotions[:top]
     ]

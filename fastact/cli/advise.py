@@ -17,7 +17,9 @@ from fastact.cli import require_writable
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What to run, and where the report goes."""
-    parser.usage = "%(prog)s [OPTION ...] script.py [ARGUMENT ...]\n       %(prog)s [OPTION ...] -m MODULE [ARGUMENT ...]"
+    parser.usage = (
+        "%(prog)s [OPTION ...] script.py [ARGUMENT ...]\n       %(prog)s [OPTION ...] -m MODULE [ARGUMENT ...]"
+    )
     parser.add_argument(
         "-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="a module, and its arguments"
     )
