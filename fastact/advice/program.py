@@ -170,6 +170,11 @@ def _show(error: BaseException) -> None:
     shown = error.__traceback__
     while shown is not None and Path(shown.tb_frame.f_code.co_filename).resolve().is_relative_to(OWN / "advice"):
         shown = shown.tb_next
+    last = shown
+    while last is not None and last.tb_next is not None:
+        if Path(last.tb_next.tb_frame.f_code.co_filename) == OWN / "advice" / "recorder.py":
+            last.tb_next = None  # an interrupt that met a hook
+        last = last.tb_next
     sys.stdout.flush()
     try:
         sys.excepthook(type(error), error.with_traceback(shown), shown)
