@@ -56,6 +56,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python tools/fuzz.py --quick
 	$(BIN)/python tools/fuzz_views.py --quick
 	$(BIN)/python tools/mutants.py --quick
+	$(BIN)/fastact advise --measure tests/programs/transformer.py
 	$(BIN)/fastact info
 	$(BIN)/fastact warmup --op gelu
 	$(BIN)/asv machine --yes

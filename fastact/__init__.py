@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 _NOT_IN_THE_TABLE = (
     "CompilationError",
     "accelerate",
+    "advise",
     "elementwise",
     "get_num_threads",
     "keep_memory",
@@ -43,6 +44,7 @@ _NOT_IN_THE_TABLE = (
 
 _LATER = {
     "accelerate": "fastact.acceleration",
+    "advise": "fastact.advice.block",
     "keep_memory": "fastact.keeping",
     "release_memory": "fastact.keeping",
 }

@@ -20,6 +20,9 @@ from fastact import reference, table
 from fastact.kernels import fields
 from fastact.runtime import records, workers
 
+collect_ignore = ["programs"]
+"""They are run by themselves."""
+
 PACKAGE = Path(fa.__file__).parent
 DTYPES = ("float16", "float32", "float64")
 

@@ -18,6 +18,7 @@ from tests.conftest import first
 
 EXTRAS = {
     "CompilationError",
+    "advise",
     "elementwise",
     "get_num_threads",
     "keep_memory",

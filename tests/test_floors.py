@@ -15,7 +15,19 @@ FLOORS = (
     ("runtime",),
     ("calls",),
     ("functions",),
-    ("table", "in_numba", "custom", "optim", "warm", "keeping", "reference", "numpy", "acceleration", "__init__"),
+    (
+        "table",
+        "in_numba",
+        "custom",
+        "optim",
+        "warm",
+        "keeping",
+        "reference",
+        "numpy",
+        "acceleration",
+        "advice",
+        "__init__",
+    ),
     ("bench",),
     ("cli", "__main__"),
 )
@@ -99,7 +111,21 @@ def test_a_step_up_and_a_circle_are_found(graph):
 
 
 @pytest.mark.parametrize(
-    "home", ["maths", "kinds", "runtime", "calls", "functions", "table", "custom", "optim", "warm", "keeping"]
+    "home",
+    [
+        "maths",
+        "kinds",
+        "runtime",
+        "calls",
+        "functions",
+        "table",
+        "custom",
+        "optim",
+        "warm",
+        "keeping",
+        "advice",
+        "acceleration",
+    ],
 )
 def test_what_needs_no_numba_does_not_import_it(graph, home):
     """Nor do the modules that it imports; what a function imports later is another matter."""
