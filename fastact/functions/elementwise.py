@@ -53,6 +53,9 @@ class Op:
     """LaTeX."""
     limits: Mapping[float, float]
     """The value at -inf and +inf, with default parameters."""
+    completes: Callable[..., Any] | None = None
+    """The scalar function of an operand that ``forward`` has left as it is, which then is larger than 2 as no other result is: of
+    rare operands that take long. A second loop computes them, where there are any."""
     derivative: Callable[..., Any] | None = None
     """The scalar derivative with respect to `x`, or a tuple of derivatives; ``None`` if the op has no backward."""
     reference_derivative: Callable[..., Any] | None = None
@@ -172,6 +175,8 @@ def register(op: Op) -> Op:
     if (op.derivative is None) != (not op.derivative_formula):
         raise ValueError(f"{op.name}: give both derivative and derivative_formula, or neither")
     scalar(op.forward)
+    if op.completes is not None:
+        scalar(op.completes)
     if op.derivative is not None:
         scalar(op.derivative)
     if op.from_output is not None:
@@ -187,7 +192,7 @@ def kernels(op: Op) -> list[Kernel]:
 
 def forward_kernel(op: Op) -> Kernel:
     """The kernel of an op's value."""
-    return Kernel(op.name, op.forward, inputs=1 + len(op.parameters), cost=op.cost)
+    return Kernel(op.name, op.forward, inputs=1 + len(op.parameters), cost=op.cost, completes=op.completes)
 
 
 def backward_kernel(op: Op) -> Kernel:
