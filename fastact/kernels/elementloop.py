@@ -195,21 +195,22 @@ class ElementLoop:
             return
         some_left, last = builder.or_(left, _is_left(builder, value)), builder.block
         left.add_incoming(some_left, last)
-        _repeat(builder, index, n, body, done)
-        builder.position_at_end(done)
-        any_left = builder.phi(I1)
-        any_left.add_incoming(I1(0), entry)
-        any_left.add_incoming(some_left, last)
-        self._complete(context, builder, operands, written[0], n, any_left)
+        computed, completed = builder.append_basic_block("computed"), builder.append_basic_block("completed")
+        _repeat(builder, index, n, body, computed)
+        builder.position_at_end(computed)
+        builder.cbranch(some_left, completed, done)
+        builder.position_at_end(completed)
+        self._complete(context, builder, operands, written[0], n, (computed, completed, done))
 
-    def _complete(self, context: Any, builder: Any, operands: Any, j: int, n: Any, any_left: Any) -> None:
-        """The second loop, if any result is left to it."""
-        entry = builder.block
-        body, done = builder.append_basic_block("completed"), builder.append_basic_block("complete")
-        builder.cbranch(any_left, body, done)
+    def _complete(self, context: Any, builder: Any, operands: Any, j: int, n: Any, blocks: Any) -> None:
+        """The second loop, over results."""
+        before, body, done = blocks
+        # That there is a vector of elements LLVM forgets behind the first loop: it would keep a loop for less.
+        builder.position_at_start(before)
+        n = builder.select(builder.icmp_signed(">", n, I64(self.multiple)), n, I64(self.multiple))
         builder.position_at_end(body)
         index = builder.phi(I64)
-        index.add_incoming(I64(0), entry)
+        index.add_incoming(I64(0), before)
         value = operands.load(j, index, range(0))
         completed = context.get_function(self._completes_type, self._completes_signature)(builder, [value])
         operands.store(j, index, builder.select(_is_left(builder, value), completed, value))

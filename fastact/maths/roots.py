@@ -63,7 +63,7 @@ def cbrt(x: Scalar) -> Scalar:
     rest = fma(-root_square, root, a) - fma(root, root, -root_square) * root
     root = fma(rest, square * T(1.0 / 3.0), root)
     root = select(small, root * _DOWN(x), root)
-    return select((x == T(0.0)) | (absolute(x) == T(INFINITY)), x, copysign(root, x))
+    return select(x == T(0.0), x, select(absolute(x) == T(INFINITY), x, copysign(root, x)))
 
 
 @scalar
