@@ -454,7 +454,7 @@ DERIVATIONS = [
     Derivation("log", "_LOG1P_FLOAT32", log1p_remainder, (-0.25, 0.5), 8, np.float32, weight=log1p_weight),
     Derivation("log", "_LOG1P_FLOAT64", log1p_remainder, (-0.25, 0.5), 19, np.float64, weight=log1p_weight),
     Derivation("log", "_LOG1P_UNIT_FLOAT32", log1p_remainder, (0, 1), 8, np.float32, weight=log1p_weight),
-    Derivation("log", "_LOG1P_UNIT_FLOAT64", log1p_remainder, (0, 1), 19, np.float64, weight=log1p_weight),
+    Derivation("log", "LOG1P_UNIT_FLOAT64", log1p_remainder, (0, 1), 19, np.float64, weight=log1p_weight),
     *(
         derivation
         for float_type, near_degree, far_degree, shrink_degree, near in (

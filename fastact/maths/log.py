@@ -75,7 +75,7 @@ _LOG1P_UNIT_FLOAT32 = Polynomial(
     0.020085852593183517,
     -0.0032903586979955435,
 )
-_LOG1P_UNIT_FLOAT64 = Polynomial(
+LOG1P_UNIT_FLOAT64 = Polynomial(
     -0.4999999999999946,
     0.3333333333323526,
     -0.24999999993686292,
@@ -383,7 +383,7 @@ def _log1p_unit_float32(u: Scalar) -> Scalar:
 @scalar
 def _log1p_unit_float64(u: Scalar) -> Scalar:
     """``log1p(u)`` for 0 <= u <= 1 or NaN: 1.1 ULP."""
-    return fma(u * u, _LOG1P_UNIT_FLOAT64(u), u)
+    return fma(u * u, LOG1P_UNIT_FLOAT64(u), u)
 
 
 log1p_unit = ByPrecision(float32=_log1p_unit_float32, float64=_log1p_unit_float64)

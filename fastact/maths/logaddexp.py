@@ -1,15 +1,16 @@
 """``logaddexp`` and ``logaddexp2``: the larger operand and the logarithm of one plus the exponential of a difference.
 
 ``max(x, y) + log1p(exp(-abs(x - y)))``, and the same to base 2. The difference's rounding error is computed (Knuth's two-sum)
-and multiplies the exponential. float32 computes in float64, which its results need where the two parts cancel.
+and its effect added, and so is that of the sum. float32 computes in float64, which its results need where the two parts cancel.
 
 The coefficients are derived by ``tools/derive_coefficients.py``; each is the shortest decimal that reads back exactly.
 """
 
 from fastact.maths.exp import exp2, exp_nonpositive
-from fastact.maths.log import log1p_unit
+from fastact.maths.log import LOG1P_UNIT_FLOAT64
 from fastact.maths.scalar import ByPrecision, Polynomial, scalar
 from fastact.maths.simd import Scalar, absolute, fma, narrow, select, widen
+from fastact.maths.sums import exact_sum
 
 INFINITY = float("inf")
 
@@ -44,11 +45,24 @@ def _difference(x: Scalar, y: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     T = type(x)
     above = x > y
     larger, smaller = select(above, x, y), select(above, y, x)
-    d = smaller - larger
-    part = d + larger
-    rest = (smaller - part) + ((part - d) - larger)
+    d, rest = exact_sum(smaller, -larger)
     d = select(x == y, T(0.0), d)
     return larger, d, select(absolute(rest) < T(1.0), rest, T(0.0))
+
+
+@scalar
+def _added(larger: Scalar, first: Scalar, low: Scalar) -> Scalar:
+    """``larger + first + low``, rounded nearly once."""
+    T = type(larger)
+    total, rest = exact_sum(larger, first)
+    return total + select(absolute(total) < T(INFINITY), rest + low, T(0.0))
+
+
+@scalar
+def _by_rest(u: Scalar, rest: Scalar) -> Scalar:
+    """How much ``log1p(u * exp(rest))`` is above ``log1p(u)``, for a tiny ``rest`` and ``0 <= u <= 1``, within 7 %."""
+    T = type(u)
+    return u * rest * fma(u, fma(u, T(0.5), T(-1.0)), T(1.0))
 
 
 @scalar
@@ -56,7 +70,7 @@ def _logaddexp_float64(x: Scalar, y: Scalar) -> Scalar:
     """``logaddexp(x, y)`` for all x and y."""
     larger, d, rest = _difference(x, y)
     u = exp_nonpositive(d)
-    return larger + log1p_unit(fma(u, rest, u))
+    return _added(larger, u, fma(u * u, LOG1P_UNIT_FLOAT64(u), _by_rest(u, rest)))
 
 
 @scalar
@@ -65,12 +79,9 @@ def _logaddexp2_float64(x: Scalar, y: Scalar) -> Scalar:
     T = type(x)
     larger, d, rest = _difference(x, y)
     u = exp2(d)
-    u = fma(u, rest * T(0.6931471805599453), u)
     product = u * T(1.4426950408889634)
-    low = fma(u, T(1.4426950408889634), -product) + u * T(2.0355273740931033e-17)
-    whole = larger + product
-    low = select(absolute(whole) < T(INFINITY), ((larger - whole) + product) + low, T(0.0))
-    return whole + fma(u * u, _LOG2_UNIT(u), low)
+    low = fma(u, T(1.4426950408889634), -product) + fma(u, T(2.0355273740931033e-17), _by_rest(u, rest))
+    return _added(larger, product, fma(u * u, _LOG2_UNIT(u), low))
 
 
 @scalar

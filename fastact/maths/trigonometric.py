@@ -29,6 +29,7 @@ from fastact.maths.simd import (
     subtract,
     widen,
 )
+from fastact.maths.sums import exact_sum
 from fastact.maths.two_over_pi import PART_1, PART_2, PART_3, PART_4
 
 # q in sin(r) = r + r**3 * q(r * r): degree 2 and 5 for r <= 0.79, relative error 4.2e-9 and 4.1e-18.
@@ -64,14 +65,6 @@ _FAR = Constant(float32=2.0**20, float64=2.0**30)
 
 
 @scalar
-def _exact_sum(a: Scalar, b: Scalar) -> tuple[Scalar, Scalar]:
-    """``a + b`` and its rounding error (Knuth, The Art of Computer Programming, volume 2, 4.2.2)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
-@scalar
 def _of_quadrant(i: Scalar, r: Scalar, rest: Scalar) -> Scalar:
     """``sin(i * pi/2 + r + rest)`` for ``abs(r)`` up to ``pi/4`` or little more."""
     T = type(r)
@@ -94,7 +87,7 @@ def _reduced(a: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     first = fma(n, -_HALF_PI(a), a)
     product = n * -_HALF_PI_REST(a)
     product_rest = fma(n, -_HALF_PI_REST(a), -product)
-    r, rest = _exact_sum(first, product)
+    r, rest = exact_sum(first, product)
     return bits(shifted), r, fma(n, -_HALF_PI_LAST(a), rest + product_rest)
 
 
@@ -112,13 +105,13 @@ def _far_reduced(a: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     second_rest = fma(scaled, c, -second)
     third = scaled * d
     last = fma(scaled, e, fma(scaled, d, -third))
-    total, rest_1 = _exact_sum(_modulo_4(first), _modulo_4(first_rest))
-    total, rest_2 = _exact_sum(total, _modulo_4(second))
+    total, rest_1 = exact_sum(_modulo_4(first), _modulo_4(first_rest))
+    total, rest_2 = exact_sum(total, _modulo_4(second))
     n = rint(total)
-    total, rest_3 = _exact_sum(total - n, second_rest)
-    total, rest_4 = _exact_sum(total, third)
-    total, rest_1 = _exact_sum(total, rest_1)
-    total, rest_2 = _exact_sum(total, rest_2)
+    total, rest_3 = exact_sum(total - n, second_rest)
+    total, rest_4 = exact_sum(total, third)
+    total, rest_1 = exact_sum(total, rest_1)
+    total, rest_2 = exact_sum(total, rest_2)
     rest = ((rest_3 + rest_4) + (rest_1 + rest_2)) + last
     quarter = total + rest
     quarter_rest = (total - quarter) + rest
