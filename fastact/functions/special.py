@@ -60,6 +60,7 @@ register(
         summary="Logarithm of the odds, the inverse of `sigmoid`; NaN unless between 0 and 1.",
         formula=r"\ln \frac{x}{1 - x}",
         limits={-INF: math.nan, INF: math.nan},
+        shown_at=(0.25, 0.5, 0.75),
         cost=0.7,
     )
 )
@@ -124,9 +125,11 @@ def _rel_entr(x: Scalar, y: Scalar) -> Scalar:
 
 
 def _rel_entr_reference(m: Any, x: Any, y: Any) -> Any:
-    quotient = m.where(x > 0, x, 1.0) / y
+    positive = m.where(x > 0, x, 1.0)
+    quotient = positive / y
     # Near 1 the difference is exact, and the quotient's logarithm is not.
-    log = m.where(abs(quotient - 1) < 0.25, m.log1p((x - y) / y), m.log(quotient))
+    near = abs(quotient - 1) < 0.25
+    log = m.where(near, m.log1p(m.where(near, (positive - y) / y, 0.0)), m.log(quotient))
     return m.where(x < 0, INF, m.where(x == 0, 0.0, x * log))
 
 

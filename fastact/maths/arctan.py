@@ -53,7 +53,7 @@ _LARGEST = Constant(float32=2.0**120, float64=2.0**1000)  # no residual of its q
 
 @scalar
 def arctan(x: Scalar) -> Scalar:
-    """``arctan(x)`` for every x: 0.98 ULP, 0.68 in float64."""
+    """``arctan(x)`` for every x: 0.99 ULP, 0.68 in float64."""
     T = type(x)
     a = minimum(absolute(x), _LARGEST(x))
     far = a > T(1.0)
@@ -61,9 +61,10 @@ def arctan(x: Scalar) -> Scalar:
     quotient = T(1.0) / large
     t = select(far, quotient, a)
     square = t * t
-    cubic = t * square * _ARCTAN(square)
-    # The derivative by the quotient is between 1/2 and 1; it matters where that is close to 1.
-    error = fma(-quotient, large, T(1.0)) * quotient * T(0.6)
+    cube = t * square
+    slope = _ARCTAN(square)
+    # Times the derivative by the quotient, which matters where that is close to 1.
+    error = fma(-quotient, large, T(1.0)) * quotient * fma(square, T(-0.4), T(0.9))
     whole = _HALF_PI(x) - quotient
     rest = ((_HALF_PI(x) - whole) - quotient) + (_HALF_PI_REST(x) - error)
-    return copysign(select(far, whole + (rest - cubic), t + cubic), x)
+    return copysign(select(far, whole + fma(-cube, slope, rest), fma(cube, slope, t)), x)

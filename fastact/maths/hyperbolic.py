@@ -62,7 +62,7 @@ def _parts(a: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
 
 @scalar
 def cosh(x: Scalar) -> Scalar:
-    """``cosh(x)`` for every x: 0.89 ULP, 0.82 in float64."""
+    """``cosh(x)`` for every x: 0.96 ULP, 0.82 in float64."""
     half, whole, rest, other = _parts(absolute(x))
     result = half * (whole + (rest + other))
     return result + result
@@ -70,7 +70,7 @@ def cosh(x: Scalar) -> Scalar:
 
 @scalar
 def sinh(x: Scalar) -> Scalar:
-    """``sinh(x)`` for every x: 0.65 ULP, 0.58 in float64."""
+    """``sinh(x)`` for every x: 0.73 ULP, 0.58 in float64."""
     T = type(x)
     a = absolute(x)
     square = a * a

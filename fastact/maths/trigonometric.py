@@ -135,7 +135,7 @@ def _signed(x: Scalar, value: Scalar) -> Scalar:
 
 @scalar
 def sin(x: Scalar) -> Scalar:
-    """``sin(x)`` for ``abs(x) <= _FAR`` or NaN, else x itself: 0.76 ULP, 0.68 in float64."""
+    """``sin(x)`` for ``abs(x) <= _FAR`` or NaN, else x itself: 0.91 ULP, 0.68 in float64."""
     a = absolute(x)
     i, r, rest = _reduced(a)
     return select(a > _FAR(x), x, _signed(x, _of_quadrant(i, r, rest)))
@@ -143,7 +143,7 @@ def sin(x: Scalar) -> Scalar:
 
 @scalar
 def cos(x: Scalar) -> Scalar:
-    """``cos(x)`` for ``abs(x) <= _FAR`` or NaN, else x itself: 0.75 ULP, 0.71 in float64."""
+    """``cos(x)`` for ``abs(x) <= _FAR`` or NaN, else x itself: 0.95 ULP, 0.71 in float64."""
     a = absolute(x)
     i, r, rest = _reduced(a)
     return select(a > _FAR(x), x, _of_quadrant(add(i, type(i)(1)), r, rest))
