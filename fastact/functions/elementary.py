@@ -1,4 +1,4 @@
-"""Elementary functions: those of NumPy's that take one array, and the error function."""
+"""NumPy's functions of one array, and the error function."""
 
 import math
 

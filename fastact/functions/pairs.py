@@ -63,7 +63,7 @@ register(
         summary="The first array to the power of the second; NaN for a negative base unless the exponent is whole.",
         formula=r"\mathtt{base}^\mathtt{exponent}",
         limits={-INF: INF, INF: INF},
-        samples=((1.75,), (3.0,), (-2.5,), (0.5,), (-1.0,), (20.0,)),
+        samples=((1.75,), (3.0,), (-2.5,), (0.75,), (-1.0,), (20.0,)),
         arrays=2,
         ulp=1.0,
         cost=2.0,

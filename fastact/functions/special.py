@@ -74,7 +74,7 @@ register(
     Op(
         forward=_entr,
         reference=lambda m, x: m.where(
-            x < 0, -INF, m.where(x > 0, -x * m.log(m.where(x > 0, x, 1.0)), 0.0 * m.finite(x))
+            x < 0, -INF, m.where(x > 0, -x * m.log(m.where(x > 0, x, 1.0)), 0.0 * m.finite(abs(x)))
         ),
         summary="The term of an entropy, 0 at 0; minus infinity below.",
         formula=r"-x \ln x",
