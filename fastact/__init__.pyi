@@ -100,6 +100,15 @@ expm1: np.ufunc
 log: np.ufunc
 log1p: np.ufunc
 erf: np.ufunc
+exp2: np.ufunc
+log2: np.ufunc
+log10: np.ufunc
+sinh: np.ufunc
+cosh: np.ufunc
+sin: np.ufunc
+cos: np.ufunc
+arctan: np.ufunc
+cbrt: np.ufunc
 def elu(x: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
 def elu_backward(grad: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
 selu: np.ufunc
@@ -158,6 +167,17 @@ geglu: np.ufunc
 def geglu_backward(grad: ArrayLike, gate: ArrayLike, value: ArrayLike, /, *outs: NDArray[Any], **ufunc_arguments: Any) -> Any: ...
 reglu: np.ufunc
 def reglu_backward(grad: ArrayLike, gate: ArrayLike, value: ArrayLike, /, *outs: NDArray[Any], **ufunc_arguments: Any) -> Any: ...
+logaddexp: np.ufunc
+logaddexp2: np.ufunc
+power: np.ufunc
+hypot: np.ufunc
+erfc: np.ufunc
+ndtr: np.ufunc
+logit: np.ufunc
+entr: np.ufunc
+xlogy: np.ufunc
+xlog1py: np.ufunc
+rel_entr: np.ufunc
 def elu_backward_from_output(grad: ArrayLike, output: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
 selu_backward_from_output: np.ufunc
 def celu_backward_from_output(grad: ArrayLike, output: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...

@@ -17,8 +17,10 @@ from fastact.functions import softmax
 from fastact.functions.elementwise import OPS
 from fastact.functions.op_functions import from_output, functions_of
 from fastact.kernels import jit
+from fastact.kernels.elementloop import COMPLETE
 from fastact.kernels.templates import clone
 from fastact.maths.logsumexp import exp_at, level, log_excess, logsumexp, reach, reciprocal, split, total
+from fastact.maths.scalar import scalar
 from fastact.maths.simd import fma, maximum, select, widen
 
 
@@ -31,13 +33,29 @@ def register() -> None:
     for op in OPS.values():
         for record in functions_of(op):
             if record.name == op.name:
-                _teach(record.function, op.forward, op, op.operands, backward=False)
+                _teach(record.function, completed(op), op, op.operands, backward=False)
             elif op.gradients == op.arrays:
                 _teach(record.function, op.derivative, op, ["grad", *op.operands], backward=True)
         told = from_output(op)
         if told is not None and op.from_output is not None:
             names = ["grad", "output", *op.parameters]
             _teach(told.function, op.from_output.derivative, op, names, backward=True)
+
+
+def completed(op: Any) -> Callable[..., Any]:
+    """The formula of an op's value, for all operands."""
+    formula: Callable[..., Any] = op.forward
+    if op.completes is not None:
+        formula = scalar(clone(_completed, {"formula": op.forward, "completes": op.completes, "COMPLETE": COMPLETE}))
+        jit.register()
+    return formula
+
+
+def _completed(x):  # type: ignore[no-untyped-def]
+    value = formula(x)
+    if abs(value) > COMPLETE:
+        value = completes(value)
+    return value
 
 
 def _teach(
@@ -106,6 +124,7 @@ def _extent(grad: Any, x: Any) -> Any:
 
 
 formula: Any = None
+completes: Any = None
 T: Any = float
 
 

@@ -31,6 +31,15 @@ def _log1p(x: Any) -> Any:
     return mpf("nan") if x < -1 else mpf("-inf") if x == -1 else mp.log1p(x)
 
 
+def _power(x: Any, y: Any) -> Any:
+    if x == 0 and y < 0:
+        return mpf("inf")
+    if x < 0 and y != mp.floor(y):
+        return mpf("nan")
+    size = mp.exp(_bounded(y * mp.log(abs(x)), LARGEST_EXPONENT)) if x else mpf(y == 0)
+    return -size if x < 0 and y % 2 == 1 else size
+
+
 def _logaddexp(a: Any, b: Any) -> Any:
     return max(a, b) + mp.log1p(mp.exp(-_bounded(abs(mpf(a) - b), LARGEST_EXPONENT)))
 
@@ -40,10 +49,21 @@ mp_maths = SimpleNamespace(
     expm1=lambda x: mp.expm1(_bounded(x, LARGEST_EXPONENT)),
     log=_log,
     log1p=_log1p,
+    exp2=lambda x: mp.power(2, _bounded(x, LARGEST_EXPONENT)),
+    log2=lambda x: _log(x) / mp.log(2),
+    log10=lambda x: _log(x) / mp.log(10),
     logaddexp=_logaddexp,
+    logaddexp2=lambda a, b: _logaddexp(a * mp.log(2), b * mp.log(2)) / mp.log(2),
+    power=_power,
     tanh=lambda x: mp.tanh(_bounded(x, LARGEST_EXPONENT)),
+    sinh=lambda x: mp.sinh(_bounded(x, LARGEST_EXPONENT)),
     cosh=lambda x: mp.cosh(_bounded(x, LARGEST_EXPONENT)),
+    sin=mp.sin,
+    cos=mp.cos,
+    arctan=mp.atan,
+    cbrt=lambda x: mp.sign(x) * mp.cbrt(abs(x)),
     sqrt=mp.sqrt,
+    hypot=mp.hypot,
     erf=lambda x: mp.erf(_bounded(x, 100)),
     erfc=lambda x: mp.erfc(_bounded(x, 100)),
     where=lambda condition, a, b: a if condition else b,

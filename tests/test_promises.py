@@ -101,7 +101,12 @@ def normal_cdf(x):
 
 
 PUBLIC = {"gelu_derivative": "gelu_backward"} | {
-    name: name for name in ("exp", "expm1", "log", "log1p", "erf", "gelu", "tanh", "tanh_shrink")
+    name: name
+    for name in (
+        *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "erf", "gelu", "tanh", "tanh_shrink"),
+        *("sinh", "cosh", "sin", "cos", "arctan", "cbrt", "hypot", "power"),
+        *("erfc", "ndtr", "logit", "entr", "xlogy", "xlog1py", "rel_entr"),
+    )
 }
 """Formulas that public functions are, or whose error is theirs."""
 PARTS = {

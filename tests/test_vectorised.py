@@ -58,7 +58,8 @@ def scalar_code():
 
 
 def not_packed(facts, processor, j):
-    return processor.registers[j] not in facts["packed"] and {"packed in": facts["packed"]}
+    """A kernel of float32 may compute in float64."""
+    return not {*processor.registers[j:]} & {*facts["packed"]} and {"packed in": facts["packed"]}
 
 
 def not_wide(facts, processor, j):
@@ -71,7 +72,9 @@ def fused_one_by_one(facts, processor, j):
 
 
 def not_fused_in_wide_vectors(facts, processor, j):
-    return facts["fused"] and not {*processor.fused} & {*facts["fused"]} and facts["fused"]
+    """In float64, a kernel of float32 computes as many at a time as vectors of float32 hold: in two registers."""
+    wide = {*processor.fused, processor.fused[0].replace("f32", "f64")}
+    return facts["fused"] and not wide & {*facts["fused"]} and facts["fused"]
 
 
 def left_scalar(facts, processor, j):

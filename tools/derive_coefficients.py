@@ -104,6 +104,75 @@ def log1p_weight(f: Real) -> Real:
     return f**2 / mp.log1p(f)
 
 
+def logarithm_remainder(base: int) -> tuple[Function, Function]:
+    """Give ``q`` in ``log(1 + f, base) = f / log(base) + f * f * q(f)``, and its weight."""
+    scale = mp.log(base)
+    return lambda f: log1p_remainder(f) / scale, lambda f: f**2 * scale / mp.log1p(f)
+
+
+def arctan_remainder(u: Real) -> Real:
+    """``q`` in ``arctan(t) = t + t**3 * q(t * t)``."""
+    t = mp.sqrt(u)
+    return (mp.atan(t) - t) / (t * u)
+
+
+def arctan_weight(u: Real) -> Real:
+    t = mp.sqrt(u)
+    return t * u / mp.atan(t)
+
+
+def sinh_remainder(u: Real) -> Real:
+    """``q`` in ``sinh(a) = a + a**3 * q(a * a)``."""
+    a = mp.sqrt(u)
+    return (mp.sinh(a) - a) / (a * u)
+
+
+def sinh_weight(u: Real) -> Real:
+    a = mp.sqrt(u)
+    return a * u / mp.sinh(a)
+
+
+def cosh_remainder(u: Real) -> Real:
+    """``q`` in ``cosh(a) = 1 + a**2 * q(a * a)``."""
+    return (mp.cosh(mp.sqrt(u)) - 1) / u
+
+
+def sin_remainder(u: Real) -> Real:
+    """``q`` in ``sin(r) = r + r**3 * q(r * r)``."""
+    r = mp.sqrt(u)
+    return (mp.sin(r) - r) / (r * u)
+
+
+def sin_weight(u: Real) -> Real:
+    r = mp.sqrt(u)
+    return r * u / mp.sin(r)
+
+
+def cos_remainder(u: Real) -> Real:
+    """``q`` in ``cos(r) = 1 - r**2 / 2 + r**4 * q(r * r)``."""
+    return (mp.cos(mp.sqrt(u)) - 1 + u / 2) / u**2
+
+
+def cos_weight(u: Real) -> Real:
+    return u**2 / mp.cos(mp.sqrt(u))
+
+
+def atanh_remainder(u: Real) -> Real:
+    """``q`` in ``atanh(s) = s + s**3 * (1/3 + s * s * q(s * s))``."""
+    s = mp.sqrt(u)
+    return ((mp.atanh(s) / s - 1) / u - mpf(1) / 3) / u
+
+
+def atanh_weight(u: Real) -> Real:
+    return u**2
+
+
+def log2_of_quotient(u: Real) -> Real:
+    """``q`` in ``log2((1 + s) / (1 - s)) = s * q(s * s)``."""
+    s = mp.sqrt(u)
+    return 2 * mp.atanh(s) / s / LN2
+
+
 def exp_derivations(
     float_type: type[np.floating[Any]], degree: int, expm1_degrees: tuple[int, int], scale: float
 ) -> list[Derivation]:
@@ -339,14 +408,53 @@ def erf_derivations() -> list[Derivation]:
     ]
 
 
+ROOT_INTERVAL = (mp.sqrt(0.5) - 1, mp.sqrt(2) - 1)
+"""Of ``f`` where ``1 + f`` lies between the roots of 1/2 and 2, and of ``((1 + f) - 1) / ((1 + f) + 1)`` squared."""
+QUOTIENT_END = (mp.sqrt(2) - 1) ** 4
+
+
+def numpy_derivations(float_type: type[np.floating[Any]], *degrees: int) -> list[Derivation]:
+    """The maths that NumPy has too, in one precision: degrees in the order of what is derived."""
+    name = float_type.__name__.upper()
+    exp2, log2, log10, arctan, near, far_sinh, far_cosh, sin, cos = degrees
+    log2_remainder, log2_weight = logarithm_remainder(2)
+    log10_remainder, log10_weight = logarithm_remainder(10)
+    reduced, eighth = (0, (LN2 / 2) ** 2), (0, mpf("0.79") ** 2)
+    return [
+        Derivation("exp", f"_EXP2_{name}", lambda r: mp.power(2, r), (-0.5, 0.5), exp2, float_type, leading=(1,)),
+        Derivation("log", f"_LOG2_{name}", log2_remainder, ROOT_INTERVAL, log2, float_type, weight=log2_weight),
+        Derivation("log", f"_LOG10_{name}", log10_remainder, ROOT_INTERVAL, log10, float_type, weight=log10_weight),
+        Derivation("arctan", f"_ARCTAN_{name}", arctan_remainder, (0, 1), arctan, float_type, weight=arctan_weight),
+        Derivation("hyperbolic", f"_SINH_NEAR_{name}", sinh_remainder, (0, 1), near, float_type, weight=sinh_weight),
+        Derivation("hyperbolic", f"_SINH_{name}", sinh_remainder, reduced, far_sinh, float_type, weight=sinh_weight),
+        Derivation("hyperbolic", f"_COSH_{name}", cosh_remainder, reduced, far_cosh, float_type, weight=lambda u: u),
+        Derivation("trigonometric", f"_SIN_{name}", sin_remainder, eighth, sin, float_type, weight=sin_weight),
+        Derivation("trigonometric", f"_COS_{name}", cos_remainder, eighth, cos, float_type, weight=cos_weight),
+    ]
+
+
 DERIVATIONS = [
+    *numpy_derivations(np.float32, 6, 8, 8, 8, 3, 2, 2, 2, 2),
+    *numpy_derivations(np.float64, 11, 19, 19, 19, 7, 4, 4, 5, 5),
+    Derivation(
+        "logaddexp",
+        "_LOG2_UNIT",
+        logarithm_remainder(2)[0],
+        (0, 1),
+        19,
+        np.float64,
+        weight=logarithm_remainder(2)[1],
+    ),
+    Derivation("power", "_ATANH", atanh_remainder, (0, QUOTIENT_END), 7, np.float64, weight=atanh_weight),
+    Derivation("power", "_LOG2_SINGLE", log2_of_quotient, (0, QUOTIENT_END), 4, np.float64),
+    Derivation("power", "_EXP2_SINGLE", lambda r: mp.power(2, r), (-0.5, 0.5), 7, np.float64, leading=(1,)),
     *erf_derivations(),
     *exp_derivations(np.float32, 6, (7, 6), TWO_TO_MINUS_24),
     *exp_derivations(np.float64, 11, (11, 11), TWO_TO_MINUS_56),
     Derivation("log", "_LOG1P_FLOAT32", log1p_remainder, (-0.25, 0.5), 8, np.float32, weight=log1p_weight),
     Derivation("log", "_LOG1P_FLOAT64", log1p_remainder, (-0.25, 0.5), 19, np.float64, weight=log1p_weight),
     Derivation("log", "_LOG1P_UNIT_FLOAT32", log1p_remainder, (0, 1), 8, np.float32, weight=log1p_weight),
-    Derivation("log", "_LOG1P_UNIT_FLOAT64", log1p_remainder, (0, 1), 19, np.float64, weight=log1p_weight),
+    Derivation("log", "LOG1P_UNIT_FLOAT64", log1p_remainder, (0, 1), 19, np.float64, weight=log1p_weight),
     *(
         derivation
         for float_type, near_degree, far_degree, shrink_degree, near in (
@@ -359,15 +467,46 @@ DERIVATIONS = [
 """Every polynomial of the package: append a record here, then paste what the script prints."""
 
 
+def two_over_pi_parts() -> list[tuple[float, ...]]:
+    """Give, for each 16 binades from that of 1 on, what of ``2/pi`` counts there modulo 4, as the sum of four numbers.
+
+    A number with the exponent e is a multiple of ``2**(e - 52)``, so what is a multiple of ``2**(54 - e)`` in ``2/pi`` only adds a
+    multiple of 4. The rest is scaled by ``2**e``, with the smallest e of the window.
+    """
+    with mp.workdps(500):
+        rows = []
+        for window in range(64):
+            modulus = mp.ldexp(1, 54 - 16 * window)
+            counting = mp.ldexp(mp.fmod(2 / mp.pi, modulus), 16 * window)
+            parts = []
+            for _ in range(4):
+                parts.append(nearest(counting, np.float64))
+                counting -= parts[-1]
+            rows.append(tuple(parts))
+    return rows
+
+
+def tables() -> dict[str, tuple[float, ...]]:
+    """Give every table of ``fastact/maths/two_over_pi.py``."""
+    return {f"PART_{k + 1}": column for k, column in enumerate(zip(*two_over_pi_parts(), strict=True))}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare with the package; exit with 1 when it differs")
     parser.add_argument("--only", metavar="NAME", help="only the derivations whose module.variable holds NAME")
     options = parser.parse_args()
     wanted = [d for d in DERIVATIONS if options.only is None or options.only in d.name]
-    if not wanted:
+    wanted_tables = {n: v for n, v in tables().items() if options.only is None or options.only in f"two_over_pi.{n}"}
+    if not wanted and not wanted_tables:
         parser.error(f"no derivation is called {options.only!r}")
     differing = 0
+    for name, values in wanted_tables.items():
+        if not options.check:
+            print(f"{name} = Table({', '.join(map(repr, values))})\n")
+        elif getattr(importlib.import_module("fastact.maths.two_over_pi"), name).values != values:
+            differing += 1
+            print(f"two_over_pi.{name} differs")
     for derivation in track(wanted, description="deriving", disable=not sys.stderr.isatty()):
         fit = derivation.derive()
         if not options.check:
@@ -378,7 +517,8 @@ def main() -> int:
             print(f"{derivation.name} differs:")
             print(f"- {derivation.in_package()}\n+ {fit.coefficients}")
     if options.check:
-        print(f"{len(wanted) - differing} of {len(wanted)} polynomials are as derived")
+        total = len(wanted) + len(wanted_tables)
+        print(f"{total - differing} of {total} polynomials and tables are as derived")
     return 1 if differing else 0
 
 

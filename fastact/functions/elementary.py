@@ -1,14 +1,18 @@
-"""The NumPy maths that activations are made of: exponentials, logarithms and the error function."""
+"""NumPy's functions of one array, and the error function."""
 
 import math
 
 from fastact.functions.common import INF
 from fastact.functions.elementwise import Op, StandIn, register
 from fastact.kernels.limits import DIVIDE, OVER, UNDER
+from fastact.maths.arctan import arctan
 from fastact.maths.erf import erf
-from fastact.maths.exp import exp, expm1
-from fastact.maths.log import log, log1p
+from fastact.maths.exp import exp, exp2, expm1
+from fastact.maths.hyperbolic import cosh, sinh
+from fastact.maths.log import log, log1p, log2, log10
+from fastact.maths.roots import cbrt
 from fastact.maths.simd import Scalar
+from fastact.maths.trigonometric import cos, cos_far, sin, sin_far
 
 
 def _exp(x: Scalar) -> Scalar:
@@ -95,5 +99,170 @@ register(
         formula=r"\frac{2}{\sqrt{\pi}} \int_0^x e^{-t^2}\,dt",
         limits={-INF: -1.0, INF: 1.0},
         cost=0.2,
+    )
+)
+
+
+def _exp2(x: Scalar) -> Scalar:
+    return exp2(x)
+
+
+register(
+    Op(
+        forward=_exp2,
+        reference=lambda m, x: m.exp2(x),
+        summary="Exponential function to base 2.",
+        formula=r"2^x",
+        limits={-INF: 0.0, INF: INF},
+        ulp=1.0,
+        cost=0.17,
+        stands_in=StandIn("exp2", infinite=OVER, tiny=UNDER),
+    )
+)
+
+
+def _log2(x: Scalar) -> Scalar:
+    return log2(x)
+
+
+register(
+    Op(
+        forward=_log2,
+        reference=lambda m, x: m.log2(x),
+        summary="Logarithm to base 2; NaN below zero.",
+        formula=r"\log_2 x",
+        limits={-INF: math.nan, INF: INF},
+        ulp=1.0,
+        cost=0.3,
+        stands_in=StandIn("log2", infinite=DIVIDE),
+    )
+)
+
+
+def _log10(x: Scalar) -> Scalar:
+    return log10(x)
+
+
+register(
+    Op(
+        forward=_log10,
+        reference=lambda m, x: m.log10(x),
+        summary="Logarithm to base 10; NaN below zero.",
+        formula=r"\log_{10} x",
+        limits={-INF: math.nan, INF: INF},
+        ulp=1.0,
+        cost=0.3,
+        stands_in=StandIn("log10", infinite=DIVIDE),
+    )
+)
+
+
+def _sinh(x: Scalar) -> Scalar:
+    return sinh(x)
+
+
+register(
+    Op(
+        forward=_sinh,
+        reference=lambda m, x: m.sinh(x),
+        summary="Hyperbolic sine.",
+        formula=r"\tfrac{1}{2} (e^x - e^{-x})",
+        limits={-INF: -INF, INF: INF},
+        ulp=1.0,
+        cost=0.4,
+        stands_in=StandIn("sinh", infinite=OVER, tiny=UNDER),
+    )
+)
+
+
+def _cosh(x: Scalar) -> Scalar:
+    return cosh(x)
+
+
+register(
+    Op(
+        forward=_cosh,
+        reference=lambda m, x: m.cosh(x),
+        summary="Hyperbolic cosine.",
+        formula=r"\tfrac{1}{2} (e^x + e^{-x})",
+        limits={-INF: INF, INF: INF},
+        ulp=1.0,
+        cost=0.35,
+        stands_in=StandIn("cosh", infinite=OVER),
+    )
+)
+
+
+def _sin(x: Scalar) -> Scalar:
+    return sin(x)
+
+
+register(
+    Op(
+        forward=_sin,
+        completes=sin_far,
+        reference=lambda m, x: m.sin(x),
+        summary="Sine.",
+        formula=r"\sin x",
+        limits={-INF: math.nan, INF: math.nan},
+        ulp=1.0,
+        cost=0.4,
+        stands_in=StandIn("sin", tiny=UNDER),
+    )
+)
+
+
+def _cos(x: Scalar) -> Scalar:
+    return cos(x)
+
+
+register(
+    Op(
+        forward=_cos,
+        completes=cos_far,
+        reference=lambda m, x: m.cos(x),
+        summary="Cosine.",
+        formula=r"\cos x",
+        limits={-INF: math.nan, INF: math.nan},
+        ulp=1.0,
+        cost=0.4,
+        stands_in=StandIn("cos"),
+    )
+)
+
+
+def _arctan(x: Scalar) -> Scalar:
+    return arctan(x)
+
+
+register(
+    Op(
+        forward=_arctan,
+        known_as=("atan",),
+        reference=lambda m, x: m.arctan(x),
+        summary="Inverse tangent.",
+        formula=r"\arctan x",
+        limits={-INF: -math.pi / 2, INF: math.pi / 2},
+        ulp=1.0,
+        cost=0.5,
+        stands_in=StandIn("arctan", tiny=UNDER),
+    )
+)
+
+
+def _cbrt(x: Scalar) -> Scalar:
+    return cbrt(x)
+
+
+register(
+    Op(
+        forward=_cbrt,
+        reference=lambda m, x: m.cbrt(x),
+        summary="Cube root.",
+        formula=r"\sqrt[3]{x}",
+        limits={-INF: -INF, INF: INF},
+        ulp=1.0,
+        cost=0.4,
+        stands_in=StandIn("cbrt"),
     )
 )

@@ -66,6 +66,9 @@ class Op:
     """LaTeX."""
     limits: Mapping[float, float]
     """The value at -inf and +inf, with default parameters."""
+    completes: Callable[..., Any] | None = None
+    """The scalar function of an operand that ``forward`` has left as it is, which then is larger than 2 as no other result is: of
+    rare operands that take long. A second loop computes them, where there are any."""
     derivative: Callable[..., Any] | None = None
     """The scalar derivative with respect to `x`, or a tuple of derivatives; ``None`` if the op has no backward."""
     reference_derivative: Callable[..., Any] | None = None
@@ -90,6 +93,8 @@ class Op:
     """The promised largest error of the value, in units in the last place, over every finite float32; float64 promises 2."""
     derivative_ulp: float = 4.0
     """The promised largest error of the derivative, in units of its value or of its largest term, whichever is larger."""
+    shown_at: Sequence[float] = ()
+    """Where examples show it, if not where they show others."""
     cost: float = 0.2
     """Nanoseconds per float32 element on one thread, roughly; decides when threads pay."""
     gradients: int = 1
@@ -187,6 +192,8 @@ def register(op: Op) -> Op:
     if (op.derivative is None) != (not op.derivative_formula):
         raise ValueError(f"{op.name}: give both derivative and derivative_formula, or neither")
     scalar(op.forward)
+    if op.completes is not None:
+        scalar(op.completes)
     if op.derivative is not None:
         scalar(op.derivative)
     if op.from_output is not None:
@@ -202,7 +209,7 @@ def kernels(op: Op) -> list[Kernel]:
 
 def forward_kernel(op: Op) -> Kernel:
     """The kernel of an op's value."""
-    return Kernel(op.name, op.forward, inputs=1 + len(op.parameters), cost=op.cost)
+    return Kernel(op.name, op.forward, inputs=1 + len(op.parameters), cost=op.cost, completes=op.completes)
 
 
 def stand_in_kernel(op: Op) -> ReportingKernel:
@@ -211,7 +218,13 @@ def stand_in_kernel(op: Op) -> ReportingKernel:
         raise ValueError(f"{op.name} stands in for none of NumPy's")
     own = op.stands_in
     return ReportingKernel(
-        f"numpy_{own.name}", op.forward, inputs=1, cost=1.3 * op.cost, infinite=own.infinite, tiny=own.tiny
+        f"numpy_{own.name}",
+        op.forward,
+        inputs=1,
+        cost=1.3 * op.cost,
+        completes=op.completes,
+        infinite=own.infinite,
+        tiny=own.tiny,
     )
 
 

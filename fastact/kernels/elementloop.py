@@ -19,6 +19,9 @@ from fastact.kernels.storage import STORAGE
 BYTES = ir.IntType(8).as_pointer()
 POINTERS = types.CPointer(types.voidptr)
 
+COMPLETE = 2.0
+"""Results larger than this are operands that a formula has left, if it has a function that completes it."""
+
 INTERLEAVE = 2
 """Vectors computed at a time. A formula is one long chain of dependent instructions; LLVM thinks that a processor finds the next
 vector's by itself, but its scheduler holds too few instructions for that."""
@@ -50,6 +53,9 @@ class ElementLoop:
         elements, of what is updated, and of constants, to which the scalars belong.
     counted : bool
         Whether the formula is also given the element's number, an int32, as the last constant.
+    completes : callable, optional
+        A compilable function of one result that takes the place of those larger than `COMPLETE` in magnitude, in a second loop
+        that is passed over where there is none: what the formula leaves as it is since it is rare and dear.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class ElementLoop:
         multiple: int = 1,
         constants: int | None = None,
         counted: bool = False,
+        completes: Any = None,
     ) -> None:
         self.formula = formula
         self.reads, self.writes = tuple(reads), tuple(writes)
@@ -71,6 +78,7 @@ class ElementLoop:
         self.multiple = multiple
         self.constants = constants
         self.counted = counted
+        self.completes = completes
 
     def of(self, formula: Any) -> "ElementLoop":
         """A loop of another formula over the same operands."""
@@ -83,6 +91,7 @@ class ElementLoop:
             multiple=self.multiple,
             constants=self.constants,
             counted=self.counted,
+            completes=self.completes,
         )
 
     def over_operands(self) -> Any:
@@ -123,6 +132,10 @@ class ElementLoop:
 
     def _resolve(self, typing_context: Any, scalars: tuple[Any, ...]) -> tuple[Any, Any]:
         elements = tuple(STORAGE[dtype].computed for dtype in self.reads[self.times_gradient :])
+        if self.completes is not None:
+            kind = STORAGE[self.writes[0]].computed
+            self._completes_type = typing_context.resolve_value_type(self.completes)
+            self._completes_signature = self._completes_type.get_call_type(typing_context, (kind,), {})
         formula_type = typing_context.resolve_value_type(self.formula)
         scalars += (types.int32,) * self.counted
         arguments = elements + scalars
@@ -148,6 +161,10 @@ class ElementLoop:
         builder.position_at_end(body)
         index = builder.phi(I64)
         index.add_incoming(I64(0), entry)
+        left = None
+        if self.completes is not None:
+            left = builder.phi(I1)
+            left.add_incoming(I1(0), entry)
         values = [operands.load(j, index, written) for j in range(len(self.reads))]
         scalars = [*scalars, *[builder.trunc(index, I32)] * self.counted]
         arguments = [*values[self.times_gradient :], *scalars]
@@ -172,11 +189,47 @@ class ElementLoop:
             if self.times_gradient:
                 value = builder.fmul(values[0], value)
             operands.store(j, index, value)
-        following = builder.add(index, I64(1), flags=["nsw"])
-        index.add_incoming(following, builder.block)
-        repeat = builder.cbranch(builder.icmp_signed("<", following, n), body, done)
-        repeat.set_metadata("llvm.loop", _interleaved(builder.module))
+        if left is None:
+            _repeat(builder, index, n, body, done)
+            builder.position_at_end(done)
+            return
+        some_left, last = builder.or_(left, _is_left(builder, value)), builder.block
+        left.add_incoming(some_left, last)
+        computed, completed = builder.append_basic_block("computed"), builder.append_basic_block("completed")
+        _repeat(builder, index, n, body, computed)
+        builder.position_at_end(computed)
+        builder.cbranch(some_left, completed, done)
+        builder.position_at_end(completed)
+        self._complete(context, builder, operands, written[0], n, (computed, completed, done))
+
+    def _complete(self, context: Any, builder: Any, operands: Any, j: int, n: Any, blocks: Any) -> None:
+        """The second loop, over results."""
+        before, body, done = blocks
+        # That there is a vector of elements LLVM forgets behind the first loop: it would keep a loop for less.
+        builder.position_at_start(before)
+        n = builder.select(builder.icmp_signed(">", n, I64(self.multiple)), n, I64(self.multiple))
+        builder.position_at_end(body)
+        index = builder.phi(I64)
+        index.add_incoming(I64(0), before)
+        value = operands.load(j, index, range(0))
+        completed = context.get_function(self._completes_type, self._completes_signature)(builder, [value])
+        operands.store(j, index, builder.select(_is_left(builder, value), completed, value))
+        _repeat(builder, index, n, body, done)
         builder.position_at_end(done)
+
+
+def _repeat(builder: Any, index: Any, n: Any, body: Any, done: Any) -> None:
+    """End the body of a loop over elements."""
+    following = builder.add(index, I64(1), flags=["nsw"])
+    index.add_incoming(following, builder.block)
+    repeat = builder.cbranch(builder.icmp_signed("<", following, n), body, done)
+    repeat.set_metadata("llvm.loop", _interleaved(builder.module))
+
+
+def _is_left(builder: Any, value: Any) -> Any:
+    """Whether a result is an operand that the formula has left."""
+    size = builder.call(builder.module.declare_intrinsic("llvm.fabs", [value.type]), (value,))
+    return builder.fcmp_ordered(">", size, value.type(COMPLETE))
 
 
 class _Operands:

@@ -180,7 +180,12 @@ def filled_in(kind: Any, dtype: str) -> dict[str, Any]:
         "UNARY": inputs == outputs == 1,
         "REDUCIBLE": (inputs, outputs) == (2, 1),  # as NumPy defines ``reduce`` and ``accumulate``
         "element_loop": ElementLoop(
-            kind.formula, [dtype] * inputs, [dtype] * outputs, times_gradient=kind.times_gradient, multiple=block
+            kind.formula,
+            [dtype] * inputs,
+            [dtype] * outputs,
+            times_gradient=kind.times_gradient,
+            multiple=block,
+            completes=kind.completes,
         ).over_operands(),
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),

@@ -263,6 +263,7 @@ def register() -> None:
         (scalar.Polynomial.instances, _teach_polynomial),
         (scalar.ByPrecision.instances, _teach_by_precision),
         (scalar.Constant.instances, _teach_constant),
+        (scalar.Table.instances, _teach_table),
     )
     for kind, teach in kinds:
         for function in kind:
@@ -317,6 +318,21 @@ def _teach_constant(constant: scalar.Constant) -> None:
         return ir.Constant(values[0].type if not is_int else intrinsics.I64, _of_type(constant, signature.args[0]))
 
     intrinsics.teach(constant, lambda context, x: (types.int64 if is_int else x)(x), emit)
+
+
+def _teach_table(table: scalar.Table) -> None:
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = ir.ArrayType(intrinsics.F64, len(table.values))
+        name = f"fastact.table.{scalar.Table.instances.index(table)}"
+        found = builder.module.globals.get(name)
+        if found is None:
+            found = ir.GlobalVariable(builder.module, kind, name)
+            found.initializer = ir.Constant(kind, [ir.Constant(intrinsics.F64, value) for value in table.values])
+            found.global_constant, found.linkage = True, "internal"
+        index = builder.and_(values[0], ir.Constant(values[0].type, len(table.values) - 1))
+        return builder.load(builder.gep(found, [intrinsics.I32(0), index], inbounds=True))
+
+    intrinsics.teach(table, lambda context, i: types.float64(i), emit)
 
 
 def _of_type(function: Any, kind: Any) -> Any:

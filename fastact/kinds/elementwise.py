@@ -29,6 +29,8 @@ class Kernel:
         The first input is a gradient that multiplies each result.
     users : bool
         The formula is a user's: it may raise exceptions, and it depends on more than this package.
+    completes : callable, optional
+        A compilable function of one result that is larger than 2 in magnitude: such are operands that the formula has left.
     before_compiling : callable, optional
         What is called before a user's formula is compiled.
     """
@@ -40,6 +42,7 @@ class Kernel:
     cost: float = 0.2
     times_gradient: bool = False
     users: bool = False
+    completes: Callable[..., Any] | None = None
     before_compiling: Callable[[], object] | None = None
 
     signature = ""

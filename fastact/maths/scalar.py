@@ -118,3 +118,23 @@ class Constant:
         """The value for the precision of ``x``."""
         value = self.float32 if type(x) is np.float32 else self.float64
         return value if isinstance(value, int) else type(x)(value)
+
+
+class Table:
+    """Numbers by an index, in float64 only: gathered from memory, so for what few arrays need.
+
+    Parameters
+    ----------
+    *values : float
+        As many as a power of two; an index beyond starts again.
+    """
+
+    instances: list["Table"] = []
+
+    def __init__(self, *values: float) -> None:
+        self.values = values
+        Table.instances.append(self)
+
+    def __call__(self, i: Scalar) -> Scalar:
+        """The number at an int64 index."""
+        return np.float64(self.values[int(i) % len(self.values)])
