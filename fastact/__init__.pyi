@@ -171,13 +171,6 @@ logaddexp: np.ufunc
 logaddexp2: np.ufunc
 power: np.ufunc
 hypot: np.ufunc
-erfc: np.ufunc
-ndtr: np.ufunc
-logit: np.ufunc
-entr: np.ufunc
-xlogy: np.ufunc
-xlog1py: np.ufunc
-rel_entr: np.ufunc
 def elu_backward_from_output(grad: ArrayLike, output: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...
 selu_backward_from_output: np.ufunc
 def celu_backward_from_output(grad: ArrayLike, output: ArrayLike, alpha: ArrayLike = 1.0, out: NDArray[Any] | None = None, **ufunc_arguments: Any) -> Any: ...

@@ -105,7 +105,6 @@ PUBLIC = {"gelu_derivative": "gelu_backward"} | {
     for name in (
         *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "erf", "gelu", "tanh", "tanh_shrink"),
         *("sinh", "cosh", "sin", "cos", "arctan", "cbrt", "hypot", "power"),
-        *("erfc", "ndtr", "logit", "entr", "xlogy", "xlog1py", "rel_entr"),
     )
 }
 """Formulas that public functions are, or whose error is theirs."""

@@ -17,7 +17,6 @@ INF = math.inf
 ELEMENTARY = (
     *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "erf", "sinh", "cosh", "sin", "cos", "arctan", "cbrt"),
     *("logaddexp", "logaddexp2", "power", "hypot"),
-    *("erfc", "ndtr", "logit", "entr", "xlogy", "xlog1py", "rel_entr"),
 )
 ACTIVATIONS = [op for op in fa.ops.values() if op.is_activation]
 

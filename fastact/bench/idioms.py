@@ -164,13 +164,6 @@ IDIOMS = {
         "torch.hypot(x, value, out=out)",
         jax="jnp.hypot(x, value)",
     ),
-    "erfc": Idiom("special.erfc(x, out=out)", "torch.erfc(x, out=out)", jax="lax.erfc(x)"),
-    "ndtr": Idiom("special.ndtr(x, out=out)", "torch.special.ndtr(x, out=out)"),
-    "logit": Idiom("special.logit(x, out=out)", "torch.special.logit(x, out=out)"),
-    "entr": Idiom("special.entr(x, out=out)", "torch.special.entr(x, out=out)"),
-    "xlogy": Idiom("special.xlogy(x, value, out=out)", "torch.special.xlogy(x, value, out=out)"),
-    "xlog1py": Idiom("special.xlog1py(x, value, out=out)", "torch.special.xlog1py(x, value, out=out)"),
-    "rel_entr": Idiom("special.rel_entr(x, value, out=out)"),
     "relu": Idiom(
         "np.maximum(x, 0, out=out)",
         "torch.clamp_min(x, 0, out=out)",

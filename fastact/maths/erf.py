@@ -1,4 +1,4 @@
-"""``erf``, ``erfc``, and what gelu needs of the normal distribution: its cumulative function and products with it.
+"""``erf``, and what gelu needs of the normal distribution: its cumulative function and products with it.
 
 Three approximations, all without branches or tables:
 
@@ -20,20 +20,7 @@ against SciPy in float64; float64 over at least 20000 samples, against mpmath.
 """
 
 from fastact.maths.scalar import ByPrecision, Polynomial, scalar
-from fastact.maths.simd import (
-    Scalar,
-    absolute,
-    bits,
-    copysign,
-    fma,
-    from_bits,
-    maximum,
-    minimum,
-    narrow,
-    select,
-    shift_left,
-    widen,
-)
+from fastact.maths.simd import Scalar, absolute, bits, copysign, fma, from_bits, maximum, minimum, select, shift_left
 
 # p in erf(x) = x + x * p(x * x): degree 5 for |x| <= 1 and 12 for |x| <= 1.25, relative errors of erf 4.4e-8, 3.8e-17.
 # The first coefficient is given, as it alone decides where x is tiny.
@@ -273,26 +260,19 @@ def _gelu_derivative_float32(x: Scalar) -> Scalar:
 
 @scalar
 def _tail_parts_float64(x: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar, Scalar]:
-    """``t``, which is ``min(abs(x), 39)``, and the parts of its tail."""
-    T = type(x)
-    t = minimum(absolute(x), T(39.0))
-    square = t * t
-    return t, *_tail_of_square(t, square, fma(t, t, -square))
-
-
-@scalar
-def _tail_of_square(t: Scalar, square: Scalar, square_rest: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
-    """``(q, p, e, power)``: ``(q + q * p) * (1 + e) * power = 2**81 * Phi(-t)``, given ``t * t`` as a sum.
+    """``(t, q, p, e, power)``: ``t`` is ``min(abs(x), 39)``, ``(q + q * p) * (1 + e) * power = 2**81 * Phi(-t)``.
 
     That holds for ``t >= 0.75``. The factor keeps ``power`` normal where the result is subnormal.
     ``(1 + e) * power = 2**80 * exp(-t * t / 2)``.
     """
-    T = type(t)
+    T = type(x)
+    t = minimum(absolute(x), T(39.0))
+    square = t * t
     shifted = fma(square, T(-0.7213475204444817), T(6755399441056847.0))  # 1.5 * 2**52 + 1023 + 80
     n = shifted - T(6755399441056847.0)
     # The argument is v + rest, unrounded: n has so few bits that the first fma is exact.
     high = fma(n, T(1.3862943611202354), square)
-    low = fma(n, T(-3.447888905122967e-13), square_rest)
+    low = fma(n, T(-3.447888905122967e-13), fma(t, t, -square))
     v = high + low
     rest = low - (v - high)
     e = fma(T(-0.5), v, fma(v * v, _HALF_EXPM1_FLOAT64(v), T(-0.5) * rest))
@@ -305,7 +285,7 @@ def _tail_of_square(t: Scalar, square: Scalar, square_rest: Scalar) -> tuple[Sca
     residual = fma(-q, lost, fma(-q, total, T(1.0)))
     offset = q - T(0.140625)
     p = fma(offset, _TAIL_FLOAT64(offset), fma(residual, _TAIL_SENSITIVITY_FLOAT64(offset), T(_TAIL_MIDDLE_FLOAT64)))
-    return q, p, e, from_bits(shift_left(bits(shifted), 52))
+    return t, q, p, e, from_bits(shift_left(bits(shifted), 52))
 
 
 @scalar
@@ -351,37 +331,6 @@ def _gelu_derivative_float64(x: Scalar) -> Scalar:
     return select(t < T(0.75), fma(x, _CENTRE_DERIVATIVE_FLOAT64(x * x), T(0.5)), far)
 
 
-@scalar
-def _erfc_float64(x: Scalar) -> Scalar:
-    """``erfc(x)`` for every x: 1.77 ULP."""
-    T = type(x)
-    a = minimum(absolute(x), T(27.5))
-    # erfc(a) = 2 * Phi(-t) with t = sqrt(2) * a, whose rounding would count a hundredfold in exp(-t * t / 2): so its square, which
-    # is twice that of a, is not computed from t.
-    square = a * a
-    q, p, e, power = _tail_of_square(a * T(1.4142135623730951), square + square, T(2.0) * fma(a, a, -square))
-    q = q * T(2.0**-80)
-    tail = fma(q, _combined(p, e), q)
-    far = select(x < T(0.0), fma(-tail, power, T(2.0)), tail * power)
-    near = T(1.0) - x
-    near = near + fma(-x, _ERF_NEAR_FLOAT64(x * x), (T(1.0) - near) - x)
-    return select(a < T(0.5303300858899107), near, far)
-
-
-@scalar
-def _erfc_float32(x: Scalar) -> Scalar:
-    """``erfc(x)`` for every x: 0.51 ULP."""
-    return narrow(_erfc_float64(widen(x)))
-
-
-@scalar
-def _ndtr_float32(x: Scalar) -> Scalar:
-    """``Phi(x)`` for every x, in float64: 0.51 ULP."""
-    return narrow(_normal_cdf_float64(widen(x)))
-
-
 normal_cdf = ByPrecision(float32=_normal_cdf_float32, float64=_normal_cdf_float64)
 gelu = ByPrecision(float32=_gelu_float32, float64=_gelu_float64)
 gelu_derivative = ByPrecision(float32=_gelu_derivative_float32, float64=_gelu_derivative_float64)
-erfc = ByPrecision(float32=_erfc_float32, float64=_erfc_float64)
-ndtr = ByPrecision(float32=_ndtr_float32, float64=_normal_cdf_float64)
