@@ -15,7 +15,7 @@ FLOORS = (
     ("runtime",),
     ("calls",),
     ("functions",),
-    ("table", "in_numba", "custom", "optim", "warm", "reference", "__init__"),
+    ("table", "in_numba", "custom", "optim", "warm", "reference", "special", "__init__"),
     ("bench",),
     ("cli", "__main__"),
 )

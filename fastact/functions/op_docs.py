@@ -168,7 +168,8 @@ def _notes(op: Op, *, backward: bool) -> list[str]:
 
 def _example(op: Op, *, backward: bool) -> Iterator[str]:
     """A call, and what it prints: the reference's values, to four digits after the point."""
-    x = np.abs(SHOWN_AT) if np.isnan(op.limits[-np.inf]) else np.array(SHOWN_AT)
+    x = np.array(op.shown_at or SHOWN_AT)
+    x = np.abs(x) if np.isnan(op.limits[-np.inf]) else x
     given: list[Any] = [op.samples[0][i] for i, name in enumerate(op.parameters) if name not in op.defaults]
     first = op.operands[0]
     yield from (">>> import numpy as np", ">>> import fastact as fa", f">>> {first} = np.array({x.tolist()})")
