@@ -7,9 +7,9 @@ array([0.2689, 0.5   , 0.7311], dtype=float32)
 >>> round(float(special.logsumexp([[1.0, 2.0], [3.0, 4.0]])), 4)  # of the whole array, as there
 4.4402
 
-Where name, operands and defaults agree with those of a function of ``fastact``, it is that function; the others are ufuncs of the same
-kernels. What differs from SciPy: complex and ``longdouble`` arrays are refused, no floating-point warnings are raised, and errors are
-smaller. Like ``fastact`` itself this module builds a function when it is first asked for.
+Where name, operands and defaults agree with those of a function of ``fastact``, it is that function; the others are ufuncs of the
+same kernels. What differs from SciPy: complex and ``longdouble`` arrays are refused, no floating-point warnings are raised, and
+errors are smaller. Like ``fastact`` itself this module builds a function when it is first asked for.
 """
 
 from typing import Any
@@ -42,9 +42,28 @@ xlogy: np.ufunc
 
 _CALLED_OTHERWISE = {"expit": "sigmoid", "huber": "huber_terms", "kl_div": "kl_div_terms", "log_expit": "log_sigmoid"}
 """SciPy's names of ops that have others in ``fastact``."""
-_UFUNCS = tuple(name for name, kind in __annotations__.items() if kind is np.ufunc)
 
-__all__ = [*_UFUNCS, "log_softmax", "logsumexp", "softmax"]  # noqa: PLE0604 - each is a string
+__all__ = [
+    "entr",
+    "erf",
+    "erfc",
+    "expit",
+    "expm1",
+    "huber",
+    "kl_div",
+    "log1p",
+    "log_expit",
+    "log_ndtr",
+    "log_softmax",
+    "logit",
+    "logsumexp",
+    "ndtr",
+    "pseudo_huber",
+    "rel_entr",
+    "softmax",
+    "xlog1py",
+    "xlogy",
+]
 
 
 def softmax(x: Any, axis: Axis = None) -> Any:
@@ -107,8 +126,8 @@ def log_softmax(x: Any, axis: Axis = None) -> Any:
 
     Notes
     -----
-    `fastact.log_softmax` has another default, the last axis, and takes `out`, a mask and more. Where an element is plus infinity all
-    are NaN; SciPy gives minus infinity for those that are finite.
+    `fastact.log_softmax` has another default, the last axis, and takes `out`, a mask and more. Where an element is plus infinity
+    all are NaN; SciPy gives minus infinity for those that are finite.
 
     Examples
     --------
@@ -138,8 +157,8 @@ def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, 
     Returns
     -------
     ndarray or scalar
-        Without `axis`, and of the dtype of the operands; with `return_sign` a tuple of it and the sign. Minus infinity where there is
-        nothing to sum.
+        Without `axis`, and of the dtype of the operands; with `return_sign` a tuple of it and the sign. Minus infinity
+        where there is nothing to sum.
 
     Raises
     ------
@@ -190,7 +209,7 @@ def _refuse_complex(name: str, x: Any) -> None:
 
 def __getattr__(name: str) -> Any:
     """Build a ufunc when it is first asked for (PEP 562)."""
-    if name not in _UFUNCS:
+    if name not in __all__:
         raise _no_attribute(name)
     globals()[name] = _first_import(lambda: _built(name))
     return globals()[name]

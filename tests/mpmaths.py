@@ -39,7 +39,7 @@ def _log_ndtr(x: Any) -> Any:
     if x < -1000:  # by the asymptotic series
         y = 1 / mpf(x) ** 2
         terms = 1 - y * (1 - 3 * y * (1 - 5 * y * (1 - 7 * y * (1 - 9 * y))))
-        return -mpf(x) ** 2 / 2 - mp.log(-x * mp.sqrt(2 * mp.pi)) + mp.log(terms)
+        return -(mpf(x) ** 2) / 2 - mp.log(-x * mp.sqrt(2 * mp.pi)) + mp.log(terms)
     return mp.log1p(-mp.erfc(min(x, 100) / mp.sqrt(2)) / 2) if x > 0 else mp.log(mp.erfc(-x / mp.sqrt(2)) / 2)
 
 

@@ -23,7 +23,9 @@ def _log_ndtr(x: Any) -> Any:
         ratio = t + k / ratio
     far = -t * t / 2 - np.log(ratio * np.sqrt(2 * np.pi))
     erfc = numpy_maths.erfc
-    return np.where(x < -3, far, np.where(x < 0, np.log(erfc(-x / np.sqrt(2)) / 2), np.log1p(-erfc(x / np.sqrt(2)) / 2)))
+    return np.where(
+        x < -3, far, np.where(x < 0, np.log(erfc(-x / np.sqrt(2)) / 2), np.log1p(-erfc(x / np.sqrt(2)) / 2))
+    )
 
 
 numpy_maths = SimpleNamespace(

@@ -384,7 +384,10 @@ register(
         summary="Smooth Huber's loss of a residual `r`: a square near zero, of slope `delta` far from it.",
         formula=r"\mathtt{delta}^2 \left(\sqrt{1 + (\mathtt{r} / \mathtt{delta})^2} - 1\right)",
         limits={-INF: INF, INF: NAN},
-        notes="0 where an operand is 0, also if the other is NaN, and infinity where `delta` is negative, whatever `r` is, as in SciPy.",
+        notes=(
+            "0 where an operand is 0, also if the other is NaN, and infinity where `delta` is negative, whatever `r` is, "
+            "as in SciPy."
+        ),
         samples=((1.75,), (0.0078125,), (-100.0,)),
         shown_at=(0.5, 1.0, 4.0),
         arrays=2,

@@ -28,7 +28,7 @@ _REST_FLOAT64 = Polynomial(_LOG1P_FLOAT64.coefficients[0] + 0.5, *_LOG1P_FLOAT64
 log1p_rest = ByPrecision(float32=_REST_FLOAT32, float64=_REST_FLOAT64)
 """``(log1p(f) - f + f * f / 2) / (f * f)`` for -0.25 <= f <= 0.5."""
 
-# q in (1 + f) * log1p(f) - f = f * f * q(f), degree 20 on -0.25 <= f <= 0.5: relative error 7.8e-19. The first coefficient is given.
+# q in (1 + f) * log1p(f) - f = f * f * q(f), degree 20 on -0.25 <= f <= 0.5: relative error 7.8e-19. The first is given.
 DIVERGENCE_FLOAT64 = Polynomial(
     0.5,
     -0.16666666666666666,
@@ -105,7 +105,6 @@ _fraction = ByPrecision(float32=_fraction_float32, float64=_fraction_float64)
 @scalar
 def fraction(x: Scalar) -> tuple[Scalar, Scalar]:
     """``(k, m)`` with ``x = 2**k * m`` and ``0.75 <= m < 1.5``, for a finite x > 0, subnormal or not."""
-    T = type(x)
     small = x < _SMALLEST_NORMAL(x)
     k, m = _fraction(select(small, x * _ENLARGED(x), x))
     return select(small, k - _ENLARGED_BY(x), k), m
