@@ -101,7 +101,7 @@ def normal_cdf(x):
 
 
 PUBLIC = {"gelu_derivative": "gelu_backward"} | {
-    name: name for name in ("exp", "expm1", "log", "log1p", "erf", "gelu", "tanh", "tanh_shrink")
+    name: name for name in ("exp", "expm1", "log", "log1p", "erf", "erfc", "gelu", "log_ndtr", "tanh", "tanh_shrink")
 }
 """Formulas that public functions are, or whose error is theirs."""
 PARTS = {

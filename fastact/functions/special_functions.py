@@ -148,6 +148,7 @@ register(
         formula=r"\mathtt{x} \ln \mathtt{y}",
         limits={-INF: -INF, INF: INF},
         notes="Where `x` is 0 and `y` NaN the result is NaN, as in SciPy.",
+        shown_at=(0.5, 2.0, 4.0),
         samples=((1.75,), (0.0078125,), (100.0,)),
         arrays=2,
         cost=0.5,
@@ -169,6 +170,7 @@ register(
         formula=r"\mathtt{x} \ln(1 + \mathtt{y})",
         limits={-INF: -INF, INF: INF},
         notes="Where `x` is 0 and `y` NaN the result is NaN, as in SciPy.",
+        shown_at=(0.5, 2.0, 4.0),
         samples=((1.75,), (0.0078125,), (-0.25,)),
         arrays=2,
         cost=0.6,
@@ -313,9 +315,9 @@ def _huber_terms(delta: Scalar, r: Scalar) -> Scalar:
     return select(delta < T(0), T(INF), value)
 
 
-def _reference_huber(m: Any, delta: Any, r: Any) -> Any:
+def _reference_huber(m: Any, x: Any, r: Any) -> Any:
     size = abs(r)
-    return m.where(delta < 0, INF, m.where(size <= delta, r * r / 2, delta * (size - m.finite(delta) / 2)))
+    return m.where(x < 0, INF, m.where(size <= x, r * r / 2, x * (size - m.finite(x) / 2)))
 
 
 register(
@@ -369,12 +371,12 @@ def _pseudo_huber(delta: Scalar, r: Scalar) -> Scalar:
     return select(delta < T(0), T(INF), value)
 
 
-def _reference_pseudo_huber(m: Any, delta: Any, r: Any) -> Any:
-    given = m.where(delta > 0, delta, 1.0)
+def _reference_pseudo_huber(m: Any, x: Any, r: Any) -> Any:
+    given = m.where(x > 0, x, 1.0)
     slope = abs(r) / given
     value = given * m.where(slope > 1e100, abs(r), abs(r) * (slope / (m.sqrt(1 + m.minimum(slope, 1e100) ** 2) + 1)))
-    value = m.where(delta == INF, NAN, m.where(delta == delta, value, delta))
-    return m.where(delta < 0, INF, m.where((delta == 0) | (r == 0), 0.0, value))
+    value = m.where(x == INF, NAN, m.where(x == x, value, x))
+    return m.where(x < 0, INF, m.where((x == 0) | (r == 0), 0.0, value))
 
 
 register(
