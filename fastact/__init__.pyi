@@ -161,6 +161,17 @@ tanh_shrink: np.ufunc
 tanh_shrink_backward: np.ufunc
 softsign: np.ufunc
 softsign_backward: np.ufunc
+logit: np.ufunc
+erfc: np.ufunc
+ndtr: np.ufunc
+log_ndtr: np.ufunc
+entr: np.ufunc
+xlogy: np.ufunc
+xlog1py: np.ufunc
+rel_entr: np.ufunc
+kl_div_terms: np.ufunc
+huber_terms: np.ufunc
+pseudo_huber: np.ufunc
 swiglu: np.ufunc
 def swiglu_backward(grad: ArrayLike, gate: ArrayLike, value: ArrayLike, /, *outs: NDArray[Any], **ufunc_arguments: Any) -> Any: ...
 geglu: np.ufunc

@@ -44,6 +44,14 @@ def _logaddexp(a: Any, b: Any) -> Any:
     return max(a, b) + mp.log1p(mp.exp(-_bounded(abs(mpf(a) - b), LARGEST_EXPONENT)))
 
 
+def _log_ndtr(x: Any) -> Any:
+    if x < -1000:  # by the asymptotic series
+        y = 1 / mpf(x) ** 2
+        terms = 1 - y * (1 - 3 * y * (1 - 5 * y * (1 - 7 * y * (1 - 9 * y))))
+        return -(mpf(x) ** 2) / 2 - mp.log(-x * mp.sqrt(2 * mp.pi)) + mp.log(terms)
+    return mp.log1p(-mp.erfc(min(x, 100) / mp.sqrt(2)) / 2) if x > 0 else mp.log(mp.erfc(-x / mp.sqrt(2)) / 2)
+
+
 mp_maths = SimpleNamespace(
     exp=lambda x: mp.exp(_bounded(x, LARGEST_EXPONENT)),
     expm1=lambda x: mp.expm1(_bounded(x, LARGEST_EXPONENT)),
@@ -66,6 +74,7 @@ mp_maths = SimpleNamespace(
     hypot=mp.hypot,
     erf=lambda x: mp.erf(_bounded(x, 100)),
     erfc=lambda x: mp.erfc(_bounded(x, 100)),
+    log_ndtr=_log_ndtr,
     where=lambda condition, a, b: a if condition else b,
     minimum=lambda a, b: min(mpf(a), mpf(b)),
     maximum=lambda a, b: max(mpf(a), mpf(b)),
@@ -74,6 +83,7 @@ mp_maths = SimpleNamespace(
     number=mpf,
     finite=lambda x: min(max(mpf(x), -_MAX), _MAX),
     tanh_shrink_series_below=0,
+    series=False,
 )
 """The names of ``fastact.functions.numpy_maths`` for ``mpf`` scalars."""
 

@@ -23,6 +23,7 @@ FLOORS = (
         "warm",
         "keeping",
         "reference",
+        "special",
         "numpy",
         "acceleration",
         "advice",

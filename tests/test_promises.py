@@ -103,7 +103,21 @@ def normal_cdf(x):
 PUBLIC = {"gelu_derivative": "gelu_backward"} | {
     name: name
     for name in (
-        *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "erf", "gelu", "tanh", "tanh_shrink"),
+        *(
+            "exp",
+            "exp2",
+            "expm1",
+            "log",
+            "log2",
+            "log10",
+            "log1p",
+            "erf",
+            "erfc",
+            "gelu",
+            "log_ndtr",
+            "tanh",
+            "tanh_shrink",
+        ),
         *("sinh", "cosh", "sin", "cos", "arctan", "cbrt", "hypot", "power"),
     )
 }

@@ -29,7 +29,7 @@ def test_elementwise(call):
         for got, one in zip(call.results(scalar), expected, strict=True):
             assert isinstance(got, np.generic)
             assert got.dtype == one.dtype == np.float32
-            assert got == one[0]
+            assert got == one[0] or (got != got and one[0] != one[0])  # as xlogy of a negative number
     for got in call.results(lambda x: float(x.flat[0])):
         assert type(got) is np.float64
     for shape in SHAPES[1:]:

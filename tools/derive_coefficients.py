@@ -173,6 +173,11 @@ def log2_of_quotient(u: Real) -> Real:
     return 2 * mp.atanh(s) / s / LN2
 
 
+def divergence_share(f: Real) -> Real:
+    """``q`` in ``(1 + f) * log1p(f) - f = f * f * q(f)``."""
+    return ((1 + f) * mp.log1p(f) - f) / f**2
+
+
 def exp_derivations(
     float_type: type[np.floating[Any]], degree: int, expm1_degrees: tuple[int, int], scale: float
 ) -> list[Derivation]:
@@ -453,6 +458,7 @@ DERIVATIONS = [
     *exp_derivations(np.float64, 11, (11, 11), TWO_TO_MINUS_56),
     Derivation("log", "_LOG1P_FLOAT32", log1p_remainder, (-0.25, 0.5), 8, np.float32, weight=log1p_weight),
     Derivation("log", "_LOG1P_FLOAT64", log1p_remainder, (-0.25, 0.5), 19, np.float64, weight=log1p_weight),
+    Derivation("log_parts", "DIVERGENCE_FLOAT64", divergence_share, (-0.25, 0.5), 20, np.float64, leading=(0.5,)),
     Derivation("log", "_LOG1P_UNIT_FLOAT32", log1p_remainder, (0, 1), 8, np.float32, weight=log1p_weight),
     Derivation("log", "LOG1P_UNIT_FLOAT64", log1p_remainder, (0, 1), 19, np.float64, weight=log1p_weight),
     *(

@@ -89,6 +89,8 @@ class Op:
     """Names of the same function in other libraries, apart from underscores and capitals."""
     notes: str = ""
     """More for the docstring's notes."""
+    shown_at: Sequence[float] = ()
+    """Where the docstring's example shows it, if not where it shows others."""
     ulp: float = 2.0
     """The promised largest error of the value, in units in the last place, over every finite float32; float64 promises 2."""
     derivative_ulp: float = 4.0

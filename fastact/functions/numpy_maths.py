@@ -14,6 +14,20 @@ def _elementwise(function: Callable[[float], float]) -> Callable[[Any], Any]:
     return lambda x: np.asarray(over_objects(x), dtype=np.float64)
 
 
+def _log_ndtr(x: Any) -> Any:
+    """The logarithm of ``erfc(-x / sqrt(2)) / 2``: far left by Laplace's continued fraction of Mills' ratio."""
+    x = np.asarray(x, dtype=np.float64)
+    t = np.maximum(-x, 3.0)
+    ratio = t
+    for k in range(120, 0, -1):
+        ratio = t + k / ratio
+    far = -t * t / 2 - np.log(ratio * np.sqrt(2 * np.pi))
+    erfc = numpy_maths.erfc
+    return np.where(
+        x < -3, far, np.where(x < 0, np.log(erfc(-x / np.sqrt(2)) / 2), np.log1p(-erfc(x / np.sqrt(2)) / 2))
+    )
+
+
 numpy_maths = SimpleNamespace(
     exp=np.exp,
     expm1=np.expm1,
@@ -36,6 +50,7 @@ numpy_maths = SimpleNamespace(
     sqrt=np.sqrt,
     erf=_elementwise(math.erf),
     erfc=_elementwise(math.erfc),
+    log_ndtr=_log_ndtr,
     where=np.where,
     minimum=np.minimum,
     maximum=np.maximum,
@@ -44,5 +59,6 @@ numpy_maths = SimpleNamespace(
     number=float,
     finite=lambda x: np.clip(x, -np.finfo(np.float64).max, np.finfo(np.float64).max),
     tanh_shrink_series_below=0.02,
+    series=True,
 )
 """What a reference's first argument ``m`` is."""

@@ -355,23 +355,30 @@ def log1p_nonnegative_float32(x: Scalar) -> Scalar:
 
 
 @scalar
-def _log1p_float64(x: Scalar) -> Scalar:
-    """``log1p(x)`` for every x: 0.91 ULP."""
-    T = type(x)
-    large = x > T(1e300)
-    y = select(large, x * T(2.0**-64), x)
+def _log1p_scaled_float64(y: Scalar, doublings: Scalar) -> Scalar:
+    """``log1p(y) + doublings * log(2)`` for a y above -1 and up to 1e300."""
+    T = type(y)
     pattern = bits(minimum(y + T(1.0), fma(y, T(1.0 - 2.0**-51), T(1.0))))
     integer = type(pattern)
     field = bit_and(add(pattern, integer(0x0008000000000000)), integer(0x7FF0000000000000))
     power = from_bits(subtract(integer(0x7FE0000000000000), field))
     f = fma(y, power, power - T(1.0))
-    offset = select(large, T(4503599627371519.0 - 64.0), T(4503599627371519.0))
-    k = from_bits(add(shift_right(field, 52), integer(0x4330000000000000))) - offset
-    result = fma(k, T(0.6931471805599453), f + fma(k, T(2.3190468138462996e-17), f * f * _LOG1P_FLOAT64(f)))
+    k = from_bits(add(shift_right(field, 52), integer(0x4330000000000000))) - (T(4503599627371519.0) - doublings)
+    return fma(k, T(0.6931471805599453), f + fma(k, T(2.3190468138462996e-17), f * f * _LOG1P_FLOAT64(f)))
+
+
+@scalar
+def _log1p_float64(x: Scalar) -> Scalar:
+    """``log1p(x)`` for every x: 0.91 ULP."""
+    T = type(x)
+    large = x > T(1e300)
+    y = select(large, x * T(2.0**-64), x)
+    result = _log1p_scaled_float64(y, select(large, T(64.0), T(0.0)))
     return select(x == T(0.0), x, _with_edges(x + T(1.0), result))
 
 
 log1p = ByPrecision(float32=_log1p_float32, float64=_log1p_float64)
+log1p_scaled = ByPrecision(float32=_log1p_scaled_float32, float64=_log1p_scaled_float64)
 
 
 @scalar
