@@ -6,7 +6,7 @@ Elementwise ops are there from the start. A module of others is imported when on
 from functools import cache
 from importlib import import_module
 
-from fastact.functions import activations, gated_units, pairs  # noqa: F401 - each registers its ops
+from fastact.functions import activations, gated_units, pairs, special_functions  # noqa: F401 - each registers its ops
 from fastact.functions.elementwise import OPS, Op
 from fastact.functions.op_functions import op_function, op_functions
 from fastact.functions.record import FUNCTIONS, Function

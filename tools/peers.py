@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastact.bench.idioms import IDIOMS, Idiom, fresh
+from fastact.bench.idiom import Idiom
+from fastact.bench.idioms import IDIOMS, fresh
 from tests.ulp import parameters, split
 
 PEERS = {"torch": "PyTorch", "jax": "JAX", "numpy": "NumPy and SciPy"}

@@ -9,7 +9,8 @@ import numpy as np
 
 from . import peers
 from .case import Case, Contender
-from .idioms import IDIOMS, Idiom, fresh, writes_out
+from .idiom import Idiom
+from .idioms import IDIOMS, fresh, writes_out
 
 ROOF_FROM = 100_000
 """From this size on relu runs along. It only moves memory: it shows how near an op is to memory's speed."""

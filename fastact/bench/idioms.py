@@ -9,42 +9,8 @@ that ``aten.gelu.out`` costs.
 An op without an entry is compared with its record's reference in NumPy, and with the other libraries not at all.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-
-@dataclass(frozen=True)
-class Idiom:
-    """The statements for one op."""
-
-    numpy: str
-    torch: str = ""
-    """Empty where PyTorch has no such op."""
-    torch_fresh: str = ""
-    """Where it differs from ``torch`` without its ``out``."""
-    numpy_backward: str = ""
-    torch_backward: str = ""
-    saved: str = ""
-    """What PyTorch's backward takes from its forward pass, computed before the clock starts."""
-    numexpr: str = ""
-    """An expression without ``maximum`` and ``minimum``, which compute in double; nothing that overflows may make it NaN."""
-    numexpr_backward: str = ""
-    jax: str = ""
-    """An expression, which is compiled; its gradient is JAX's own."""
-    onnx: str = ""
-    """The name of ONNX's operator, which has no gradient."""
-    onnx_attributes: Mapping[str, Any] = field(default_factory=dict)
-    """Where the defaults are not those of fastact."""
-
-    def statement(self, peer: str, direction: str) -> str:
-        """What a peer runs; empty where it has no such op."""
-        if peer == "jax":
-            return self.jax
-        if peer == "onnxruntime":
-            return self.onnx if direction == "forward" else ""
-        statement: str = getattr(self, peer if direction == "forward" else f"{peer}_backward")
-        return statement
+from .idiom import Idiom
+from .mathsidioms import MATHS
 
 
 def _gradient(name: str, arguments: str = "x", overload: str = "grad_input") -> str:
@@ -88,81 +54,6 @@ IDIOMS = {
         "torch.erf(x, out=out)",
         jax="lax.erf(x)",
         onnx="Erf",
-    ),
-    "exp2": Idiom(
-        "np.exp2(x, out=out)",
-        "torch.exp2(x, out=out)",
-        jax="jnp.exp2(x)",
-    ),
-    "log2": Idiom(
-        "np.log2(x, out=out)",
-        "torch.log2(x, out=out)",
-        jax="jnp.log2(x)",
-    ),
-    "log10": Idiom(
-        "np.log10(x, out=out)",
-        "torch.log10(x, out=out)",
-        numexpr="log10(x)",
-        jax="jnp.log10(x)",
-    ),
-    "sinh": Idiom(
-        "np.sinh(x, out=out)",
-        "torch.sinh(x, out=out)",
-        numexpr="sinh(x)",
-        jax="jnp.sinh(x)",
-        onnx="Sinh",
-    ),
-    "cosh": Idiom(
-        "np.cosh(x, out=out)",
-        "torch.cosh(x, out=out)",
-        numexpr="cosh(x)",
-        jax="jnp.cosh(x)",
-        onnx="Cosh",
-    ),
-    "sin": Idiom(
-        "np.sin(x, out=out)",
-        "torch.sin(x, out=out)",
-        numexpr="sin(x)",
-        jax="jnp.sin(x)",
-        onnx="Sin",
-    ),
-    "cos": Idiom(
-        "np.cos(x, out=out)",
-        "torch.cos(x, out=out)",
-        numexpr="cos(x)",
-        jax="jnp.cos(x)",
-        onnx="Cos",
-    ),
-    "arctan": Idiom(
-        "np.arctan(x, out=out)",
-        "torch.arctan(x, out=out)",
-        numexpr="arctan(x)",
-        jax="jnp.arctan(x)",
-        onnx="Atan",
-    ),
-    "cbrt": Idiom(
-        "np.cbrt(x, out=out)",
-        jax="jnp.cbrt(x)",
-    ),
-    "logaddexp": Idiom(
-        "np.logaddexp(x, value, out=out)",
-        "torch.logaddexp(x, value, out=out)",
-        jax="jnp.logaddexp(x, value)",
-    ),
-    "logaddexp2": Idiom(
-        "np.logaddexp2(x, value, out=out)",
-        "torch.logaddexp2(x, value, out=out)",
-        jax="jnp.logaddexp2(x, value)",
-    ),
-    "power": Idiom(
-        "np.power(x, value, out=out)",
-        "torch.pow(x, value, out=out)",
-        jax="jnp.power(x, value)",
-    ),
-    "hypot": Idiom(
-        "np.hypot(x, value, out=out)",
-        "torch.hypot(x, value, out=out)",
-        jax="jnp.hypot(x, value)",
     ),
     "relu": Idiom(
         "np.maximum(x, 0, out=out)",
@@ -276,17 +167,6 @@ IDIOMS = {
         numexpr_backward="where(x > 0.5, grad, 0)",
         jax="jnp.where(x > 0.5, x, -1)",
     ),
-    "logit": Idiom("special.logit(x, out=out)", "torch.logit(x, out=out)"),
-    "erfc": Idiom("special.erfc(x, out=out)", "torch.erfc(x, out=out)"),
-    "ndtr": Idiom("special.ndtr(x, out=out)", "torch.special.ndtr(x, out=out)"),
-    "log_ndtr": Idiom("special.log_ndtr(x, out=out)", "torch.special.log_ndtr(x, out=out)"),
-    "entr": Idiom("special.entr(x, out=out)", "torch.special.entr(x, out=out)"),
-    "xlogy": Idiom("special.xlogy(x, value, out=out)", "torch.xlogy(x, value, out=out)"),
-    "xlog1py": Idiom("special.xlog1py(x, value, out=out)", "torch.special.xlog1py(x, value, out=out)"),
-    "rel_entr": Idiom("special.rel_entr(x, value, out=out)"),
-    "kl_div_terms": Idiom("special.kl_div(x, value, out=out)"),
-    "huber_terms": Idiom("special.huber(x, value, out=out)"),
-    "pseudo_huber": Idiom("special.pseudo_huber(x, value, out=out)"),
     "elu": Idiom(
         "np.add(np.maximum(x, 0), np.expm1(np.minimum(x, 0)), out=out)",
         "nn.elu(x, 1, out=out)",
@@ -458,7 +338,7 @@ IDIOMS = {
         numexpr_backward="0.5 * grad * (1 + x / sqrt(x * x + 4))",
         jax="nn.squareplus(x)",
     ),
-}
+} | MATHS
 
 
 def writes_out(statement: str) -> bool:

@@ -95,8 +95,6 @@ class Op:
     """The promised largest error of the value, in units in the last place, over every finite float32; float64 promises 2."""
     derivative_ulp: float = 4.0
     """The promised largest error of the derivative, in units of its value or of its largest term, whichever is larger."""
-    shown_at: Sequence[float] = ()
-    """Where examples show it, if not where they show others."""
     cost: float = 0.2
     """Nanoseconds per float32 element on one thread, roughly; decides when threads pay."""
     gradients: int = 1
