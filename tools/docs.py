@@ -9,15 +9,23 @@ import accuracy_page
 import choosing_page
 import performance
 import pictures
+import porting_page
 import reference_pages
 from pages import main
 
-GENERATORS = (pictures.write, reference_pages.write, choosing_page.write, accuracy_page.write, performance.write)
+GENERATORS = (
+    pictures.write,
+    reference_pages.write,
+    choosing_page.write,
+    accuracy_page.write,
+    performance.write,
+    porting_page.write,
+)
 
 
 def write(check: bool) -> bool:
     """Write or check everything; whether all is fresh."""
-    return all([generate(check) for generate in GENERATORS])  # noqa: C419 - each is to say what is stale
+    return all([module.write(check) for module in MODULES])  # noqa: C419 - each is to say what is stale
 
 
 if __name__ == "__main__":
