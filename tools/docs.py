@@ -13,14 +13,7 @@ import porting_page
 import reference_pages
 from pages import main
 
-GENERATORS = (
-    pictures.write,
-    reference_pages.write,
-    choosing_page.write,
-    accuracy_page.write,
-    performance.write,
-    porting_page.write,
-)
+MODULES = (pictures, reference_pages, choosing_page, accuracy_page, performance, porting_page)
 
 
 def write(check: bool) -> bool:
