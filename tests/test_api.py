@@ -17,6 +17,7 @@ from fastact.functions.elementwise import Op
 from tests.conftest import first
 
 EXTRAS = {
+    "accelerate",
     "CompilationError",
     "advise",
     "elementwise",

@@ -19,7 +19,7 @@ def _logaddexp(a: Scalar, b: Scalar) -> Scalar:
 register(
     Op(
         forward=_logaddexp,
-        reference=lambda m, a, b: m.logaddexp(a, b),
+        reference=lambda m, x, b: m.logaddexp(x, b),
         summary="Logarithm of the sum of exponentials.",
         formula=r"\ln(e^\mathtt{a} + e^\mathtt{b})",
         limits={-INF: 1.75, INF: INF},
@@ -39,7 +39,7 @@ def _logaddexp2(a: Scalar, b: Scalar) -> Scalar:
 register(
     Op(
         forward=_logaddexp2,
-        reference=lambda m, a, b: m.logaddexp2(a, b),
+        reference=lambda m, x, b: m.logaddexp2(x, b),
         summary="Logarithm to base 2 of the sum of powers of 2.",
         formula=r"\log_2(2^\mathtt{a} + 2^\mathtt{b})",
         limits={-INF: 1.75, INF: INF},
@@ -59,7 +59,7 @@ def _power(base: Scalar, exponent: Scalar) -> Scalar:
 register(
     Op(
         forward=_power,
-        reference=lambda m, base, exponent: m.power(base, exponent),
+        reference=lambda m, x, exponent: m.power(x, exponent),
         summary="The first array to the power of the second; NaN for a negative base unless the exponent is whole.",
         formula=r"\mathtt{base}^\mathtt{exponent}",
         limits={-INF: INF, INF: INF},
@@ -80,7 +80,7 @@ def _hypot(a: Scalar, b: Scalar) -> Scalar:
 register(
     Op(
         forward=_hypot,
-        reference=lambda m, a, b: m.hypot(a, b),
+        reference=lambda m, x, b: m.hypot(x, b),
         summary="Hypotenuse: the root of the sum of two squares, which do not overflow.",
         formula=r"\sqrt{\mathtt{a}^2 + \mathtt{b}^2}",
         limits={-INF: INF, INF: INF},
