@@ -325,10 +325,7 @@ register(
         forward=_huber_terms,
         reference=_reference_huber,
         summary="Huber's loss of a residual `r`, SciPy's ``huber``: a square up to `delta`, linear beyond.",
-        formula=(
-            r"|\mathtt{r}| \le \mathtt{delta}\ ?\ \tfrac{1}{2} \mathtt{r}^2 : "
-            r"\mathtt{delta}\,(|\mathtt{r}| - \tfrac{1}{2} \mathtt{delta})"
-        ),
+        formula=r"m \left(|\mathtt{r}| - \tfrac{1}{2} m\right),\ m = \min(|\mathtt{r}|, \mathtt{delta})",
         limits={-INF: INF, INF: 1.53125},
         notes="Infinity where `delta` is negative, whatever `r` is. `huber_loss` takes predictions and targets.",
         samples=((1.75,), (0.0078125,), (-100.0,)),
