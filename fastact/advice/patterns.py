@@ -43,7 +43,7 @@ def _labels(x: Any, rng: Any) -> Any:
     return rng.integers(0, x.shape[-1], x.shape[:-1])
 
 
-LIKE_NUMPY = "nothing but last bits: at most 2 units in the last place; no floating-point warnings"
+LIKE_NUMPY = "nothing but the last bits; no floating-point warnings"
 STABLE = "no overflow, and so no warning, far from zero; last bits"
 REDUCED = "sums are taken in float64; last bits"
 TANH = "tanh(0.797885 * (x + 0.044715 * x**3))"

@@ -211,7 +211,7 @@ _EXP2_HIGHEST = Constant(float32=129.0, float64=1025.0)
 
 @scalar
 def exp2(x: Scalar) -> Scalar:
-    """``exp2(x)`` for every x: 0.82 ULP, 0.71 in float64."""
+    """``exp2(x)`` for every x: 0.88 ULP, 0.71 in float64."""
     x = minimum(maximum(x, _EXP2_LOWEST(x)), _EXP2_HIGHEST(x))
     anchor = ANCHOR(x) + HALVES_SCALE(x)
     shifted = x + anchor

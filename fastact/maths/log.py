@@ -302,7 +302,7 @@ def _sum_of_parts(whole: Scalar, product: Scalar, rest: Scalar) -> Scalar:
 
 @scalar
 def log2(x: Scalar) -> Scalar:
-    """``log2(x)`` for every x: 0.85 ULP, 0.69 in float64."""
+    """``log2(x)`` for every x: 0.99 ULP, 0.69 in float64."""
     k, f = split_at_root(x)
     product = f * _LOG2_E(x)
     rest = fma(f, _LOG2_E(x), -product)
