@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 
 import fastact as fa
-import fastact.numpy as fnp
 from benchmarks.turns import Cells, command
 
 PAGE = """\
@@ -46,6 +45,8 @@ def _operand(name: str, size: int, dtype: str) -> np.ndarray:
 
 
 def _calls(size: int, dtype: str) -> Cells:
+    import fastact.numpy as fnp  # which older versions, beside whom asv imports this module, lack
+
     cells: Cells = {}
     for name in fnp.replaced:
         arrays = [_operand(name, size, dtype)] * getattr(np, name).nin
@@ -58,6 +59,8 @@ def _calls(size: int, dtype: str) -> Cells:
 
 
 def _strided(size: int) -> Cells:
+    import fastact.numpy as fnp  # which older versions, beside whom asv imports this module, lack
+
     cells: Cells = {}
     for name in fnp.replaced:
         for dtype in DTYPES:

@@ -9,8 +9,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from fastact.runtime import caches
-
 from .peers import PACKAGES
 
 
@@ -65,4 +63,6 @@ def _processor() -> str:
 
 
 def _caches() -> dict[str, str]:
+    from fastact.runtime import caches  # which older versions, beside whom asv runs this module, lack
+
     return {f"L{level} {kind}": size for (level, kind), size in caches.sizes().items()}

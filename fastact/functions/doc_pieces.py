@@ -99,10 +99,10 @@ grad_x : ndarray
 grad_weight, grad_bias : ndarray
     Of one element for each channel, also where there is no weight or bias.""",
     "limits of a norm": """\
-Squares, of distances from the mean where one is taken off, are of the precision that is computed in. Elements below 1e-19 (of float64:
-1e-154) have squares that lose digits or vanish: where `eps` is not well above these, such as 0, the result has lost as many,
-or is infinite or NaN. Where squares are infinite, those beyond 1e19 (1e154), a row gives zeros times the weight, plus the bias; but
-NaN where a sum of elements or a distance is infinite itself.""",
+Squares, of distances from the mean where one is taken off, are of the precision that is computed in. Elements below 1e-19 (of
+float64: 1e-154) have squares that lose digits or vanish: where `eps` is not well above these, such as 0, the result has lost as
+many, or is infinite or NaN. Where squares are infinite, those beyond 1e19 (1e154), a row gives zeros times the weight, plus the
+bias; but NaN where a sum of elements or a distance is infinite itself.""",
     "limits of a length": """\
 The length is computed in float64: of float32 and float16 no square is too large for it, or too small. Of float64 the squares of
 elements beyond 1e154 are infinite, and those of elements below 1e-154 lose digits or vanish: where `eps` is less than these, such
