@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 _NOT_IN_THE_TABLE = (
     "CompilationError",
     "accelerate",
+    "accelerated",
     "advise",
     "elementwise",
     "get_num_threads",
@@ -44,6 +45,7 @@ _NOT_IN_THE_TABLE = (
 
 _LATER = {
     "accelerate": "fastact.acceleration",
+    "accelerated": "fastact.acceleration",
     "advise": "fastact.advice.block",
     "keep_memory": "fastact.keeping",
     "release_memory": "fastact.keeping",

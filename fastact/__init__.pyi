@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastact.acceleration import accelerate as accelerate
+from fastact.acceleration import accelerated as accelerated
 from fastact.advice.block import advise as advise
 from fastact.custom import elementwise as elementwise
 from fastact.keeping import keep_memory as keep_memory

@@ -18,6 +18,7 @@ from tests.conftest import first
 
 EXTRAS = {
     "accelerate",
+    "accelerated",
     "CompilationError",
     "advise",
     "elementwise",

@@ -176,7 +176,10 @@ def test_the_last_one_to_stop_gives_numpys_loops_back():
     second.stop()
     assert unchanged()
     assert first.replaced == second.replaced
-    with pytest.raises(KeyError), fa.accelerate():
+    with fa.accelerated():
+        assert not unchanged()
+    assert unchanged()
+    with pytest.raises(KeyError), fa.accelerated():
         raise KeyError
     assert unchanged()
 
