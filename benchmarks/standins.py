@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _makers(quick: bool) -> list[Callable[[], Cells]]:
     sizes = (10, 1000) if quick else (10, 100, 1000, 10_000, 1_000_000, 16_000_000)
     calls: list[Callable[[], Cells]] = [partial(_calls, size, dtype) for size in sizes for dtype in DTYPES]
-    return [*calls, partial(_strided, 1000 if quick else 100_000), partial(_programs, quick)]
+    calls += [partial(_calls, 1000 if quick else 100_000, dtype, strided=True) for dtype in DTYPES]
+    return [*calls, partial(_programs, quick)]
 
 
 def _operand(name: str, size: int, dtype: str) -> np.ndarray:
@@ -44,32 +45,17 @@ def _operand(name: str, size: int, dtype: str) -> np.ndarray:
     return np.abs(x) + np.dtype(dtype).type(0.1) if name.startswith(("log", "power")) else x
 
 
-def _calls(size: int, dtype: str) -> Cells:
+def _calls(size: int, dtype: str, strided: bool = False) -> Cells:
     import fastact.numpy as fnp  # which older versions, beside whom asv imports this module, lack
 
     cells: Cells = {}
     for name in fnp.replaced:
-        arrays = [_operand(name, size, dtype)] * getattr(np, name).nin
-        out = np.empty_like(arrays[0])
-        cells[f"{name}, {size:,} of {dtype}"] = {
+        x = _operand(name, 2 * size, dtype)[::2] if strided else _operand(name, size, dtype)
+        arrays, out = [x] * getattr(np, name).nin, np.empty(size, dtype)
+        cells[f"{name}, {size:,} of {dtype}{', strided' * strided}"] = {
             "fastact": partial(getattr(fnp, name), *arrays, out=out),
             "NumPy": partial(getattr(np, name), *arrays, out=out),
         }
-    return cells
-
-
-def _strided(size: int) -> Cells:
-    import fastact.numpy as fnp  # which older versions, beside whom asv imports this module, lack
-
-    cells: Cells = {}
-    for name in fnp.replaced:
-        for dtype in DTYPES:
-            arrays = [_operand(name, 2 * size, dtype)[::2]] * getattr(np, name).nin
-            out = np.empty(size, dtype)
-            cells[f"{name}, {size:,} of {dtype}, strided"] = {
-                "fastact": partial(getattr(fnp, name), *arrays, out=out),
-                "NumPy": partial(getattr(np, name), *arrays, out=out),
-            }
     return cells
 
 

@@ -29,7 +29,7 @@ from fastact.maths.simd import (
 INFINITY, NAN = float("inf"), float("nan")
 
 # q in log1p(f) = f + f * f * q(f), degree 8 and 19 on -0.25 <= f <= 0.5: relative error 4.9e-9 and 8.3e-18 of log1p(f).
-_LOG1P_FLOAT32 = Polynomial(
+LOG1P_FLOAT32 = Polynomial(
     -0.5,
     0.3333345055580139,
     -0.25000110268592834,
@@ -40,7 +40,7 @@ _LOG1P_FLOAT32 = Polynomial(
     0.10472629964351654,
     -0.045152951031923294,
 )
-_LOG1P_FLOAT64 = Polynomial(
+LOG1P_FLOAT64 = Polynomial(
     -0.4999999999999997,
     0.3333333333333394,
     -0.25000000000019573,
@@ -178,7 +178,7 @@ def _log_scaled_float32(x: Scalar, doublings: Scalar) -> Scalar:
     f = from_bits(subtract(pattern, bit_and(above, integer(-0x800000)))) - T(1.0)
     k = to_float(shift_right(above, 23)) + doublings
     # ln2 needs no low part: its rounding counts most where k is 1 or -1, and is 0.06 ULP there.
-    return fma(k, T(0.6931471824645996), fma(f * f, _LOG1P_FLOAT32(f), f))
+    return fma(k, T(0.6931471824645996), fma(f * f, LOG1P_FLOAT32(f), f))
 
 
 @scalar
@@ -192,7 +192,7 @@ def _log_scaled_float64(x: Scalar, doublings: Scalar) -> Scalar:
     field = bit_and(add(pattern, integer(0x0008000000000000)), integer(0x7FF0000000000000))
     f = from_bits(add(subtract(pattern, field), integer(0x3FF0000000000000))) - T(1.0)
     k = from_bits(add(shift_right(field, 52), integer(0x4330000000000000))) - (T(4503599627371519.0) - doublings)
-    return fma(k, T(0.6931471805599453), f + fma(k, T(2.3190468138462996e-17), f * f * _LOG1P_FLOAT64(f)))
+    return fma(k, T(0.6931471805599453), f + fma(k, T(2.3190468138462996e-17), f * f * LOG1P_FLOAT64(f)))
 
 
 @scalar
@@ -335,7 +335,7 @@ def _log1p_scaled_float32(y: Scalar, doublings: Scalar) -> Scalar:
     power = from_bits(subtract(type(above)(0x3F800000), exponent))
     f = fma(y, power, power - T(1.0))
     k = to_float(shift_right(above, 23)) + doublings
-    return fma(k, T(0.6931471824645996), fma(f * f, _LOG1P_FLOAT32(f), f))
+    return fma(k, T(0.6931471824645996), fma(f * f, LOG1P_FLOAT32(f), f))
 
 
 @scalar
@@ -364,7 +364,7 @@ def _log1p_scaled_float64(y: Scalar, doublings: Scalar) -> Scalar:
     power = from_bits(subtract(integer(0x7FE0000000000000), field))
     f = fma(y, power, power - T(1.0))
     k = from_bits(add(shift_right(field, 52), integer(0x4330000000000000))) - (T(4503599627371519.0) - doublings)
-    return fma(k, T(0.6931471805599453), f + fma(k, T(2.3190468138462996e-17), f * f * _LOG1P_FLOAT64(f)))
+    return fma(k, T(0.6931471805599453), f + fma(k, T(2.3190468138462996e-17), f * f * LOG1P_FLOAT64(f)))
 
 
 @scalar

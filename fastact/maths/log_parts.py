@@ -5,7 +5,7 @@ rounding takes from the first two terms and from ``k * ln2`` is kept, so that th
 share of what ``f**3 / 3`` loses. The rest may be as large as a twentieth of the first part.
 """
 
-from fastact.maths.log import _LOG1P_FLOAT32, _LOG1P_FLOAT64, INFINITY, NAN
+from fastact.maths.log import INFINITY, LOG1P_FLOAT32, LOG1P_FLOAT64, NAN
 from fastact.maths.scalar import ByPrecision, Constant, Polynomial, scalar
 from fastact.maths.simd import (
     Scalar,
@@ -23,8 +23,8 @@ from fastact.maths.simd import (
 )
 
 # The polynomial of log1p plus a half: what it is but for the term -f * f / 2.
-_REST_FLOAT32 = Polynomial(_LOG1P_FLOAT32.coefficients[0] + 0.5, *_LOG1P_FLOAT32.coefficients[1:])
-_REST_FLOAT64 = Polynomial(_LOG1P_FLOAT64.coefficients[0] + 0.5, *_LOG1P_FLOAT64.coefficients[1:])
+_REST_FLOAT32 = Polynomial(LOG1P_FLOAT32.coefficients[0] + 0.5, *LOG1P_FLOAT32.coefficients[1:])
+_REST_FLOAT64 = Polynomial(LOG1P_FLOAT64.coefficients[0] + 0.5, *LOG1P_FLOAT64.coefficients[1:])
 log1p_rest = ByPrecision(float32=_REST_FLOAT32, float64=_REST_FLOAT64)
 """``(log1p(f) - f + f * f / 2) / (f * f)`` for -0.25 <= f <= 0.5."""
 

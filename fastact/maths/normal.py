@@ -23,7 +23,7 @@ from fastact.maths.erf import (
     _TAIL_SENSITIVITY_FLOAT64,
     _combined,
 )
-from fastact.maths.log import _LOG1P_FLOAT32, _LOG1P_FLOAT64
+from fastact.maths.log import LOG1P_FLOAT32, LOG1P_FLOAT64
 from fastact.maths.log_parts import _exponent
 from fastact.maths.scalar import ByPrecision, scalar
 from fastact.maths.simd import (
@@ -134,7 +134,7 @@ def _log_ndtr_float32(x: Scalar) -> Scalar:
     argument = select(left, ratio, T(1.0) + ratio)
     k, scale = _exponent(argument)
     f = fma(ratio, scale, select(left, T(0.0), scale) - T(1.0))
-    log = fma(k, T(0.6931471824645996), fma(f * f, _LOG1P_FLOAT32(f), rest / argument) + f)
+    log = fma(k, T(0.6931471824645996), fma(f * f, LOG1P_FLOAT32(f), rest / argument) + f)
     root = select(left, x, T(0.0))
     return fma(T(-0.5) * root, root, log)
 
@@ -163,7 +163,7 @@ def _log_ndtr_float64(x: Scalar) -> Scalar:
     k, scale = _exponent(argument)
     plain = left | near
     f = fma(select(plain, argument, ratio), scale, select(plain, T(0.0), scale) - T(1.0))
-    log = f + fma(k, T(2.3190468138462996e-17), fma(f * f, _LOG1P_FLOAT64(f), rest / argument))
+    log = f + fma(k, T(2.3190468138462996e-17), fma(f * f, LOG1P_FLOAT64(f), rest / argument))
     root = select(far, x, T(0.0))
     return fma(T(-0.5) * root, root, fma(k, T(0.6931471805599453), log))
 
