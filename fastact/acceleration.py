@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from fastact.functions.elementwise import stand_in_kernel
 from fastact.runtime.standins import Replaced, UnknownStructureError
 from fastact.runtime.ufunc import first_loops
 from fastact.table import stand_ins
@@ -123,13 +122,13 @@ def accelerated() -> Acceleration:
 def _replace_all() -> dict[str, str]:
     """Replace what can be; why the rest cannot."""
     refused = {}
-    for name, op in stand_ins().items():
+    for name, kernel in stand_ins().items():
         ufunc: Any = getattr(np, name, None)
         try:
             if not isinstance(ufunc, np.ufunc):
                 raise UnknownStructureError(f"numpy {np.__version__} has no ufunc of this name")
             if name not in _made:
-                _made[name] = [Replaced(ufunc, loop, stub) for loop, stub in first_loops(stand_in_kernel(op))]
+                _made[name] = [Replaced(ufunc, loop, stub) for loop, stub in first_loops(kernel)]
             for one in _made[name]:
                 one.replace()
         except UnknownStructureError as error:

@@ -38,10 +38,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _built(name: str) -> Any:
-    from fastact.functions.elementwise import stand_in_kernel
     from fastact.runtime.standins import ufunc_like
 
-    return ufunc_like(getattr(_numpy, name), stand_in_kernel(_stand_ins()[name]), __name__)
+    return ufunc_like(getattr(_numpy, name), _stand_ins()[name], __name__)
 
 
 def __dir__() -> list[str]:

@@ -7,9 +7,12 @@ from functools import cache
 from importlib import import_module
 
 from fastact.functions import activations, gated_units, pairs, special_functions  # noqa: F401 - each registers its ops
-from fastact.functions.elementwise import OPS, Op
+from fastact.functions.elementwise import OPS, stand_in_kernel
 from fastact.functions.op_functions import op_function, op_functions
 from fastact.functions.record import FUNCTIONS, Function
+from fastact.functions.shared import SHARED
+from fastact.kinds.reporting import ReportingKernel
+from fastact.kinds.sharing import SharingKernel
 
 MODULES = (
     "gated_units",
@@ -54,9 +57,10 @@ MODULES = (
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
 
-def stand_ins() -> dict[str, Op]:
-    """The ops that can stand in for ufuncs of NumPy's, by the names of these."""
-    return {op.stands_in.name: op for op in OPS.values() if op.stands_in}
+def stand_ins() -> dict[str, ReportingKernel | SharingKernel]:
+    """The kernels that stand in for ufuncs of NumPy's, by the names of these."""
+    own = {op.stands_in.name: stand_in_kernel(op) for op in OPS.values() if op.stands_in}
+    return own | {name: SharingKernel(*shared) for name, shared in SHARED.items()}
 
 
 def functions() -> dict[str, Function]:

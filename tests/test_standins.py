@@ -1,6 +1,7 @@
 """fastact.numpy and accelerate: NumPy's names, results, dtypes, exceptions and errors, computed here."""
 
 import ctypes
+import itertools
 import pickle
 import sys
 import threading
@@ -11,12 +12,20 @@ import pytest
 import fastact as fa
 import fastact.numpy as fnp
 from fastact import acceleration
+from fastact.functions.elementwise import OPS
+from fastact.functions.shared import SHARED
 from fastact.runtime import standins
 from fastact.table import stand_ins
 
 NAMES = sorted(stand_ins())
+UNARY = [name for name in NAMES if getattr(numpy, name).nin == 1]
+BINARY = [name for name in NAMES if getattr(numpy, name).nin == 2]
+OURS = {op.stands_in.name: op.name for op in OPS.values() if op.stands_in}
+"""Our functions by the names of NumPy's that they stand in for."""
 SPURIOUS = {("exp", 1e-45), ("cos", 1e-45)}
 """NumPy reports an underflow, of a square on the way, though the result is 1."""
+SPURIOUS_KINDS = {"logaddexp": {"underflow", "invalid value"}, "logaddexp2": {"underflow", "invalid value"}}
+"""Of the exponential of a difference, though the result is the larger operand; and of comparing with NaN, which is the result."""
 SPECIAL = {
     "float16": (100, -100, 6e4, 0, -0.0, -1, -2, 6e-8, numpy.nan, numpy.inf, -numpy.inf),
     "float32": (1e4, -1e4, 88.8, -104, 0, -0.0, -1, -2, 1e-45, numpy.nan, numpy.inf, -numpy.inf),
@@ -49,7 +58,7 @@ def pattern(results):
 
 
 @pytest.mark.parametrize("kind", SPECIAL)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", UNARY)
 def test_exceptions_are_those_of_numpy(name, kind, reported):
     ours, theirs = getattr(fnp, name), getattr(numpy, name)
     for n in (1, 7, 64, 1000, 3000):
@@ -67,18 +76,69 @@ def test_exceptions_are_those_of_numpy(name, kind, reported):
                 assert reported(ours, numpy.repeat(x, 2)[::2], out=apart)[1] == known, (n, number, place, "strided")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_exceptions_in_any_chunk_reach_the_caller(name, reported, threads):
-    number = {"tanh": numpy.inf, "exp": 1e4, "expm1": 1e4}.get(name, -2.0)
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("name", BINARY)
+def test_exceptions_of_pairs_are_those_of_numpy(name, kind, reported):
+    ours, theirs, spurious = getattr(fnp, name), getattr(numpy, name), SPURIOUS_KINDS.get(name, set())
+    for n, pair in itertools.product((1, 70, 1300), itertools.product((*SPECIAL[kind], 2, 0.5), repeat=2)):
+        operands = [numpy.full(n, 1.5, kind) for _ in pair]
+        for x, number in zip(operands, pair, strict=True):
+            x[n // 2] = number
+        (got, own), (expected, known) = reported(ours, *operands), reported(theirs, *operands)
+        numpy.testing.assert_array_equal(pattern(got), pattern(expected), err_msg=str(pair))
+        assert set(own) <= set(known), (n, pair)
+        assert set(known) - set(own) <= spurious, (n, pair)
+        apart = numpy.zeros(2 * n, kind)[::2]
+        assert reported(ours, *operands, out=apart)[1] == own, (n, pair, "strided")
+        assert reported(ours, *operands, out=operands[0])[1] == own, (n, pair, "in place")
+        numpy.testing.assert_array_equal(operands[0], got)
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("name", BINARY)
+def test_reductions_and_shifted_views_are_computed_in_order(name, kind):
     ours, theirs = getattr(fnp, name), getattr(numpy, name)
-    x = numpy.full(200_000, 0.5)
+    x = numpy.linspace(0.5, 1.5, 300).astype(kind)
+    for method in ("reduce", "accumulate"):
+        numpy.testing.assert_array_equal(getattr(ours, method)(x), getattr(theirs, method)(x))
+    with numpy.errstate(over="ignore"):
+        numpy.testing.assert_array_equal(ours.reduceat(x, [0, 7, 9, 250]), theirs.reduceat(x, [0, 7, 9, 250]))
+    numpy.testing.assert_allclose(ours.outer(x[:9], x), theirs.outer(x[:9], x), rtol=2e-3 if kind == "float16" else 1e-6)
+    expected = ours(x[1:], x[1:])
+    shifted = x.copy()
+    numpy.testing.assert_array_equal(ours(shifted[1:], shifted[1:], out=shifted[:-1]), expected)
+    counted = numpy.zeros(3, kind)
+    ours.at(counted, [0, 0, 2], numpy.ones(3, kind))
+    numpy.testing.assert_array_equal(counted[1], 0)
+
+
+CAUSES = {
+    "tanh": (numpy.inf,),
+    "exp": (1e4,),
+    "expm1": (1e4,),
+    "hypot": (1.7e308, 1.7e308),
+    "power": (-2.0, 0.5),
+    "square": (1e300,),
+    "reciprocal": (0.0,),
+}
+"""Operands that are reported."""
+SILENT = {"maximum", "minimum", "logaddexp", "logaddexp2"}
+"""Functions that report nothing, or not what NumPy does."""
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - SILENT))
+def test_exceptions_in_any_chunk_reach_the_caller(name, reported, threads):
+    ours, theirs = getattr(fnp, name), getattr(numpy, name)
+    operands = [numpy.full(200_000, 0.5) for _ in range(ours.nin)]
     for place in (0, 1000, 99_000, 150_000, 199_999):
-        x[place] = number
+        for x, number in zip(operands, CAUSES.get(name, (-2.0,)), strict=True):
+            x[place] = number
         with threads(4):
-            assert reported(ours, x)[1] == reported(theirs, x)[1], place
-        x[place] = 0.5
+            assert reported(ours, *operands)[1] == reported(theirs, *operands)[1], place
+        for x in operands:
+            x[place] = 0.5
         with threads(4):
-            assert not reported(ours, x)[1]
+            assert not reported(ours, *operands)[1]
 
 
 def test_exceptions_of_all_inner_loops_of_a_call_are_reported(reported):
@@ -110,24 +170,32 @@ def test_results_are_as_accurate_as_ours_and_of_numpys_dtypes(name):
     assert (ours.__name__, ours.__doc__) == (theirs.__name__, theirs.__doc__)
     x = numpy.linspace(0.1, 3, 1001)
     for kind in ("f2", "f4"):
-        a = x.astype(kind)
-        assert ours(a).tobytes() == getattr(fa, stand_ins()[name].name)(a).tobytes()
+        a = [x.astype(kind)] * ours.nin
+        known = theirs if name in SHARED else getattr(fa, OURS[name])
+        assert ours(*a).tobytes() == known(*a).tobytes()
     numbers = [True, numpy.int8(1), numpy.uint16(2), 3, 0.5, numpy.longdouble(0.5), [0.5, 1], numpy.float32(2)]
     for number in [*numbers, *[0.5j] * ("D->D" in theirs.types)]:
-        got, expected = ours(number), theirs(number)
+        got, expected = (outcome(ufunc, *[number] * ours.nin) for ufunc in (ours, theirs))
+        if isinstance(expected, tuple):
+            assert got == expected
+            continue
         assert type(got) is type(expected)
         assert got.dtype == expected.dtype
         numpy.testing.assert_allclose(got, expected, rtol=2e-3 if got.dtype == "f2" else 1e-6)
     given = {"where": x > 1, "out": numpy.zeros_like(x)}
-    got = ours(x, **given).copy()
+    got = ours(*[x] * ours.nin, **given).copy()
     given["out"] = numpy.zeros_like(x)
-    numpy.testing.assert_allclose(got, theirs(x, **given), rtol=1e-14)
+    numpy.testing.assert_allclose(got, theirs(*[x] * ours.nin, **given), rtol=1e-14)
     for bad in (["a"], numpy.array([None]), numpy.datetime64("2020")):
-        with pytest.raises(TypeError) as own:
-            ours(bad)
-        with pytest.raises(TypeError) as known:
-            theirs(bad)
-        assert str(own.value) == str(known.value)
+        assert outcome(ours, *[bad] * ours.nin) == outcome(theirs, *[bad] * ours.nin)
+
+
+def outcome(ufunc, *operands):
+    """The result of a call that is no array, or the kind and words of its error."""
+    try:
+        return ufunc(*operands)
+    except Exception as error:
+        return type(error), str(error)
 
 
 def test_the_namespace_is_numpys():
@@ -152,7 +220,8 @@ def test_ufuncs_of_the_namespace_pickle():
 def test_numpys_own_ufuncs_compute_with_our_kernels(accelerated):
     x = numpy.linspace(0.1, 3, 100_001)
     for name in NAMES:
-        assert getattr(numpy, name)(x).tobytes() == getattr(fnp, name)(x).tobytes()
+        operands = [x] * getattr(numpy, name).nin
+        assert getattr(numpy, name)(*operands).tobytes() == getattr(fnp, name)(*operands).tobytes()
         for kind in SPECIAL:
             assert f"numpy.{name} of {kind}" in accelerated.replaced
     assert not accelerated.refused

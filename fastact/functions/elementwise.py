@@ -47,9 +47,9 @@ class StandIn:
     name: str
     """The name in NumPy."""
     infinite: int = 0
-    """What an infinite result of a finite number means: ``OVER`` or ``DIVIDE``."""
+    """What an infinite result of finite numbers means: ``OVER``, ``DIVIDE`` or, of two arrays, either."""
     tiny: int = 0
-    """What a result below the least normal number, of a number that is not 0, means: ``UNDER``, or nothing."""
+    """What a result below the least normal number, of numbers that are not 0, means: ``UNDER``, or nothing."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -220,7 +220,7 @@ def stand_in_kernel(op: Op) -> ReportingKernel:
     return ReportingKernel(
         f"numpy_{own.name}",
         op.forward,
-        inputs=1,
+        inputs=op.arrays,
         cost=1.3 * op.cost,
         completes=op.completes,
         infinite=own.infinite,

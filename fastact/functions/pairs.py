@@ -1,7 +1,8 @@
 """NumPy's maths of two arrays: powers, the hypotenuse and sums of what is given by its logarithm."""
 
 from fastact.functions.common import INF
-from fastact.functions.elementwise import Op, register
+from fastact.functions.elementwise import Op, StandIn, register
+from fastact.kernels.limits import DIVIDE, OVER, UNDER
 from fastact.maths.logaddexp import logaddexp, logaddexp2
 from fastact.maths.power import power
 from fastact.maths.roots import hypot
@@ -28,6 +29,7 @@ register(
         ulp=1.0,
         cost=2.4,
         notes=NEAR_ZERO,
+        stands_in=StandIn("logaddexp", infinite=OVER, tiny=UNDER),
     )
 )
 
@@ -48,6 +50,7 @@ register(
         ulp=1.0,
         cost=2.6,
         notes=NEAR_ZERO,
+        stands_in=StandIn("logaddexp2", infinite=OVER, tiny=UNDER),
     )
 )
 
@@ -69,6 +72,7 @@ register(
         cost=2.0,
         known_as=("pow",),
         notes="As C has it, ``x**0`` and ``1**x`` are 1 also where x is NaN.",
+        stands_in=StandIn("power", infinite=OVER | DIVIDE, tiny=UNDER),
     )
 )
 
@@ -89,5 +93,6 @@ register(
         ulp=1.0,
         cost=1.0,
         notes="Infinite if either is, also where the other is NaN.",
+        stands_in=StandIn("hypot", infinite=OVER, tiny=UNDER),
     )
 )

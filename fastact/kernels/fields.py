@@ -1,14 +1,29 @@
 """Where the fields are of the memory that compiled code shares, all of them 64-bit integers; see ``fastact.runtime.records``."""
 
-PARALLEL_FROM, ENTRY, TEAM, KERNEL, NARGS, NDIMS, SERIAL, STREAM_FROM, STREAMED, COLUMNS, LABEL, ON_FAILURE, RATES = (
-    range(13)
-)
+(
+    PARALLEL_FROM,
+    ENTRY,
+    TEAM,
+    KERNEL,
+    NARGS,
+    NDIMS,
+    SERIAL,
+    STREAM_FROM,
+    STREAMED,
+    COLUMNS,
+    LABEL,
+    ON_FAILURE,
+    NUMPYS,
+    NUMPYS_DATA,
+    RATES,
+) = range(15)
 """The record behind ``data``: how many elements make threads worth a thought; the parallel entry that takes over; the address of
 the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks are computed
 with, which never goes parallel; how many elements make results worth writing past the caches, and the record that chunks of so
 large a call are computed with, where it is 0; a row kernel's other half, for columns; the kind of its integer labels; the
-function that says what a user's formula has failed at; and from there on, for arrays of ``2**(i - 1)`` to ``2**i`` elements, the
-picoseconds that one thread takes for one, 0 where nothing was measured."""
+function that says what a user's formula has failed at; the loop of NumPy's that a kernel stands in for, and what NumPy gives it;
+and from there on, for arrays of ``2**(i - 1)`` to ``2**i`` elements, the picoseconds that one thread takes for one, 0 where nothing was
+measured."""
 
 SMALLEST_WORK = 4_000
 """Nanoseconds that ``PARALLEL_FROM`` elements take one thread, by the costs that the ops state: below, no machine gains by a second

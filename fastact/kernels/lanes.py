@@ -159,66 +159,76 @@ def beyond(dtype: str, comparison: str) -> Any:
     return compare
 
 
-def _magnitudes(builder: Any, place: Any, dtype: str) -> Any:
-    """64 elements as integers without their signs, which grow as the numbers do; a constant of that kind; and infinity as one."""
+def _magnitudes(builder: Any, place: Any, dtype: str, count: int = 64) -> Any:
+    """Elements as integers without their signs, which grow as the numbers do; a constant of that kind; and infinity as one."""
     size = np.dtype(dtype).itemsize
-    kind = ir.VectorType(ir.IntType(8 * size), 64)
+    kind = ir.VectorType(ir.IntType(8 * size), count)
 
     def constant(value: int) -> Any:
-        return ir.Constant(kind, [value] * 64)
+        return ir.Constant(kind, [value] * count)
 
     elements = builder.load(builder.bitcast(place, kind.as_pointer()), align=size)
     infinity = int(np.array(np.inf, dtype).view(f"u{size}"))
     return builder.and_(elements, constant(2 ** (8 * size - 1) - 1)), constant, infinity
 
 
-def unusual(dtype: str, tiny: bool) -> Any:
-    """An intrinsic that tells whether any of 64 elements is not finite, or, where ``tiny``, below the least normal number."""
+def _any(builder: Any, mask: Any) -> Any:
+    bits = ir.IntType(mask.type.count)
+    return builder.icmp_unsigned("!=", builder.bitcast(mask, bits), bits(0))
+
+
+def unusual(dtype: str, count: int, tiny: bool) -> Any:
+    """An intrinsic that tells whether any of so many elements is not finite, or, where ``tiny``, below the least normal number."""
 
     @intrinsic
     def compare(typing_context: Any, elements: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            found, constant, infinity = _magnitudes(builder, values[0], dtype)
+            found, constant, infinity = _magnitudes(builder, values[0], dtype, count)
             odd = builder.icmp_signed(">=", found, constant(infinity))
             if tiny:
                 odd = builder.or_(odd, builder.icmp_signed("<", found, constant(_least_normal(dtype))))
-            return builder.icmp_unsigned("!=", builder.bitcast(odd, I64), I64(0))
+            return _any(builder, odd)
 
         return types.boolean(types.voidptr), codegen
 
     return compare
 
 
-def exceptions(dtype: str, infinite: int, tiny: int) -> Any:
-    """An intrinsic that tells which exceptions 64 results of 64 elements stand for, given those of two kinds of result.
+def exceptions(dtype: str, inputs: int, infinite: int, tiny: int) -> Any:
+    """An intrinsic that tells which exceptions 64 results may stand for, given what two kinds of result stand for.
 
-    NaN from what is a number is invalid. What an infinity from a finite number means is given, and what a result below the least
-    normal number, of a finite number that is not 0.
+    Its argument is a pointer to the elements of each operand, and to the results. NaN from what are numbers is invalid. What an
+    infinity from finite numbers means is given, and what a result below the least normal number, of finite numbers that are not 0.
     """
 
     @intrinsic
-    def compare(typing_context: Any, elements: Any, results: Any) -> Any:
+    def compare(typing_context: Any, places: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            x, constant, infinity = _magnitudes(builder, values[0], dtype)
-            y, _, _ = _magnitudes(builder, values[1], dtype)
+            operands = [builder.load(builder.gep(values[0], [I64(j)])) for j in range(inputs + 1)]
+            y, constant, infinity = _magnitudes(builder, operands.pop(), dtype)
             limit, least = constant(infinity), constant(_least_normal(dtype))
-            finite = builder.icmp_signed("<", x, limit)
-            small = builder.and_(finite, builder.icmp_signed(">", x, constant(0)))
-            if dtype == "float16":  # NumPy computes halves in float32, whose rounding to the operand loses nothing
-                small = builder.and_(small, builder.icmp_signed("!=", x, y))
+            numbers = finite = small = ir.Constant(ir.VectorType(I1, 64), [1] * 64)
+            for operand in operands:
+                x, _, _ = _magnitudes(builder, operand, dtype)
+                numbers = builder.and_(numbers, builder.icmp_signed("<=", x, limit))
+                finite = builder.and_(finite, builder.icmp_signed("<", x, limit))
+                small = builder.and_(small, builder.icmp_signed(">", x, constant(0)))
+                if inputs == 1 and dtype == "float16":
+                    # NumPy computes halves in float32, whose rounding to the operand loses nothing.
+                    small = builder.and_(small, builder.icmp_signed("!=", x, y))
             kinds = [
-                (INVALID, builder.icmp_signed("<=", x, limit), builder.icmp_signed(">", y, limit)),
+                (INVALID, numbers, builder.icmp_signed(">", y, limit)),
                 (infinite, finite, builder.icmp_signed("==", y, limit)),
-                (tiny, small, builder.icmp_signed("<", y, least)),
+                (tiny, builder.and_(finite, small), builder.icmp_signed("<", y, least)),
             ]
             total = I64(0)
             for flag, before, after in kinds:
-                met = builder.bitcast(builder.and_(before, after), I64)
-                up = builder.select(builder.icmp_unsigned("!=", met, I64(0)), I64(flag), I64(0))
-                total = builder.or_(total, up)
+                total = builder.or_(
+                    total, builder.select(_any(builder, builder.and_(before, after)), I64(flag), I64(0))
+                )
             return total
 
-        return types.intp(types.voidptr, types.voidptr), codegen
+        return types.intp(types.CPointer(types.voidptr)), codegen
 
     return compare
 

@@ -9,14 +9,15 @@ from fastact.kinds.elementwise import Kernel
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReportingKernel(Kernel):
-    """An elementwise kernel of one operand whose results raise the floating-point exceptions that NumPy's would.
+    """An elementwise kernel whose results raise the floating-point exceptions that NumPy's would.
 
     Attributes
     ----------
     infinite : int
-        The exception that an infinite result of a finite number stands for: ``OVER`` or ``DIVIDE`` of ``fastact.kernels.limits``.
+        The exceptions that an infinite result of finite numbers stands for, or may: ``OVER``, ``DIVIDE`` of
+        ``fastact.kernels.limits``.
     tiny : int
-        The exception that a result below the least normal number, of a number that is not 0, stands for: ``UNDER``, or 0.
+        The exception that a result below the least normal number, of numbers that are not 0, stands for: ``UNDER``, or 0.
     """
 
     infinite: int = 0

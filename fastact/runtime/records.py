@@ -63,7 +63,7 @@ def new_record(
 
 
 def set_address(record: Record, field: int, address: int) -> None:
-    """Tell a record, and its twins, where compiled code is: ``KERNEL``, or ``COLUMNS``."""
+    """Tell a record, and its twins, an address, such as that of compiled code: ``KERNEL``, or ``COLUMNS``."""
     record[field] = address
     for twin in (record[SERIAL], record[STREAMED]):
         ctypes.cast(twin, ctypes.POINTER(ctypes.c_int64))[field] = address

@@ -17,7 +17,15 @@ from fastact.kinds.loop import Loop
 from fastact.runtime import records
 from fastact.runtime.exceptions import LOOP
 from fastact.runtime.firstcall import FirstCall
-from fastact.runtime.ufunc import first_loops, from_func_and_data, installer, replace_loop, signature_of
+from fastact.runtime.ufunc import (
+    arranged_as_known,
+    first_loops,
+    installer,
+    replace_loop,
+    resolve_types_as,
+    signature_of,
+    with_identity,
+)
 
 _keep_alive: list[Any] = []
 _lock = threading.RLock()
@@ -60,7 +68,7 @@ def numpy_loops(ufunc: np.ufunc) -> list[NumpyLoop]:
     """All loops of one of NumPy's ufuncs; ``UnknownStructureError`` if they are not where they are looked for."""
     parts = _Parts.from_address(id(ufunc))
     counts = ("nin", "nout", "nargs", "ntypes")
-    if [getattr(parts, name) for name in counts] != [getattr(ufunc, name) for name in counts]:
+    if not arranged_as_known() or [getattr(parts, name) for name in counts] != [getattr(ufunc, name) for name in counts]:
         raise UnknownStructureError(f"numpy {np.__version__} keeps the loops of ufuncs in another place")
     if parts.name != ufunc.__name__.encode():
         raise UnknownStructureError(f"numpy {np.__version__} keeps the names of ufuncs in another place")
@@ -69,7 +77,7 @@ def numpy_loops(ufunc: np.ufunc) -> list[NumpyLoop]:
         NumpyLoop(tuple(parts.types[i * n : (i + 1) * n]), parts.functions[i] or 0, parts.data[i] or 0)
         for i in range(ufunc.ntypes)
     ]
-    chars: dict[int, str] = {np.dtype(char).num: char for char in np.typecodes["All"]}
+    chars = {kind.num: kind.char for kind in map(np.dtype, np.typecodes["All"])}
     if ["".join(chars.get(code, "?") for code in loop.signature) for loop in found] != [
         text.replace("->", "") for text in ufunc.types
     ]:
@@ -86,17 +94,25 @@ def ufunc_like(ufunc: np.ufunc, kernel: Any, module: str) -> np.ufunc:
     stubs = first_loops(kernel)
     for loop, stub in stubs:
         i = place_of(signature_of(loop), loops)
+        _know_numpys(stub.record, loops[i])
         functions[i], data[i] = stub.address, ctypes.addressof(stub.record)
     codes = bytes(code for known in loops for code in known.signature)
     types = ctypes.create_string_buffer(codes, len(codes))
     label, text = ufunc.__name__.encode(), (parts.doc or b"")
     _keep_alive.append((functions, data, types, label, text))
     counts = (len(loops), ufunc.nin, ufunc.nout, parts.identity)
-    made: np.ufunc = from_func_and_data(functions, data, types, *counts, label, text, 0)
+    made: np.ufunc = with_identity(functions, data, types, *counts, label, text, 0, None, ufunc.identity)
+    resolve_types_as(made, ufunc)
     for loop, stub in stubs:
         stub.install = installer(made, loop, stub)
     made.__module__, made.__qualname__ = module, ufunc.__name__  # type: ignore[misc]
     return made
+
+
+def _know_numpys(record: records.Record, loop: NumpyLoop) -> None:
+    """Tell a kernel's record which loop it stands in for: it leaves some calls to that."""
+    records.set_address(record, fields.NUMPYS, loop.function)
+    records.set_address(record, fields.NUMPYS_DATA, loop.data)
 
 
 def place_of(signature: tuple[int, ...], loops: Sequence[NumpyLoop]) -> int:
@@ -126,6 +142,7 @@ class Replaced:
         loops = numpy_loops(ufunc)
         self.place = place_of(self.signature, loops)
         self.before = loops[self.place]
+        _know_numpys(stub.record, self.before)
         self.now, self.tried = 0, False
         self.given = stub.address
         """What NumPy is to call while the loop is replaced: what compiles the kernel, later what hands it its record."""

@@ -40,7 +40,7 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
         ufunc = _from_func_and_data_and_signature(functions, data, types, *counts, label, text, 0, signature)
         _allow_in_place(ufunc, signature)
     else:
-        ufunc = from_func_and_data(functions, data, types, *counts, label, text, 0)
+        ufunc = _from_func_and_data(functions, data, types, *counts, label, text, 0)
     for loop, stub in stubs:
         stub.install = installer(ufunc, loop, stub)
     ufunc.__module__, ufunc.__qualname__ = module, name  # type: ignore[misc]
@@ -96,6 +96,7 @@ def _parallel_from(cost: float) -> int:
 # NumPy's public C-API, through the capsule that the C macro import_ufunc() reads.
 _NO_IDENTITY = -1
 _PYUFUNC_FROM_FUNC_AND_DATA, _PYUFUNC_REPLACE_LOOP_BY_SIGNATURE, _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE = 1, 30, 31
+_PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE_AND_IDENTITY = 42
 
 
 def _api_function(slot: int, result: Any, *argument_types: Any) -> Any:
@@ -107,10 +108,18 @@ def _api_function(slot: int, result: Any, *argument_types: Any) -> Any:
 
 
 _ARGUMENTS = (*[ctypes.c_void_p] * 3, *[ctypes.c_int] * 4, *[ctypes.c_char_p] * 2, ctypes.c_int)
-from_func_and_data = _api_function(_PYUFUNC_FROM_FUNC_AND_DATA, ctypes.py_object, *_ARGUMENTS)
+_from_func_and_data = _api_function(_PYUFUNC_FROM_FUNC_AND_DATA, ctypes.py_object, *_ARGUMENTS)
 _from_func_and_data_and_signature = _api_function(
     _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE, ctypes.py_object, *_ARGUMENTS, ctypes.c_char_p
 )
+with_identity = _api_function(
+    _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE_AND_IDENTITY,
+    ctypes.py_object,
+    *_ARGUMENTS,
+    ctypes.c_char_p,
+    ctypes.py_object,
+)
+"""Makes a ufunc that may have a number as its identity, such as 0 for sums."""
 _replace_loop_by_signature = _api_function(
     _PYUFUNC_REPLACE_LOOP_BY_SIGNATURE, ctypes.c_int, ctypes.py_object, *[ctypes.c_void_p] * 3
 )
@@ -136,6 +145,16 @@ class _UFuncObject(ctypes.Structure):
     ]
 
 
+def arranged_as_known() -> bool:
+    """Whether this NumPy arranges a ufunc's object as it is described here."""
+    return bool(_UFuncObject.dict.offset == np.ufunc.__dictoffset__)
+
+
+def resolve_types_as(ufunc: np.ufunc, known: np.ufunc) -> None:
+    """Let a ufunc find the types of results as another one does, such as those of dates, which have units."""
+    _UFuncObject.from_address(id(ufunc)).type_resolver = _UFuncObject.from_address(id(known)).type_resolver
+
+
 # Of NumPy's iterator: what it asks of a generalised ufunc's outputs by itself, and the promise that we add.
 _WRITEONLY, _ALIGNED, _UPDATEIFCOPY, _ALLOCATE, _NO_SUBTYPE, _NO_BROADCAST = (
     1 << bit for bit in (18, 20, 23, 24, 25, 27)
@@ -150,6 +169,6 @@ def _allow_in_place(ufunc: Any, signature: bytes) -> None:
     Otherwise NumPy copies the array first. Should a later NumPy arrange the object differently, it goes on doing so.
     """
     fields = _UFuncObject.from_address(id(ufunc))
-    if _UFuncObject.dict.offset == np.ufunc.__dictoffset__ and fields.core_signature == signature:
+    if arranged_as_known() and fields.core_signature == signature:
         for j in range(ufunc.nargs):
             fields.op_flags[j] = _OVERLAP_ASSUME_ELEMENTWISE | (_OUTPUT_FLAGS if j >= ufunc.nin else 0)
