@@ -123,7 +123,7 @@ def _replace_all() -> dict[str, str]:
     """Replace what can be; why the rest cannot."""
     refused = {}
     for name, kernel in stand_ins().items():
-        ufunc: Any = getattr(np, name, None)
+        ufunc: Any = getattr(np._core.umath, name, None)  # type: ignore[attr-defined]
         try:
             if not isinstance(ufunc, np.ufunc):
                 raise UnknownStructureError(f"numpy {np.__version__} has no ufunc of this name")

@@ -21,7 +21,9 @@ import numpy as _numpy
 from fastact.runtime.uninterrupted import first_import as _first_import
 from fastact.table import stand_ins as _stand_ins
 
-replaced: tuple[str, ...] = tuple(sorted(_stand_ins()))
+replaced: tuple[str, ...] = tuple(
+    sorted(name for name in _stand_ins() if isinstance(getattr(_numpy, name), _numpy.ufunc))
+)
 """The names of the ufuncs that are not NumPy's own."""
 __all__ = [*_numpy.__all__, "replaced"]
 

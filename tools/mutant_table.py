@@ -62,8 +62,30 @@ MUTANTS = [
         "standins",
         ("operands are looked at after results replaced them", "    if kept:\n", "    if False:\n"),
         ("earlier flags of a call are lost", "raise_fp_flags(before | found)", "raise_fp_flags(found)"),
-        ("the rest of a tile is not looked at", "    if whole < count:\n", "    if False:\n"),
-        ("strided results are looked at as if side by side", "    if y_step != SIZE:\n", "    if False:\n"),
+        ("the rest of a call is not looked at", "    if odd:\n", "    if False:\n"),
+        ("strided results are looked at as if side by side", "if steps[INPUTS] != SIZE:\n", "if False:\n"),
+        (
+            "infinite powers are looked at once",
+            "exceptions(operands) & ~known",
+            "exceptions(operands) if known == 0 else 0",
+            "standins.py::test_several_exceptions_of_one_call_are_all_reported",
+        ),
+        (
+            "reductions are computed in blocks",
+            "    if order == ONE_BY_ONE:",
+            "    if False:",
+            "standins.py::test_reductions_and_shifted_views_are_computed_in_order",
+        ),
+    ),
+    *of(
+        "kernels/sharing.py",
+        "standins",
+        (
+            "reductions are shared out",
+            " == ANY_ORDER:\n",
+            " >= 0:\n",
+            "standins.py::test_large_reductions_are_those_of_numpy",
+        ),
     ),
     *of(
         "runtime/team.py",

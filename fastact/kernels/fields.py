@@ -22,8 +22,8 @@ the team's state and of this kernel; the number of its operands and of its dimen
 with, which never goes parallel; how many elements make results worth writing past the caches, and the record that chunks of so
 large a call are computed with, where it is 0; a row kernel's other half, for columns; the kind of its integer labels; the
 function that says what a user's formula has failed at; the loop of NumPy's that a kernel stands in for, and what NumPy gives it;
-and from there on, for arrays of ``2**(i - 1)`` to ``2**i`` elements, the picoseconds that one thread takes for one, 0 where nothing was
-measured."""
+and from there on, for arrays of ``2**(i - 1)`` to ``2**i`` elements, the picoseconds that one thread takes for one, 0 where nothing
+was measured."""
 
 SMALLEST_WORK = 4_000
 """Nanoseconds that ``PARALLEL_FROM`` elements take one thread, by the costs that the ops state: below, no machine gains by a second

@@ -68,7 +68,9 @@ def numpy_loops(ufunc: np.ufunc) -> list[NumpyLoop]:
     """All loops of one of NumPy's ufuncs; ``UnknownStructureError`` if they are not where they are looked for."""
     parts = _Parts.from_address(id(ufunc))
     counts = ("nin", "nout", "nargs", "ntypes")
-    if not arranged_as_known() or [getattr(parts, name) for name in counts] != [getattr(ufunc, name) for name in counts]:
+    if not arranged_as_known() or [getattr(parts, name) for name in counts] != [
+        getattr(ufunc, name) for name in counts
+    ]:
         raise UnknownStructureError(f"numpy {np.__version__} keeps the loops of ufuncs in another place")
     if parts.name != ufunc.__name__.encode():
         raise UnknownStructureError(f"numpy {np.__version__} keeps the names of ufuncs in another place")
@@ -77,7 +79,7 @@ def numpy_loops(ufunc: np.ufunc) -> list[NumpyLoop]:
         NumpyLoop(tuple(parts.types[i * n : (i + 1) * n]), parts.functions[i] or 0, parts.data[i] or 0)
         for i in range(ufunc.ntypes)
     ]
-    chars = {kind.num: kind.char for kind in map(np.dtype, np.typecodes["All"])}
+    chars: dict[int, str] = {kind.num: kind.char for kind in map(np.dtype, np.typecodes["All"])}
     if ["".join(chars.get(code, "?") for code in loop.signature) for loop in found] != [
         text.replace("->", "") for text in ufunc.types
     ]:
