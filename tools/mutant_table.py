@@ -60,7 +60,7 @@ MUTANTS = [
     *of(
         "kernels/reporting.py",
         "standins",
-        ("operands are looked at after results replaced them", "    if kept:\n", "    if False:\n"),
+        ("operands are looked at after results replaced them", "kept = kept or as", "kept = kept and as"),
         ("earlier flags of a call are lost", "raise_fp_flags(before | found)", "raise_fp_flags(found)"),
         ("the rest of a call is not looked at", "    if odd:\n", "    if False:\n"),
         ("strided results are looked at as if side by side", "if steps[INPUTS] != SIZE:\n", "if False:\n"),
