@@ -123,6 +123,12 @@ def test_large_reductions_are_those_of_numpy(name, threads):
             numpy.testing.assert_array_equal(got, expected)
 
 
+def test_exact_powers_of_2_underflow_where_those_of_numpy_do(reported):
+    for x in (numpy.float32(-130), numpy.float64(-1060)):
+        assert reported(fnp.exp2, x) == reported(numpy.exp2, x)
+        assert reported(fnp.exp2, x - x.dtype.type(0.5))[1] == ["underflow"]
+
+
 def test_several_exceptions_of_one_call_are_all_reported(reported, threads):
     base, exponent = numpy.full(1000, 1.5), numpy.full(1000, 0.5)
     for place, pair in {3: (1e300, 2.0), 400: (0.0, -1.0), 700: (-1.0, 0.5), 999: (1e-300, 2.0)}.items():

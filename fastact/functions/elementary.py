@@ -116,7 +116,7 @@ register(
         limits={-INF: 0.0, INF: INF},
         ulp=1.0,
         cost=0.17,
-        stands_in=StandIn("exp2", infinite=OVER, tiny=UNDER),
+        stands_in=StandIn("exp2", infinite=OVER, tiny=UNDER, asks=True),
     )
 )
 

@@ -50,6 +50,8 @@ class StandIn:
     """What an infinite result of finite numbers means: ``OVER``, ``DIVIDE`` or, of two arrays, either."""
     tiny: int = 0
     """What a result below the least normal number, of numbers that are not 0, means: ``UNDER``, or nothing."""
+    asks: bool = False
+    """Whether such a result may mean it or not, so that NumPy's loop has to be asked, as it is of two arrays."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -225,6 +227,7 @@ def stand_in_kernel(op: Op) -> ReportingKernel:
         completes=op.completes,
         infinite=own.infinite,
         tiny=own.tiny,
+        asks=own.asks or op.arrays > 1,
     )
 
 

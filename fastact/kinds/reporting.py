@@ -18,10 +18,13 @@ class ReportingKernel(Kernel):
         ``fastact.kernels.limits``.
     tiny : int
         The exception that a result below the least normal number, of numbers that are not 0, stands for: ``UNDER``, or 0.
+    asks : bool
+        Whether NumPy's own loop is asked which exceptions such results mean.
     """
 
     infinite: int = 0
     tiny: int = 0
+    asks: bool = False
 
     def sources(self, dtype: str) -> dict[str, Callable[[], Callable[..., Any]]]:
         """The builder of the loop, by its cache name."""
