@@ -40,9 +40,16 @@ def __getattr__(name: str) -> Any:
 
 
 def _built(name: str) -> Any:
-    from fastact.runtime.standins import ufunc_like
+    import warnings
 
-    return ufunc_like(getattr(_numpy, name), _stand_ins()[name], __name__)
+    from fastact.runtime.standins import UnknownStructureError, ufunc_like
+
+    known = getattr(_numpy, name)
+    try:
+        return ufunc_like(known, _stand_ins()[name], __name__)
+    except UnknownStructureError as error:
+        warnings.warn(f"fastact.numpy.{name} is NumPy's own: {error}", RuntimeWarning, stacklevel=5)
+        return known
 
 
 def __dir__() -> list[str]:

@@ -320,6 +320,9 @@ def test_an_unknown_structure_is_refused_and_left_alone(monkeypatch):
             assert set(active.refused) == set(stand_ins())
             assert "keeps the loops of ufuncs in another place" in active.refused["exp"]
             assert "refused" in repr(active)
+        with pytest.warns(RuntimeWarning, match=r"fastact\.numpy\.exp is NumPy's own: numpy .* keeps the loops") as seen:
+            assert fnp._built("exp") is numpy.exp
+        assert len(seen) == 1
     assert standins.numpy_loops(numpy.exp) == before
 
 
