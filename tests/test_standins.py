@@ -320,7 +320,9 @@ def test_an_unknown_structure_is_refused_and_left_alone(monkeypatch):
             assert set(active.refused) == set(stand_ins())
             assert "keeps the loops of ufuncs in another place" in active.refused["exp"]
             assert "refused" in repr(active)
-        with pytest.warns(RuntimeWarning, match=r"fastact\.numpy\.exp is NumPy's own: numpy .* keeps the loops") as seen:
+        with pytest.warns(
+            RuntimeWarning, match=r"fastact\.numpy\.exp is NumPy's own: numpy .* keeps the loops"
+        ) as seen:
             assert fnp._built("exp") is numpy.exp
         assert len(seen) == 1
     assert standins.numpy_loops(numpy.exp) == before
@@ -355,6 +357,20 @@ fastact.numpy.exp
 print("numba" in sys.modules, "llvmlite" in sys.modules)
 """
     assert python(code) == "False False"
+
+
+def test_numpys_own_loops_serve_parts_of_numpy_that_are_imported_meanwhile(python, tmp_path):
+    """`numpy.random` calls `numpy.maximum` when it is imported, and whatever compiles a kernel needs `numpy.random`."""
+    code = """
+import sys, numpy as np, fastact as fa
+assert "numpy.random" not in sys.modules
+with fa.accelerate():
+    np.random.default_rng(0)
+    assert "numba" not in sys.modules
+    np.maximum(np.ones(3), 2.0)
+    print("numba" in sys.modules)
+"""
+    assert python(code, XDG_CACHE_HOME=tmp_path) == "True"
 
 
 def test_a_forked_child_goes_on(python):

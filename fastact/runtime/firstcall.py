@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import ctypes
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -47,6 +48,9 @@ class FirstCall:
         try:
             raise_again()
             if self.loop is None:
+                if self.record[fields.NUMPYS] and _numpy_is_being_imported():
+                    LOOP(self.record[fields.NUMPYS])(args, dims, steps, self.record[fields.NUMPYS_DATA])
+                    return
                 uninterrupted(self.compiled)
             self.loop(args, dims, steps, ctypes.addressof(self.record))  # a loop of NumPy's own ufunc is given nothing
         except BaseException as error:
@@ -67,6 +71,12 @@ class FirstCall:
             raise _failure(self.kernel, elements[self.kernel.times_gradient :])
         except BaseException as error:
             raise_in_caller(error)
+
+
+def _numpy_is_being_imported() -> bool:
+    """Whether a part of NumPy is: it may call a function that stands in for NumPy's, whose compiler needs all of NumPy."""
+    parts = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "numpy"]
+    return any(getattr(getattr(part, "__spec__", None), "_initializing", False) for part in parts)
 
 
 def first_call(kernel: Any, dtype: str, record: records.Record) -> FirstCall:
