@@ -102,19 +102,19 @@ def run_parallel(args: Any, dims: Any, steps: Any, record: Any) -> None:
         own = ask(field(team, ASK_OWN))
         if own > 0:
             threads = own
-    helpers = min(threads - 1, field(team, MOST))
+    helpers, elements = min(threads - 1, field(team, MOST)), number_of_elements(dims, record)
     if helpers > 0:
         helpers -= add_shared(team, CALLERS, 1)  # each other caller keeps a processor busy
-        measured(team, helpers, args, dims, steps, record)
+        measured(team, helpers, elements, args, dims, steps, record)
         add_shared(team, CALLERS, -1)
     else:
-        run_alone(args, dims, steps, record)
+        run_alone(elements, args, dims, steps, record)
 
 
 @internal
-def run_alone(args: Any, dims: Any, steps: Any, record: Any) -> None:
+def run_alone(elements: Any, args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute all elements on this thread."""
-    call_loop(field(record, KERNEL), args, dims, steps, twin(dims, record))
+    call_loop(field(record, KERNEL), args, dims, steps, twin(elements, record))
     publish_streamed()
 
 
@@ -128,16 +128,15 @@ def number_of_elements(dims: Any, record: Any) -> Any:
 
 
 @internal
-def twin(dims: Any, record: Any) -> Any:
+def twin(elements: Any, record: Any) -> Any:
     """The record for the chunks of a call: they go to no team, and write past the caches if the whole is large."""
-    streams = number_of_elements(dims, record) >= field(record, STREAM_FROM)
+    streams = elements >= field(record, STREAM_FROM)
     return as_pointer(field(record, STREAMED if streams else SERIAL))
 
 
 @internal
-def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: Any) -> None:
+def measured(team: Any, helpers: Any, elements: Any, args: Any, dims: Any, steps: Any, record: Any) -> None:
     """Compute with up to so many helpers, or alone, and learn from it."""
-    elements = number_of_elements(dims, record)
     known = RATES + min(bit_length(elements), SIZES - 1)
     rate = field(record, known)
     guessed = rate == 0
@@ -158,7 +157,7 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
     start = clock()
     if call != 0:
         shared = as_pointer(call)
-        describe(shared, args, dims, steps, twin(dims, record), lead, chunk)
+        describe(shared, args, dims, steps, twin(elements, record), lead, chunk)
         publish(team, shared, chunks, helpers)
         begin = clock()
         own = compute_from_front(shared)
@@ -176,7 +175,7 @@ def measured(team: Any, helpers: Any, args: Any, dims: Any, steps: Any, record: 
         else:
             judge(team, duration, min(alone, expected), together, fee)
     else:
-        run_alone(args, dims, steps, record)
+        run_alone(elements, args, dims, steps, record)
         alone = clock() - start
         pay_back(team, duration, alone)
         sample = alone * 1000 // max(elements, 1)
