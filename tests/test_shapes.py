@@ -1,5 +1,7 @@
 """No axis, no element, one element: every public function does what NumPy's reductions and ufuncs do."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -207,3 +209,30 @@ def test_every_function_is_in_a_table():
     others |= {name for name in RECORDS if name.endswith("_backward_from_output")}  # ufuncs, in a file of their own
     others |= {"entropy_with_grad", "entropy_with_logits_with_grad"}
     assert named | losses | others == {name for name, record in RECORDS.items() if not record.op} - {*ROWWISE}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", ["hypot", "logaddexp", "logaddexp2", "power"])
+def test_reductions_of_nothing_and_over_several_axes_are_numpys(name, dtype):
+    x = (np.arange(-30, 30).reshape(3, 4, 5) / 8).astype(dtype)
+    ours, theirs = getattr(fa, name), getattr(np, name)
+    assert ours.identity == theirs.identity
+    for a, options in (
+        (x[:0], {}),
+        (x[:1], {}),
+        (x, {"axis": (0, 2)}),
+        (x, {"axis": None, "keepdims": True}),
+        (x, {"where": x > 0}),
+        (x, {"where": False, "axis": -1}),
+        (x, {"initial": 1.5}),
+    ):
+        try:
+            expected = theirs.reduce(a.astype(np.float64), **options)
+        except ValueError as error:
+            with pytest.raises(ValueError, match=re.escape(str(error))):
+                ours.reduce(a, **options)
+            continue
+        with np.errstate(all="ignore"):
+            found = ours.reduce(a, **options)
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected.astype(dtype), rtol=16 * np.finfo(dtype).eps)

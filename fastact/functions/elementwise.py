@@ -106,6 +106,8 @@ class Op:
     for a backward with a gradient for each array: it is a function that returns all of them as they are, since dask knows no
     ufunc of ours with several results. The tables of tests treat the second array as a parameter, so `samples` give values for
     it, and `limits` are those at the first sample."""
+    identity: float | None = None
+    """Of an op of two arrays, what leaves the other as it is: to this NumPy's ``reduce`` reduces nothing."""
     check: Callable[..., None] | None = None
     """Raises ``ValueError`` for parameters out of range, before anything is computed."""
     samples: Sequence[tuple[float, ...]] = ((),)

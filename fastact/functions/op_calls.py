@@ -34,7 +34,7 @@ def public_function(op: Op, *, backward: bool) -> Any:
     public = op.public_backward if backward else op.public
     doc = docstring(op, backward=backward)
     if op.is_ufunc and kernel.outputs == 1:
-        return make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE)
+        return make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE, op.identity)
     ufunc: Any = make_ufunc(kernel, attribute_name(kernel.name), doc, PUBLIC_MODULE)
     function = ufunc
     if op.is_ufunc:

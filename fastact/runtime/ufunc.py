@@ -24,8 +24,11 @@ def attribute_name(function: str) -> str:
     return f"{function}.ufunc"
 
 
-def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
-    """Build the ufunc of a kernel; nothing is compiled yet."""
+def make_ufunc(kernel: Any, name: str, doc: str, module: str, identity: float | None = None) -> np.ufunc:
+    """Build the ufunc of a kernel; nothing is compiled yet.
+
+    One with an identity reduces nothing to it, elements that ``where`` leaves out too, and several axes in any order.
+    """
     stubs = first_loops(kernel)
     functions, data = (ctypes.c_void_p * len(stubs))(), (ctypes.c_void_p * len(stubs))()
     for i, (_, stub) in enumerate(stubs):
@@ -39,6 +42,9 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str) -> np.ufunc:
     if signature:
         ufunc = _from_func_and_data_and_signature(functions, data, types, *counts, label, text, 0, signature)
         _allow_in_place(ufunc, signature)
+    elif identity is not None:
+        counts = (*counts[:3], _IDENTITY_GIVEN)
+        ufunc = with_identity(functions, data, types, *counts, label, text, 0, None, identity)
     else:
         ufunc = _from_func_and_data(functions, data, types, *counts, label, text, 0)
     for loop, stub in stubs:
@@ -94,7 +100,7 @@ def _parallel_from(cost: float) -> int:
 
 
 # NumPy's public C-API, through the capsule that the C macro import_ufunc() reads.
-_NO_IDENTITY = -1
+_NO_IDENTITY, _IDENTITY_GIVEN = -1, -3
 _PYUFUNC_FROM_FUNC_AND_DATA, _PYUFUNC_REPLACE_LOOP_BY_SIGNATURE, _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE = 1, 30, 31
 _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE_AND_IDENTITY = 42
 
