@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import fastact
-from fastact.cli import BROKEN_PIPE, INTERRUPTED, commands
+from fastact.cli import BROKEN_PIPE, INTERRUPTED, commands, flush_stdout
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _run(arguments)
         finally:
-            sys.stdout.flush()
+            flush_stdout()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -190,6 +190,24 @@ class TestCommand:
         assert watched.returncode == alone.returncode == 1
         assert "SyntaxError: invalid syntax" in watched.stderr
 
+    @pytest.mark.parametrize(
+        ("text", "status", "reported"),
+        [
+            ("import sys\nprint(1)\nsys.stdout.close()\n", 0, True),
+            ("import sys\nprint(1, flush=True)\nsys.stdout = None\n", 0, True),
+            ("import sys\nprint(1)\nsys.stderr = None\nsys.exit(4)\n", 4, True),
+            ("import io, sys\nprint(1)\nsys.stderr = io.StringIO()\nsys.exit(5)\n", 5, True),
+            ("import sys\nprint(1)\nsys.stderr.close()\n", 0, False),
+        ],
+    )
+    def test_streams_that_the_program_closes_or_replaces(self, text, status, reported, tmp_path):
+        (tmp_path / "main.py").write_text(text)
+        alone, watched = run("main.py", advise=None, cwd=tmp_path), run("main.py", cwd=tmp_path)
+        assert watched.returncode == alone.returncode == status, watched.stderr
+        assert watched.stdout == alone.stdout == "1\n"
+        assert ("main.py: " in watched.stderr) == reported
+        assert "Traceback" not in watched.stderr
+
 
 class Tags(html.parser.HTMLParser):
     """Counts tags, and keeps which are open."""

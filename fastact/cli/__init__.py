@@ -4,9 +4,11 @@ A module whose name begins with an underscore is no command, but what a command 
 """
 
 import pkgutil
+import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 """Exit statuses: what a shell reports of programs that such a signal ends."""
@@ -19,6 +21,17 @@ def require_writable(file: Path) -> None:
         pass
     if not existed:
         file.unlink()
+
+
+def is_open(file: Any) -> bool:
+    """Whether a standard stream is there to be written to: a program that was run may have closed it, or taken it away."""
+    return file is not None and not getattr(file, "closed", False)
+
+
+def flush_stdout() -> None:
+    """Write out what has been printed, as Python does when it exits."""
+    if is_open(sys.stdout):
+        sys.stdout.flush()
 
 
 def commands() -> dict[str, ModuleType]:

@@ -11,8 +11,9 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from fastact.cli import require_writable
+from fastact.cli import flush_stdout, is_open, require_writable
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -49,25 +50,26 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     except OSError as error:
         print(f"fastact advise: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
-    process = os.getpid()
+    process, stderr = os.getpid(), sys.stderr  # the program may put another into its place
     try:
         done = program.run(target, arguments, as_module)
     except program.NoProgramError as error:
         print(f"fastact advise: {error}", file=sys.stderr)
         return 2
     if os.getpid() == process:  # and not of a child that the program has forked
-        _report(done, options, " ".join(["-m", target] if as_module else [target]), files)
+        _report(done, options, " ".join(["-m", target] if as_module else [target]), files, stderr)
     return done.status
 
 
-def _report(done: object, options: argparse.Namespace, name: str, files: list[Path]) -> None:
+def _report(done: object, options: argparse.Namespace, name: str, files: list[Path], stderr: Any) -> None:
     from fastact.advice import findings, page, program, report
 
     assert isinstance(done, program.Run)
-    sys.stdout.flush()
+    flush_stdout()
     found = findings.assemble(name, done.recorder, done.seconds, done.ended_by, options.measure)
-    print(file=sys.stderr)
-    report.show(found, sys.stderr, options.top)
+    if is_open(stderr):
+        print(file=stderr)
+        report.show(found, stderr, options.top)
     if options.html:
         files.pop(0).write_text(page.page(found), encoding="utf-8")
     if options.json:
