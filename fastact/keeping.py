@@ -190,9 +190,10 @@ def kept_bytes() -> int:
 
 def _checked(max_bytes: Any) -> int:
     allowed = "must be an integer of at least 1, or None"
-    if isinstance(max_bytes, bool) or not hasattr(max_bytes, "__index__"):
-        raise TypeError(f"keep_memory: max_bytes {allowed}, got {type(max_bytes).__name__}")
-    number = operator.index(max_bytes)
+    try:
+        number = operator.index(None if isinstance(max_bytes, bool) else max_bytes)
+    except TypeError:  # of arrays too, all of which say that they can be an index
+        raise TypeError(f"keep_memory: max_bytes {allowed}, got {type(max_bytes).__name__}") from None
     if number < 1:
         raise ValueError(f"keep_memory: max_bytes {allowed}, got {number}")
     return min(number, UNLIMITED)
