@@ -191,7 +191,9 @@ def kept_bytes() -> int:
 def _checked(max_bytes: Any) -> int:
     allowed = "must be an integer of at least 1, or None"
     try:
-        number = operator.index(None if isinstance(max_bytes, bool) else max_bytes)
+        if isinstance(max_bytes, bool):
+            raise TypeError
+        number = operator.index(max_bytes)
     except TypeError:  # of arrays too, all of which say that they can be an index
         raise TypeError(f"keep_memory: max_bytes {allowed}, got {type(max_bytes).__name__}") from None
     if number < 1:

@@ -10,8 +10,8 @@ array([0.2689, 0.5   , 0.7311], dtype=float32)
 Where name, operands and defaults agree with those of a function of ``fastact``, it is that function; the others are ufuncs of the
 same kernels. What differs from SciPy: float16 gives float16, and booleans and integers give the dtype of ``np.exp(x)``, so those of
 8 and 16 bits float16 and float32, where SciPy has float32 or float64; a result of zero may have the other sign; complex and
-``longdouble`` arrays are refused, no floating-point warnings are raised, and errors are smaller. Like ``fastact`` itself this module
-builds a function when it is first asked for.
+``longdouble`` arrays are refused, no floating-point warnings are raised, and errors are smaller. Like ``fastact`` itself
+this module builds a function when it is first asked for.
 """
 
 from typing import Any
