@@ -40,6 +40,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python examples/transformer.py --quick
 	$(BIN)/python examples/descent.py --quick
 	$(BIN)/python examples/words.py --quick
+	$(BIN)/python tools/porting_profiles.py --quick
 	$(BIN)/python tools/sweep.py gelu --quick
 	$(BIN)/python tools/check_properties.py --quick
 	$(BIN)/fastact bench --quick --op gelu softmax cross_entropy_with_grad linear_cross_entropy maxout

@@ -46,7 +46,7 @@ def command(
                 rows.append((name, *figures(calls, contenders, rounds)))
     head = (what, "fastact", *(f"{name} / fastact" for name in contenders))
     table = tables.table(head, rows, options.markdown or options.page is not None)
-    conditions = _sentence(machine.conditions(fa.get_num_threads(), ["torch"] if peers.module("torch") else []))
+    conditions = sentence(machine.conditions(fa.get_num_threads(), ["torch"] if peers.module("torch") else []))
     print(f"{table}\n\n{conditions}")
     if options.page is not None:
         text = page(options.quick).format(rounds=rounds, table=table, conditions=conditions)
@@ -57,7 +57,7 @@ def command(
     return 0
 
 
-def _sentence(conditions: dict[str, Any]) -> str:
+def sentence(conditions: dict[str, Any]) -> str:
     """The machine and the versions in words."""
     found, versions = conditions["machine"], conditions["versions"]
     named = ", ".join(f"{name} {version}" for name, version in versions.items())

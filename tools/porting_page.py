@@ -1,5 +1,9 @@
-"""Write ``docs/porting.md``: what functions of NumPy, SciPy, PyTorch and JAX are called here, from the benchmark's statements."""
+"""Write ``docs/porting.md``: three programs before and after, and what functions of other libraries are called here.
 
+Names are those of the benchmark's statements, figures those that ``tools/porting_profiles.py --write`` has kept.
+"""
+
+import json
 import re
 import sys
 from pathlib import Path
@@ -8,6 +12,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from pages import DOCS, main, write_or_check  # noqa: E402
+from porting_programs import KEPT, section  # noqa: E402
 
 import fastact as fa  # noqa: E402
 from fastact import table  # noqa: E402
@@ -17,7 +22,7 @@ from fastact.bench.rows import ROWS  # noqa: E402
 PAGE = DOCS / "porting.md"
 LONGEST = 72
 """Characters of the longest statement that is shown."""
-HEADER = "<!-- Written by tools/porting_page.py from the statements that the benchmark times: do not edit. -->"
+HEADER = "<!-- Written by tools/porting_page.py from examples/porting and the statements that the benchmark times: do not edit. -->"
 INTRODUCTION = """\
 # Port your program
 
@@ -43,7 +48,8 @@ and `fa.accelerate()` speed up [NumPy's own functions](standins.md) without any 
 - **Random numbers** come from a `numpy.random.Generator` that is given; a seed gives the same on any number of threads.
 - **Layout.** Channels are axis 1 in `batch_norm`, `group_norm` and `instance_norm`, as in PyTorch; `axis=-1` is Keras' order.
 - **Floating-point warnings** are not raised, but by `fastact.numpy` and `accelerate`.
-
+"""
+NAMES = """\
 ## Names
 
 Statements are those that [the benchmarks](performance.md) time: `special` is SciPy's, `F` is `torch.nn.functional`, `nn` is
@@ -56,7 +62,8 @@ Statements are those that [the benchmarks](performance.md) time: `special` is Sc
 
 def write(check: bool) -> bool:
     """Write or check the page."""
-    return write_or_check(PAGE, f"{HEADER}\n{INTRODUCTION}{''.join(map(_line, _names()))}", check)
+    programs = section(json.loads(KEPT.read_text(encoding="utf-8")))
+    return write_or_check(PAGE, f"{HEADER}\n{INTRODUCTION}\n{programs}\n{NAMES}{''.join(map(_line, _names()))}", check)
 
 
 def _names() -> list[str]:
