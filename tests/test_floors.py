@@ -26,6 +26,7 @@ FLOORS = (
         "special",
         "numpy",
         "acceleration",
+        "running",
         "advice",
         "__init__",
     ),
@@ -126,6 +127,7 @@ def test_a_step_up_and_a_circle_are_found(graph):
         "keeping",
         "advice",
         "acceleration",
+        "running",
     ],
 )
 def test_what_needs_no_numba_does_not_import_it(graph, home):

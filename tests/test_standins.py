@@ -418,4 +418,4 @@ def test_the_command_wants_a_file_that_exists(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["run", "no such file.py"])
     assert stopped.value.code == 2
-    assert "there is no file no such file.py" in capsys.readouterr().err
+    assert "cannot read no such file.py" in capsys.readouterr().err

@@ -33,6 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run the program and report; the exit status is the program's."""
+    from fastact import running
     from fastact.advice import program
 
     as_module = options.module is not None
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     process, stderr = os.getpid(), sys.stderr  # the program may put another into its place
     try:
         done = program.run(target, arguments, as_module)
-    except program.NoProgramError as error:
+    except running.NoProgramError as error:
         print(f"fastact advise: {error}", file=sys.stderr)
         return 2
     if os.getpid() == process:  # and not of a child that the program has forked

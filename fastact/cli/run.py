@@ -7,9 +7,7 @@ What has been replaced is printed with --verbose, to standard error.
 """
 
 import argparse
-import runpy
 import sys
-from pathlib import Path
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +20,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run the program; its exit status is the command's."""
+    from fastact import running
     from fastact.acceleration import accelerate
 
-    if not options.is_module and not Path(options.program).exists():
-        parser.error(f"there is no file {options.program}")
+    try:
+        program = running.find(options.program, options.is_module)
+    except running.NoProgramError as error:
+        parser.error(str(error))
     with accelerate() as acceleration:
         if options.verbose:
             print(acceleration, file=sys.stderr)
-        sys.argv = [options.program, *options.arguments]
-        if options.is_module:
-            sys.path.insert(0, str(Path.cwd()))
-            runpy.run_module(options.program, run_name="__main__", alter_sys=True)
-        else:
-            sys.path.insert(0, str(Path(options.program).resolve().parent))
-            runpy.run_path(options.program, run_name="__main__")
-    return 0
+        ended = running.run(program, options.arguments)
+        if ended.error is not None:
+            running.show(ended.error, program)
+    return ended.status
