@@ -123,7 +123,7 @@ def keep_memory(max_bytes: int | None = None) -> KeptMemory:
     Notes
     -----
     It holds for the whole process. Another call, or a block, replaces what is said by the one before, until it ends.
-    The first call on a machine compiles for some seconds; `warmup` does not do that ahead of time.
+    The first call on a machine compiles for some seconds, which `warmup` does ahead of time.
 
     What nobody has wanted for a second the system may take whenever it is short of memory; after ten seconds it is given back, and
     so is everything before an allocation fails. A forked child begins with nothing kept, and goes on keeping.

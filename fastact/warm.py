@@ -9,8 +9,11 @@ import numpy as np
 from fastact import table
 from fastact.functions.record import drawn
 from fastact.kernels.dtypes import DTYPES
-from fastact.runtime import notice, threads, workers
+from fastact.runtime import notice, numpy_memory, threads, workers
 from fastact.runtime.uninterrupted import uninterrupted
+
+KEEPER = "keep_memory"
+"""What is no function of the table and has kernels all the same: they take bytes, and no dtype."""
 
 
 def warmup(
@@ -23,11 +26,11 @@ def warmup(
     Parameters
     ----------
     names : iterable of str, optional
-        Public function names such as ``"gelu"`` and ``"gelu_backward"``; all of them by default.
+        Public function names such as ``"gelu"``, ``"gelu_backward"`` and ``"keep_memory"``; all of them by default.
     dtypes : iterable of str, default ("float16", "float32", "float64")
         The dtypes to compile for.
     progress : callable, optional
-        Called with ``"name dtype"`` after each one.
+        Called with ``"name dtype"`` after each one, with ``"keep_memory"`` alone after that.
 
     Raises
     ------
@@ -46,7 +49,7 @@ def warmup(
     >>> import fastact as fa
     >>> fa.warmup(["gelu"], ["float32"])
     """
-    known = table.names()
+    known = functions()
     for argument, given in (("names", known if names is None else names), ("dtypes", dtypes)):
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise TypeError(f"{argument} must be an iterable of names, got {given!r}")
@@ -58,12 +61,22 @@ def warmup(
             if item not in allowed:
                 raise ValueError(f"unknown {what} {item!r}, allowed are {', '.join(allowed)}")
     with notice.spared():
-        for name in wanted:
-            for dtype in kinds:
-                compile_function(name, dtype)
-                if progress is not None:
-                    progress(f"{name} {dtype}")
+        for name, dtype in tasks(wanted, kinds):
+            compile_function(name, dtype)
+            if progress is not None:
+                progress(f"{name} {dtype}".rstrip())
         uninterrupted(workers.start)
+
+
+def functions() -> list[str]:
+    """The names of all that there is to compile."""
+    return [*table.names(), KEEPER]
+
+
+def tasks(names: Iterable[str], dtypes: Iterable[str]) -> list[tuple[str, str]]:
+    """What to give `compile_function`, one after the other."""
+    kinds = list(dtypes)
+    return [(name, dtype) for name in names for dtype in ([""] if name == KEEPER else kinds)]
 
 
 ROWS: tuple[tuple[tuple[int, ...], int], ...] = (
@@ -85,6 +98,10 @@ def compile_function(name: str, dtype: str) -> None:
     """Call a public function in so many ways that there is nothing left to compile for a dtype."""
     from fastact.calls.long_rows import LONG
 
+    if name == KEEPER:
+        if not numpy_memory.reason_against():
+            uninterrupted(numpy_memory.load)
+        return
     record, fill = table.function(name), drawn(np.random.default_rng(0))
     for variant in record.variants:
         for shape, axis in ROWS[:1] if record.op is not None else POOLED if record.pools else ROWS:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from multiprocessing import connection
 from typing import Any
 
-from fastact import table, warm
+from fastact import warm
 from fastact.cli import INTERRUPTED
 from fastact.kernels.dtypes import DTYPES
 from fastact.runtime import cache, threads
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return 1
     before, start = cache.usage(), time.perf_counter()
     with contextlib.ExitStack() as shown:
-        advance = _progress(shown, len(names) * len(dtypes))
+        advance = _progress(shown, len(warm.tasks(names, dtypes)))
         _leave_at_once_if_interrupted(shown)
         _compile(names, dtypes, options.jobs or threads.processors(), advance)
     after, seconds = cache.usage(), time.perf_counter() - start
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 def _names(wanted: list[str] | None, parser: argparse.ArgumentParser) -> list[str]:
     """The functions of some ops, each once."""
-    functions = {name: {name, _op(name)} for name in table.names()}
+    functions = {name: {name, _op(name)} for name in warm.functions()}
     if wanted is None:
         return list(functions)
     if unknown := set(wanted).difference(*functions.values()):
@@ -77,14 +77,14 @@ def _op(function: str) -> str:
 
 def _compile(names: list[str], dtypes: list[str], jobs: int, advance: Callable[[str], object]) -> None:
     """Compile functions in several processes, those first that take longest, and then what all have in common."""
-    tasks = [(name, dtype) for name in reversed(names) for dtype in dtypes]
+    tasks = warm.tasks(reversed(names), dtypes)
     if min(jobs, len(tasks)) == 1:
         warm.warmup(names, dtypes, advance)
         return
     # Not by fork, which would copy what this process holds of Numba and of locks.
     with multiprocessing.get_context("spawn").Pool(min(jobs, len(tasks)), _follow_parent) as pool:
         for task in pool.imap_unordered(_compile_one, tasks):
-            advance(" ".join(task))
+            advance(" ".join(task).rstrip())
     warm.warmup([], dtypes)
 
 

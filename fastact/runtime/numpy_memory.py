@@ -114,6 +114,11 @@ def _code() -> dict[str, int]:
     return found | {"sweep": disk.loaded("keeper.sweep", source("sweep"))}
 
 
+def load() -> None:
+    """Compile the keeper, or load it from disk, and change nothing."""
+    _code()
+
+
 @cache
 def _manage() -> Any:
     """The function that tells the keeper what to do; other threads run meanwhile."""
