@@ -63,6 +63,7 @@ def test_numpy_is_as_it_was():
         (1e9, TypeError, "float"),
         ("1G", TypeError, "str"),
         (True, TypeError, "bool"),
+        (np.array([7]), TypeError, "ndarray"),
     ],
 )
 def test_errors(value, error, got):

@@ -21,6 +21,7 @@ from fastact.runtime.ufunc import (
     arranged_as_known,
     first_loops,
     installer,
+    loop_arrays,
     replace_loop,
     resolve_types_as,
     signature_of,
@@ -90,20 +91,16 @@ def numpy_loops(ufunc: np.ufunc) -> list[NumpyLoop]:
 def ufunc_like(ufunc: np.ufunc, kernel: Any, module: str) -> np.ufunc:
     """A ufunc of the name, the types and the other loops of one of NumPy's, with a kernel's loops for its dtypes."""
     loops, parts = numpy_loops(ufunc), _Parts.from_address(id(ufunc))
-    functions, data = (ctypes.c_void_p * len(loops))(), (ctypes.c_void_p * len(loops))()
-    for i, known in enumerate(loops):
-        functions[i], data[i] = known.function, known.data
     stubs = first_loops(kernel)
     for loop, stub in stubs:
-        i = place_of(signature_of(loop), loops)
+        signature = signature_of(loop)
+        i = place_of(signature, loops)
         _know_numpys(stub.record, loops[i])
-        functions[i], data[i] = stub.address, ctypes.addressof(stub.record)
-    codes = bytes(code for known in loops for code in known.signature)
-    types = ctypes.create_string_buffer(codes, len(codes))
-    label, text = ufunc.__name__.encode(), (parts.doc or b"")
-    _keep_alive.append((functions, data, types, label, text))
+        loops[i] = NumpyLoop(signature, stub.address, ctypes.addressof(stub.record))
+    arrays, label, text = loop_arrays(loops), ufunc.__name__.encode(), (parts.doc or b"")
+    _keep_alive.append((arrays, label, text))
     counts = (len(loops), ufunc.nin, ufunc.nout, parts.identity)
-    made: np.ufunc = with_identity(functions, data, types, *counts, label, text, 0, None, ufunc.identity)
+    made: np.ufunc = with_identity(*arrays, *counts, label, text, 0, None, ufunc.identity)
     resolve_types_as(made, ufunc)
     for loop, stub in stubs:
         stub.install = installer(made, loop, stub)

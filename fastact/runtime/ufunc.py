@@ -30,27 +30,30 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str, identity: float | 
     One with an identity reduces nothing to it, elements that ``where`` leaves out too, and several axes in any order.
     """
     stubs = first_loops(kernel)
-    functions, data = (ctypes.c_void_p * len(stubs))(), (ctypes.c_void_p * len(stubs))()
-    for i, (_, stub) in enumerate(stubs):
-        functions[i], data[i] = stub.address, ctypes.addressof(stub.record)
-    codes = b"".join(bytes(signature_of(loop)) for loop, _ in stubs)
-    types = ctypes.create_string_buffer(codes, len(codes))
+    arrays = loop_arrays([(signature_of(loop), stub.address, ctypes.addressof(stub.record)) for loop, stub in stubs])
     label, text, signature = name.encode(), doc.encode(), kernel.signature.encode()
-    _keep_alive.append((functions, data, types, label, text, signature))
+    _keep_alive.append((arrays, label, text, signature))
     counts = (len(stubs), kernel.inputs, kernel.outputs, _NO_IDENTITY)
     ufunc: np.ufunc
     if signature:
-        ufunc = _from_func_and_data_and_signature(functions, data, types, *counts, label, text, 0, signature)
+        ufunc = _from_func_and_data_and_signature(*arrays, *counts, label, text, 0, signature)
         _allow_in_place(ufunc, signature)
     elif identity is not None:
         counts = (*counts[:3], _IDENTITY_GIVEN)
-        ufunc = with_identity(functions, data, types, *counts, label, text, 0, None, identity)
+        ufunc = with_identity(*arrays, *counts, label, text, 0, None, identity)
     else:
-        ufunc = _from_func_and_data(functions, data, types, *counts, label, text, 0)
+        ufunc = _from_func_and_data(*arrays, *counts, label, text, 0)
     for loop, stub in stubs:
         stub.install = installer(ufunc, loop, stub)
     ufunc.__module__, ufunc.__qualname__ = module, name  # type: ignore[misc]
     return ufunc
+
+
+def loop_arrays(loops: Sequence[tuple[Sequence[int], int, int]]) -> tuple[Any, Any, Any]:
+    """What NumPy reads a ufunc's loops from and does not copy: the type numbers of each, its address and what it is handed."""
+    signatures, functions, data = zip(*loops, strict=True)
+    codes, addresses = b"".join(map(bytes, signatures)), ctypes.c_void_p * len(loops)
+    return addresses(*functions), addresses(*data), ctypes.create_string_buffer(codes, len(codes))
 
 
 def first_loops(kernel: Any) -> list[tuple[Loop, FirstCall]]:
