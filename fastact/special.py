@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from fastact.calls.axes import Axis
-from fastact.functions.elementwise import OPS, forward_kernel
+from fastact.functions.docs import documented
+from fastact.functions.elementwise import OPS, Op, forward_kernel
 from fastact.functions.op_docs import docstring
 from fastact.runtime.ufunc import make_ufunc
 from fastact.runtime.uninterrupted import first_import as _first_import
@@ -68,27 +69,17 @@ __all__ = [
 ]
 
 
+@documented
 def softmax(x: Any, axis: Axis = None) -> Any:
     """Exponentials divided by their sum, by default that of the whole array.
 
     Parameters
     ----------
-    x : array_like
-        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    <x>
     axis : int, tuple of int or None, default None
         What sums to 1: one axis, several together, or the whole array.
 
-    Returns
-    -------
-    ndarray or scalar
-        Of the shape and dtype of `x`.
-
-    Raises
-    ------
-    TypeError
-        For complex, string and object arrays.
-    ValueError
-        If there is nothing to sum, as in SciPy.
+    <like x, if there is something to sum>
 
     Notes
     -----
@@ -104,27 +95,17 @@ def softmax(x: Any, axis: Axis = None) -> Any:
     return _of_rows("softmax", x, axis)
 
 
+@documented
 def log_softmax(x: Any, axis: Axis = None) -> Any:
     """Logarithm of softmax, by default of the whole array.
 
     Parameters
     ----------
-    x : array_like
-        float16, float32 or float64; integers and booleans convert as for ``np.exp(x)``.
+    <x>
     axis : int, tuple of int or None, default None
         Over what the exponentials sum to 1: one axis, several together, or the whole array.
 
-    Returns
-    -------
-    ndarray or scalar
-        Of the shape and dtype of `x`.
-
-    Raises
-    ------
-    TypeError
-        For complex, string and object arrays.
-    ValueError
-        If there is nothing to sum, as in SciPy.
+    <like x, if there is something to sum>
 
     Notes
     -----
@@ -217,11 +198,16 @@ def __getattr__(name: str) -> Any:
     return globals()[name]
 
 
+def op_of(name: str) -> Op:
+    """What a ufunc of this module computes."""
+    return OPS[_CALLED_OTHERWISE.get(name, name)]
+
+
 def _built(name: str) -> np.ufunc:
     if name not in _CALLED_OTHERWISE:
         found: np.ufunc = _function(name).function
         return found
-    op = OPS[_CALLED_OTHERWISE[name]]
+    op = op_of(name)
     text = docstring(op, backward=False).replace(f"{op.name}(", f"{name}(", 1)
     text = text.replace("import fastact as fa\n", "from fastact import special\n")
     return make_ufunc(forward_kernel(op), name, text.replace(f"fa.{op.name}(", f"special.{name}("), __name__)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact import table
+from fastact import special, table
 from tests.ulp import functions
 
 ROOT = Path(fa.__file__).parent.parent
@@ -72,6 +72,20 @@ def test_every_function_has_its_place_in_the_reference(tool):
         assert len(where) == 1, name
     contents = reference_pages.index(families)
     assert all(f"[`{name}`](" in contents for name in fa.ops)
+
+
+def test_every_function_under_scipys_name_is_on_its_page(tool):
+    reference_pages = tool("reference_pages")
+    text = reference_pages.special_page(reference_pages.families())
+    index = reference_pages.index(reference_pages.families())
+    for name in special.__all__:
+        section = text.split(f"\n## `{name}`\n")[1].split("\n## ")[0]
+        assert section.startswith(f"\n```python\nspecial.{name}(")
+        assert reference_pages.summary_of_special(name) in section
+        assert f"({reference_pages.SPECIAL}.md#{name})" in index
+    assert "has another default, the last axis" in text.split("## `softmax`")[1]
+    assert "special.huber(delta, r, /" in text
+    assert "[`fastact.huber_terms`](special_functions.md#huber_terms) under SciPy's name." in text
 
 
 def test_a_docstring_as_markdown(tool):

@@ -10,11 +10,12 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
+import numpy as np  # noqa: E402
 from numpydoc import formula, markdown, signature  # noqa: E402
 from pages import DOCS, main, remove_or_check, write_or_check  # noqa: E402
 
 import fastact  # noqa: E402
-from fastact import table  # noqa: E402
+from fastact import special, table  # noqa: E402
 from fastact.functions.elementwise import Op  # noqa: E402
 from fastact.functions.op_docs import docstring  # noqa: E402
 from fastact.functions.properties import phrases  # noqa: E402
@@ -22,6 +23,8 @@ from fastact.functions.record import Function  # noqa: E402
 from tests.ulp import load_accuracy  # noqa: E402
 
 REFERENCE = DOCS / "reference"
+SPECIAL = "scipy-names"
+"""The page of ``fastact.special``."""
 
 HEADER = "<!-- Written by tools/reference_pages.py from the records and docstrings: do not edit. -->"
 HOW_TO_READ = """\
@@ -60,6 +63,7 @@ def write(check: bool) -> bool:
     """Write the pages, or check them; whether all are fresh."""
     found = families()
     texts = {page: family_page(family, load_accuracy()) for page, family in found.items()}
+    texts[SPECIAL] = special_page(found)
     texts["index"] = index(found)
     fresh = [write_or_check(REFERENCE / f"{page}.md", text, check) for page, text in texts.items()]
     gone = [path for path in REFERENCE.glob("*.md") if path.stem not in texts]
@@ -139,6 +143,37 @@ def function_section(record: Function) -> str:
     return f"## `{record.name}`\n\n```python\nfa.{shown}\n```\n\n{markdown(record.function)}"
 
 
+def special_page(found: Mapping[str, Family]) -> str:
+    """The page of ``fastact.special``: every name of SciPy's, and what it is here."""
+    homes = {op.name: f"{page}.md#{op.name}" for page, family in found.items() for op in family.ops}
+    headline, *paragraphs = (special.__doc__ or "").strip().split("\n\n")
+    example, *rest = (part.replace("``", "`") for part in paragraphs)
+    parts = [HEADER, "# SciPy's names", headline.replace("``", "`"), f"```python\n{example}\n```", *rest]
+    parts.append("\n".join(f"- [`{name}`](#{name}): {summary_of_special(name)}" for name in special.__all__))
+    parts += [special_section(name, homes) for name in special.__all__]
+    return "\n\n".join(parts) + "\n"
+
+
+def summary_of_special(name: str) -> str:
+    """A function's summary; of a ufunc it follows the two lines that say how it is called."""
+    function = getattr(special, name)
+    described = (function.__doc__ or "").split("\n\n")
+    return described[2 if isinstance(function, np.ufunc) else 0].strip().replace("\n", " ")
+
+
+def special_section(name: str, homes: Mapping[str, str]) -> str:
+    """A function of ``fastact.special``: a ufunc with a link to the op that it computes, another by its docstring."""
+    function = getattr(special, name)
+    if not isinstance(function, np.ufunc):
+        return f"## `{name}`\n\n```python\nspecial.{signature(name, function)}\n```\n\n{markdown(function)}"
+    op = special.op_of(name)
+    call = (function.__doc__ or "").split("\n\n")[1].strip()
+    shown = f"[`fastact.{op.name}`]({homes[op.name]})"
+    which = f"It is {shown}." if name == op.name else f"{shown} under SciPy's name."
+    parts = [f"## `{name}`", f"```python\nspecial.{call}\n```", summary_of_special(name), formula(op.formula), which]
+    return "\n\n".join([*parts, *([op.notes] if op.notes else [])])
+
+
 def index(found: Mapping[str, Family]) -> str:
     """What there is, with links."""
     parts = [HEADER, "# Reference", "`import fastact as fa`; every name below is one of `fa`."]
@@ -146,6 +181,8 @@ def index(found: Mapping[str, Family]) -> str:
         rows = [(f"{page}.md#{name}", name, summary) for name, summary in _summaries(family)]
         listed = "\n".join(f"- [`{name}`]({link}): {summary}" for link, name, summary in rows)
         parts += [f"## [{family.title}]({page}.md)", listed]
+    listed = ", ".join(f"[`{name}`]({SPECIAL}.md#{name})" for name in special.__all__)
+    parts += [f"## [SciPy's names]({SPECIAL}.md)", f"`from fastact import special`: {listed}."]
     return "\n\n".join(parts) + "\n"
 
 

@@ -41,6 +41,18 @@ Returns
 -------
 ndarray
     Of the shape of `x` and its dtype; it lies in memory as ``np.exp(x)`` does, in Fortran's order too.""",
+    "like x, if there is something to sum": """\
+Returns
+-------
+ndarray or scalar
+    Of the shape and dtype of `x`.
+
+Raises
+------
+TypeError
+    For complex, string and object arrays.
+ValueError
+    If there is nothing to sum, as in SciPy.""",
     "rows like both": """\
 Returns
 -------
