@@ -253,6 +253,11 @@ class TestWatching:
         assert of_line[7] > 0.04
         assert of_line[8] < 0.04, "a function of the program's own is timed by what it does"
 
+    def test_an_operation_within_another_is_counted_once(self):
+        text = "import time\nnap = np.frompyfunc(lambda v: time.sleep(0.05) or v, 1, 1)\ndef slow(a):\n    return nap(a)\nx = np.ones(2)\nstart = time.perf_counter()\nnp.apply_along_axis(slow, 0, x)\ntotal = time.perf_counter() - start\n"
+        recorder, space = watch(text)
+        assert 0.1 <= sum(site.seconds for site in recorder.sites if site.line in (4, 7)) <= space["total"]
+
     def test_temporaries_are_reused(self):
         """NumPy computes in the memory of an operand that nobody else holds: hooks must not hold it."""
         import tracemalloc

@@ -40,6 +40,11 @@ CAUSES = {
         3,
         "`b[0]` is a float64 array, made in line 2 by `np.zeros((64, 64))`",
     ),
+    "zeros, chosen": (
+        "b = np.zeros((64, 64))\nt = b[np.arange(64)]\ny = x + t",
+        4,
+        "`t` is a float64 array, made in line 2 by `np.zeros((64, 64))`, which is float64 without a dtype",
+    ),
     "eye": ("t = np.eye(64)[np.arange(64)]\ny = x - t", 3, "`t` is a float64 array, made in line 2"),
     "random": (
         "w = np.random.randn(64, 64)\ny = x @ w",
@@ -158,21 +163,35 @@ def test_savings_are_timed():
     assert found.saved == pytest.approx(0.75 * found.downstream)
 
 
-def test_the_share_of_float32_is_of_the_same_operation():
-    recorder, _ = watch("x = np.ones((600, 600))\ny = np.exp(x)\nz = x.sum()")
-    exp = next(site for site in recorder.sites if site.line == 2)
-    total = next(site for site in recorder.sites if site.line == 3)
-    (sample,), (other,) = exp.samples.values(), total.samples.values()
-    assert 0 < Estimator().in_float32(exp, sample) < 0.9, "NumPy's exp of float32 takes a fraction"
-    assert Estimator().in_float32(total, other) == 0.5, "by bytes, where the call is not known in full"
-    assert Estimator(0.0).in_float32(exp, sample) == 0.5
+def test_the_share_of_float32_is_of_the_same_operation(monkeypatch):
+    """By a clock that shows the square of a result's bytes."""
+    monkeypatch.setattr(Estimator, "seconds", lambda self, call: float(call().nbytes) ** 2)
+    recorder, _ = watch("x = np.ones((60, 60))\ny = np.exp(x)\nz = x.sum()\nt = x * np.float64(2)\nw = x > 0.5")
+    share = {}
+    for site in recorder.sites:
+        for sample in site.samples.values():
+            share[site.line] = Estimator().in_float32(site, sample)
+            assert Estimator(0.0).in_float32(site, sample) == 0.5
+    assert share == {1: 0.5, 2: 0.25, 3: 0.5, 4: 0.25, 5: 1}, "half by bytes, where the call is not known in full"
+
+
+def test_estimates_end_with_their_budget():
+    estimator, calls = Estimator(0.05), []
+    while estimator.seconds(lambda: calls.append(1)) is not None and len(calls) < 10_000_000:
+        pass
+    assert estimator.budget <= 0
+    assert 7 <= len(calls) < 10_000_000
+    assert estimator.array((2, 2), "d") is None
 
 
 def test_float64_from_the_start_is_told_apart():
-    found = found_in("x = np.zeros((300, 300))\ny = np.exp(x)\n")
-    assert not found.promotions
-    assert found.float64_lines == [1]
-    assert 0.9 < found.float64_seconds / found.array_seconds <= 1
+    text = "x = np.zeros((300, 300))\ny = np.exp(x)\n" + X.replace("x", "z") + "t = z + 1\nw = z * np.float64(2)\n"
+    recorder, _ = watch(text)
+    seconds, lines = promotions.float64_from_the_start(recorder)
+    assert lines == [1]
+    assert seconds == pytest.approx(sum(site.seconds for site in recorder.sites if site.line in (1, 2)))
+    assert 0 < seconds < sum(site.seconds for site in recorder.sites)
+    assert not found_in("x = np.zeros((300, 300))\ny = np.exp(x)\n").promotions
     assert found_in(X + "y = np.exp(x)").float64_seconds == 0
 
 

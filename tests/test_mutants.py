@@ -19,7 +19,15 @@ def mutants(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
     before = set(sys.modules)
     yield __import__("mutants")
-    for name in ("mutants", "mutant_table", "loss_mutants", "training_mutants", "memory_mutants", "mutant"):
+    for name in (
+        "mutants",
+        "mutant_table",
+        "loss_mutants",
+        "training_mutants",
+        "memory_mutants",
+        "advice_mutants",
+        "mutant",
+    ):
         if name not in before:
             sys.modules.pop(name, None)
 
@@ -34,7 +42,7 @@ def test_every_fault_can_be_made_and_its_tests_exist(mutants):
 
 def test_every_floor_has_some(mutants):
     floors = {mutant.file.partition("/")[0] for mutant in mutants.MUTANTS}
-    assert floors >= {"maths", "kernels", "runtime", "calls", "functions"}
+    assert floors >= {"maths", "kernels", "runtime", "calls", "functions", "advice"}
 
 
 def test_a_fault_that_cannot_be_made_is_an_error(mutants):

@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from fastact import running
 from tests.conftest import PACKAGE
 
 SEEN = """
@@ -113,11 +114,12 @@ def test_a_safe_path_is_left_as_it_is(folder):
         (["-m", "numpy.linalg._umath_linalg"], "there is no Python code in "),
     ],
 )
-def test_what_is_no_program(tmp_path, target, words):
+def test_what_is_no_program(tmp_path, monkeypatch, target, words):
     (tmp_path / "pack").mkdir()
-    done = under(["run"], *target, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert words in done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(running.NoProgramError, match=f"^{words}"):
+        running.find(target[-1], as_module=len(target) > 1)
 
 
 def test_a_module_without_source(tmp_path):

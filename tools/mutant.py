@@ -21,6 +21,7 @@ class Mutant(NamedTuple):
 
 
 NO_KERNELS = (
+    "advice/",
     "calls/",
     "functions/batch_norms.py",
     "functions/clipping.py",

@@ -4,6 +4,7 @@
 coefficient, a bound, a stride, an end of a segment or a chunk, a NaN, a dtype, a lock, a key of the cache, an ``errstate``.
 """
 
+from advice_mutants import ADVICE
 from loss_mutants import LOSSES
 from memory_mutants import MEMORY
 from mutant import of
@@ -450,6 +451,7 @@ MUTANTS = [
         "overloads",
         ("no gradient multiplies a slope", "return T(grad) * formula(T(x), T(p))", "return formula(T(x), T(p))"),
     ),
+    *ADVICE,
     *LOSSES,
     *TRAINING,
     *MEMORY,
