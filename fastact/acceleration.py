@@ -51,6 +51,9 @@ class Acceleration:
     ) -> None:
         self.stop()
 
+    def __reduce__(self) -> str:
+        raise TypeError("an acceleration belongs to one process: it can be neither pickled nor copied")
+
     def __repr__(self) -> str:
         state = "active" if self._active else "stopped"
         refused = "".join(f"; {name} refused: {why}" for name, why in self.refused.items())

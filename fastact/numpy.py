@@ -2,7 +2,8 @@
 
 What is not replaced is NumPy's own object. What is replaced is a `numpy.ufunc` of NumPy's name, whose loops for float16, float32
 and float64 are fastact's, and all others NumPy's: signatures, dtypes, promotion, and what `numpy.errstate` makes of results that
-are infinite or no numbers, are as there. `replaced` names them.
+are infinite or no numbers, are as there. `replaced` names them. Parts of NumPy are imported from there, as in
+``from numpy.random import default_rng``.
 
 >>> import fastact.numpy as np
 >>> np.exp(np.zeros(2, dtype=np.float32))

@@ -1,5 +1,6 @@
 """Runs a script or a module as Python itself would: as ``__main__``, with its ``sys.argv`` and ``sys.path``, to its exit status."""
 
+import builtins
 import importlib.machinery
 import importlib.util
 import os
@@ -145,7 +146,7 @@ def _main(file: str, loader: Any, spec: importlib.machinery.ModuleSpec | None = 
     program = types.ModuleType("__main__")
     vars(program).update(
         __file__=file,
-        __builtins__=__builtins__,
+        __builtins__=builtins,
         __cached__=spec and spec.cached,
         __loader__=loader,
         __spec__=spec,

@@ -1,5 +1,6 @@
 """fastact.numpy and accelerate: NumPy's names, results, dtypes, exceptions and errors, computed here."""
 
+import copy
 import ctypes
 import itertools
 import pickle
@@ -283,6 +284,12 @@ def test_the_last_one_to_stop_gives_numpys_loops_back():
     with pytest.raises(KeyError), fa.accelerated():
         raise KeyError
     assert unchanged()
+
+
+def test_an_acceleration_is_stopped_once(accelerated):
+    for duplicate in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="belongs to one process"):
+            duplicate(accelerated)
 
 
 def test_threads_may_compute_while_loops_are_replaced():
