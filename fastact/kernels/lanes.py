@@ -60,7 +60,7 @@ def fill_each(dtype: str, values: Sequence[float], count: int) -> Any:
 
 
 def tree(dtype: str, count: int, combine: str) -> Any:
-    """An intrinsic that adds ``count`` lanes (``combine="sum"``) or finds their maximum (``"max"``), halving them."""
+    """An intrinsic that adds ``count`` lanes (``"sum"``) or finds their maximum (``"max"``; ``"peak"`` if NaN is it), halving them."""
     kind = ir.VectorType(STORAGE[dtype].kind, count)
 
     @intrinsic
@@ -73,7 +73,10 @@ def tree(dtype: str, count: int, combine: str) -> Any:
                 if combine == "sum":
                     total = builder.fadd(low, high)
                 else:
-                    total = builder.select(builder.fcmp_ordered(">", high, low), high, low)
+                    better = builder.fcmp_ordered(">", high, low)
+                    if combine == "peak":
+                        better = builder.or_(better, builder.fcmp_unordered("uno", high, high))
+                    total = builder.select(better, high, low)
                 half //= 2
             return builder.extract_element(total, I32(0))
 
