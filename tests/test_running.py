@@ -13,11 +13,10 @@ from tests.conftest import PACKAGE
 SEEN = """
 import os, pickle, sys
 import neighbour
-class Own: pass
+class Own: known = __builtins__.len
 main = sys.modules["__main__"]
 print(sys.argv, sys.path[0], "".join(sys.path).count(sys.path[0]), neighbour.__name__)
 print(__name__, __file__, __package__, __doc__, __cached__, __spec__ and (__spec__.name, __spec__.parent), type(__loader__))
-print(__builtins__.len)
 print(vars(main) is globals(), sorted(x for x in globals()), pickle.loads(pickle.dumps(Own())).__class__ is Own)
 """
 ENDS = {

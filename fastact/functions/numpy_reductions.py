@@ -46,12 +46,18 @@ MANY_SHORT = 4096
 
 
 def sum(  # noqa: A001 - NumPy's name
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO, initial: Any = _NO, where: Any = _NO
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = _NO,
+    initial: Any = _NO,
+    where: Any = _NO,
 ) -> Any:
     """Sum of elements over an axis, over several, or over the whole array.
 
-    As `numpy.sum`. Sums of float16, float32 and float64 are added in float64, and what an addition rounds away is kept: the error is a few
-    units in the last place of float64, and then one rounding to the dtype.
+    As `numpy.sum`. Sums of float16, float32 and float64 are added in float64, and what an addition of their parts rounds away is
+    kept: the error is a few units in the last place of float64, and then one rounding to the dtype.
     """
     if type(a) is np.ndarray and initial is _NO and where is _NO and (out is None or type(out) is np.ndarray):
         if a.size >= LEAST_SUM and dtype is None:
@@ -62,9 +68,7 @@ def sum(  # noqa: A001 - NumPy's name
     return np.sum(a, **_given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where))
 
 
-def mean(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO, *, where: Any = _NO
-) -> Any:
+def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO, *, where: Any = _NO) -> Any:
     """Arithmetic mean of elements over an axis, over several, or over the whole array.
 
     As `numpy.mean`, with sums as `sum` adds them; the quotient is rounded once.
@@ -92,8 +96,8 @@ def var(
 ) -> Any:
     """Variance of elements over an axis, over several, or over the whole array.
 
-    As `numpy.var`. Distances from the mean are computed and squared in float64, whatever the dtype, and the rounding of the mean itself is
-    made up for.
+    As `numpy.var`. Distances from the mean are computed and squared in float64, whatever the dtype, and the rounding of the mean
+    itself is made up for.
     """
     if type(a) is np.ndarray and a.size >= LEAST_VARIANCE and dtype is None and where is _NO and mean is _NO:
         found = _deviation(a, axis, out, keepdims, ddof, correction, False)
@@ -163,7 +167,14 @@ def min(  # noqa: A001 - NumPy's name
     return np.min(a, **_given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
 
 
-amax, amin = max, min
+def amax(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO, initial: Any = _NO, where: Any = _NO) -> Any:
+    """`max` by its older name."""
+    return max(a, axis, out, keepdims, initial, where)
+
+
+def amin(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO, initial: Any = _NO, where: Any = _NO) -> Any:
+    """`min` by its older name."""
+    return min(a, axis, out, keepdims, initial, where)
 
 
 def argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _NO) -> Any:
@@ -182,7 +193,7 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _NO) ->
     return _place(a, axis, out, keepdims, np.argmin, SMALLEST)
 
 
-REDUCTIONS = {f.__name__: f for f in (sum, mean, var, std, max, min, argmax, argmin)} | {"amax": amax, "amin": amin}
+REDUCTIONS = {f.__name__: f for f in (sum, mean, var, std, max, amax, min, amin, argmax, argmin)}
 """By NumPy's names."""
 
 
@@ -225,7 +236,9 @@ def _compared(a: Any, axis: Any, out: Any, keepdims: Any, reduction: Any) -> Any
             return None
         if inner == 1 and n > SHORT and outer > 1 and out is None and keepdims is _NO:
             return rows(reduction)(view)
-    return _arranged(a, axis, out, keepdims, lambda x: best(x, reduction) if _compares_quickly(*x.shape) else None, False)
+    return _arranged(
+        a, axis, out, keepdims, lambda x: best(x, reduction) if _compares_quickly(*x.shape) else None, False
+    )
 
 
 def _arranged(a: Any, axis: Any, out: Any, keepdims: Any, compute: Any, reports: bool) -> Any:
@@ -317,7 +330,13 @@ def _rounded(found: Any, root: bool, dtype: Any) -> Any:
 def _place(a: Any, axis: Any, out: Any, keepdims: Any, theirs: Any, reduction: Any) -> Any:
     """``argmax`` or ``argmin``."""
     if type(a) is np.ndarray:
-        if a.size >= LEAST_PLACE and type(axis) is int and axis not in (-1, a.ndim - 1) and a.dtype.char in _FLOATS and a.dtype.isnative:
+        if (
+            a.size >= LEAST_PLACE
+            and type(axis) is int
+            and axis not in (-1, a.ndim - 1)
+            and a.dtype.char in _FLOATS
+            and a.dtype.isnative
+        ):
             found = _found_place(a, axis, out, keepdims, reduction, theirs)
             if found is not None:
                 return found
@@ -352,7 +371,9 @@ def _in_columns(x: Any, reduction: Any, theirs: Any) -> Any:
         found.append(best(x[None, blocks * height :], reduction))
     values = np.concatenate(found)
     block = theirs(values, axis=0)
-    places = np.minimum(block * height + np.arange(height)[:, None], n - 1)  # beyond the end the last, which comes later
+    places = np.minimum(
+        block * height + np.arange(height)[:, None], n - 1
+    )  # beyond the end the last, which comes later
     within = x[places, np.arange(inner)]
     return block * height + _in_few(within, values[block, np.arange(inner)])
 

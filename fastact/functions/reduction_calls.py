@@ -1,4 +1,4 @@
-"""How arrays of any shape reach the kernels of reductions: as matrices of an outer, a reduced and an inner axis, in pieces if large.
+"""How arrays of any shape reach the kernels of reductions: with an outer, a reduced and an inner axis, in pieces if large.
 
 What is cut, and where, depends on the shape and the layout alone, so that results have the same bits on any number of threads.
 """
@@ -102,7 +102,13 @@ def placed(values: Any, found: Arranged, out: Any, keepdims: bool) -> Any:
 def takes(out: Any, x: Any, found: Arranged, keepdims: bool, dtype: Any) -> bool:
     """Whether results can be written to ``out`` as they are: what else is given is NumPy's business."""
     kept = tuple(1 if k in found.axes else n for k, n in enumerate(x.shape) if keepdims or k not in found.axes)
-    return type(out) is np.ndarray and out.dtype == dtype and out.dtype.isnative and out.shape == kept and out.flags.writeable
+    return (
+        type(out) is np.ndarray
+        and out.dtype == dtype
+        and out.dtype.isnative
+        and out.shape == kept
+        and out.flags.writeable
+    )
 
 
 def in_pieces(outer: int, n: int, inner: int) -> bool:

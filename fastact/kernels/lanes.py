@@ -60,7 +60,7 @@ def fill_each(dtype: str, values: Sequence[float], count: int) -> Any:
 
 
 def tree(dtype: str, count: int, combine: str) -> Any:
-    """An intrinsic that adds ``count`` lanes (``"sum"``) or finds their maximum (``"max"``; ``"peak"`` if NaN is it), halving them."""
+    """An intrinsic that adds ``count`` lanes (``"sum"``) or finds their maximum (``"max"``, or ``"peak"``: NaN), halving them."""
     kind = ir.VectorType(STORAGE[dtype].kind, count)
 
     @intrinsic

@@ -13,7 +13,7 @@ import numpy as np
 from fastact.kernels import lanes, memory
 from fastact.kernels.along import contiguous, moved, plus
 from fastact.kernels.elementloop import ElementLoop
-from fastact.kernels.elementwise import gather, scatter, taken_by_team
+from fastact.kernels.elementwise import scatter, taken_by_team
 from fastact.kernels.flags import clear_fp_flags
 from fastact.kernels.instance import instance
 from fastact.kernels.jit import internal
@@ -26,7 +26,7 @@ from fastact.maths.simd import Scalar, select
 
 STRETCH = 1024
 """Columns whose totals are updated before the next ones: all of them lie in the first-level cache."""
-PART = 64
+PART = 32
 """Rows that are added up before the error of the next addition is kept."""
 FILLED = 64
 """Elements that are filled at a time."""
@@ -55,10 +55,11 @@ def collect_one(elements: Any, sums: Any, constants: Any) -> Any:
 
 
 def collect_four(elements: Any, sums: Any, constants: Any) -> Any:
-    """Collect the terms of an element of each of four rows, in their order."""
+    """Collect the terms of an element of each of four rows, of two and two first."""
     a, b, c, d = elements
-    two = collect_each((collect_each((sums, terms((a,), constants))), terms((b,), constants)))
-    return collect_each((collect_each((two, terms((c,), constants))), terms((d,), constants)))
+    two = collect_each((terms((a,), constants), terms((b,), constants)))
+    others = collect_each((terms((c,), constants), terms((d,), constants)))
+    return collect_each((sums, collect_each((two, others))))
 
 
 def join_sum(parts: Any, totals: Any, constants: Any) -> Any:
@@ -222,9 +223,7 @@ def _common(kind: Any, dtype: str) -> dict[str, Any]:
         "terms": Named(formulas, ("x",), reduction.numbers, [added] * len(formulas)),
         "collect": peak if reduction.largest else plus,
         "join": join_best if reduction.largest else (join_sum, join_sums)[len(formulas) - 1],
-        "finish": Named(
-            reduction.finish, reduction.totals, ("n",), [FLOATS_OF[result]] * outputs
-        ),
+        "finish": Named(reduction.finish, reduction.totals, ("n",), [FLOATS_OF[result]] * outputs),
         "places_of": operands_at([0]),
         "targets_of": operands_at(range(kind.inputs, args)),
         "fill_lanes": lanes.fill(added, reduction.start, FILLED),
