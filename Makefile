@@ -53,6 +53,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python -m benchmarks.memory_kept --quick
 	$(BIN)/python -m benchmarks.training --quick
 	$(BIN)/python -m benchmarks.standins --quick --only exp
+	$(BIN)/python -m benchmarks.reductions --quick --only sum
 	$(BIN)/python -m benchmarks.versions . --quick
 	$(BIN)/python tools/fuzz.py --quick
 	$(BIN)/python tools/fuzz_views.py --quick
