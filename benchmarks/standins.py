@@ -36,7 +36,7 @@ def _makers(quick: bool) -> list[Callable[[], Cells]]:
     sizes = (10, 1000) if quick else (10, 100, 1000, 10_000, 1_000_000, 16_000_000)
     calls: list[Callable[[], Cells]] = [partial(_calls, size, dtype) for size in sizes for dtype in DTYPES]
     calls += [partial(_calls, 1000 if quick else 100_000, dtype, strided=True) for dtype in DTYPES]
-    return [*calls, partial(_programs, quick)]
+    return [*calls, partial(_selects, 10_000 if quick else 1_000_000), partial(_programs, quick)]
 
 
 def _operand(name: str, size: int, dtype: str) -> np.ndarray:
@@ -49,13 +49,28 @@ def _calls(size: int, dtype: str, strided: bool = False) -> Cells:
     import fastact.numpy as fnp  # which older versions, beside whom asv imports this module, lack
 
     cells: Cells = {}
-    for name in fnp.replaced:
+    for name in (name for name in fnp.replaced if isinstance(getattr(np, name), np.ufunc)):
         x = _operand(name, 2 * size, dtype)[::2] if strided else _operand(name, size, dtype)
         arrays, out = [x] * getattr(np, name).nin, np.empty(size, dtype)
         cells[f"{name}, {size:,} of {dtype}{', strided' * strided}"] = {
             "fastact": partial(getattr(fnp, name), *arrays, out=out),
             "NumPy": partial(getattr(np, name), *arrays, out=out),
         }
+    return cells
+
+
+def _selects(size: int) -> Cells:
+    import fastact.numpy as fnp
+
+    cells: Cells = {}
+    for dtype in DTYPES:
+        x = _operand("where", size, dtype)
+        calls = {"where(x > 0, x, 0.0)": ("where", (x > 0, x, 0.0)), "clip(x, -1, 1)": ("clip", (x, -1, 1))}
+        for label, (name, operands) in calls.items():
+            cells[f"{label}, {size:,} of {dtype}"] = {
+                "fastact": partial(getattr(fnp, name), *operands),
+                "NumPy": partial(getattr(np, name), *operands),
+            }
     return cells
 
 

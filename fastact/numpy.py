@@ -1,14 +1,15 @@
 """All of NumPy's names, some of them faster: ``import fastact.numpy as np``.
 
-What is not replaced is NumPy's own object. What is replaced is a `numpy.ufunc` of NumPy's name, whose loops for float16, float32
-and float64 are fastact's, and all others NumPy's: signatures, dtypes, promotion, and what `numpy.errstate` makes of results that
-are infinite or no numbers, are as there. `replaced` names them. Parts of NumPy are imported from there, as in
+What is not replaced is NumPy's own object; `replaced` names the others. Parts of NumPy are imported from there, as in
 ``from numpy.random import default_rng``.
 
-The `reductions` are functions of NumPy's names and signatures: `sum`, `mean`, `var`, `std`, `max` (`amax`), `min` (`amin`),
-`argmax` and `argmin`. Arrays of float16, float32 and float64 that are large enough are reduced here, over any axis: sums in
-float64, with what additions round away, to the same bits on any number of threads. All else, such as small arrays, integers,
-`where` or containers, goes to NumPy's own function as it came.
+Most are a `numpy.ufunc` of NumPy's name, whose loops for float16, float32 and float64 are fastact's, and all others NumPy's:
+signatures, dtypes, promotion, and what `numpy.errstate` makes of results that are infinite or no numbers, are as there.
+
+`sum`, `mean`, `var`, `std`, `max` (`amax`), `min` (`amin`), `argmax`, `argmin`, `where` and `clip` are functions of NumPy's names
+and signatures. Arrays of float16, float32 and float64 that are large enough are reduced here, over any axis: sums in float64, with
+what additions round away, to the same bits on any number of threads. `where` takes one element or the other without a branch. All
+else, such as small arrays, integers, a `where` of a sum or containers, goes to NumPy's own function as it came.
 
 >>> import fastact.numpy as np
 >>> np.exp(np.zeros(2, dtype=np.float32))
@@ -16,13 +17,11 @@ array([1., 1.], dtype=float32)
 >>> import numpy
 >>> np.exp is numpy.exp, np.arange is numpy.arange
 (False, True)
->>> "exp" in np.replaced
-True
+>>> "exp" in np.replaced, "sum" in np.replaced
+(True, True)
 >>> tenths = np.full((10**6, 2), 0.1, dtype=np.float32)
 >>> np.sum(tenths, axis=0), numpy.sum(tenths, axis=0)
 (array([100000., 100000.], dtype=float32), array([100958.34, 100958.34], dtype=float32))
->>> "sum" in np.reductions
-True
 """
 
 from typing import Any
@@ -32,22 +31,19 @@ import numpy as _numpy
 from fastact.runtime.uninterrupted import first_import as _first_import
 from fastact.table import stand_ins as _stand_ins
 
-replaced: tuple[str, ...] = tuple(
-    sorted(name for name in _stand_ins() if isinstance(getattr(_numpy, name), _numpy.ufunc))
-)
-"""The names of the ufuncs that are not NumPy's own."""
-reductions = ("amax", "amin", "argmax", "argmin", "max", "mean", "min", "std", "sum", "var")
-"""The names of the functions that are not NumPy's own and no ufuncs."""
-__all__ = [*_numpy.__all__, "reductions", "replaced"]
+_REDUCTIONS = ("amax", "amin", "argmax", "argmin", "max", "mean", "min", "std", "sum", "var")
+_FUNCTIONS = dict.fromkeys(_REDUCTIONS, "numpy_reductions") | dict.fromkeys(("clip", "where"), "numpy_selects")
+"""The modules of ``fastact.functions`` of those that are no ufuncs, which are imported when one is asked for."""
+replaced: tuple[str, ...] = tuple(sorted(_stand_ins() | _FUNCTIONS))
+"""The names of what is not NumPy's own."""
+__all__ = [*_numpy.__all__, "replaced"]
 
 
 def __getattr__(name: str) -> Any:
-    """Build a ufunc, or import a reduction, when it is first asked for; all else is NumPy's (PEP 562)."""
+    """Build a ufunc, or import a function, when it is first asked for; all else is NumPy's (PEP 562)."""
     if name in replaced:
-        globals()[name] = _first_import(lambda: _built(name))
-        return globals()[name]
-    if name in reductions:
-        globals()[name] = _first_import(lambda: _reduction(name))
+        make = _imported if name in _FUNCTIONS else _built
+        globals()[name] = _first_import(lambda: make(name))
         return globals()[name]
     try:
         return getattr(_numpy, name)
@@ -68,11 +64,11 @@ def _built(name: str) -> Any:
         return known
 
 
-def _reduction(name: str) -> Any:
-    from fastact.functions.numpy_reductions import REDUCTIONS
+def _imported(name: str) -> Any:
+    from importlib import import_module
 
-    return REDUCTIONS[name]
+    return getattr(import_module(f"fastact.functions.{_FUNCTIONS[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*dir(_numpy), "reductions", "replaced"})
+    return sorted({*dir(_numpy), "replaced"})

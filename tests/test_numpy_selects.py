@@ -5,10 +5,11 @@ import itertools
 import numpy
 import pytest
 
+import fastact.numpy as fnp
 from fastact.functions import numpy_selects
-from fastact.functions.numpy_selects import clip, where
 from fastact.kernels.dtypes import DTYPES
 
+clip, where = fnp.clip, fnp.where
 RNG = numpy.random.default_rng(0)
 SIZES = (5, 2000, 2047, 70_001)
 SPECIAL = (numpy.nan, -numpy.nan, numpy.inf, -0.0, 6e-8)

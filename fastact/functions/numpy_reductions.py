@@ -193,10 +193,6 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _NO) ->
     return _place(a, axis, out, keepdims, np.argmin, SMALLEST)
 
 
-REDUCTIONS = {f.__name__: f for f in (sum, mean, var, std, max, amax, min, amin, argmax, argmin)}
-"""By NumPy's names."""
-
-
 def _given(**arguments: Any) -> dict[str, Any]:
     """The arguments that differ from the defaults: containers that overload NumPy's functions may not know all of them."""
     return {name: value for name, value in arguments.items() if value is not None and value is not _NO}

@@ -76,5 +76,3 @@ def _dtype_of_results(operands: tuple[Any, Any]) -> Any:
 
 _SIMPLE = {np.ndarray, int, float, bool, *(dtype.type for dtype in NATIVE.values())}
 """Types of operands that are what NumPy takes them for, and no container's."""
-SELECTS = {"where": where, "clip": clip}
-"""By NumPy's names."""
