@@ -390,14 +390,17 @@ def erf_derivations() -> list[Derivation]:
             double,
             weight=lambda v: v * v * mp.exp(v / 2),
         ),
-        Derivation(
-            "erf",
-            "_TAIL_FLOAT32",
-            tail_remainder_float32,
-            (mpf("1.25") / (TAIL_END_FLOAT32 + mpf("2.5")) - TAIL_OFFSET_FLOAT32, mpf("0.5") - TAIL_OFFSET_FLOAT32),
-            8,
-            single,
-            weight=tail_weight_float32,
+        *(
+            Derivation(
+                module,
+                "_TAIL_FLOAT32",
+                tail_remainder_float32,
+                (mpf("1.25") / (TAIL_END_FLOAT32 + mpf("2.5")) - TAIL_OFFSET_FLOAT32, mpf("0.5") - TAIL_OFFSET_FLOAT32),
+                degree,
+                single,
+                weight=tail_weight_float32,
+            )
+            for module, degree in (("erf", 8), ("normal", 9))
         ),
         Derivation(
             "erf",

@@ -10,7 +10,6 @@ from typing import Any
 
 from fastact.functions.common import INF
 from fastact.functions.elementwise import Op, register
-from fastact.maths.erf import normal_cdf
 from fastact.maths.log import log, log1p, log1p_scaled
 from fastact.maths.log_parts import (
     DIVERGENCE_FLOAT64,
@@ -20,7 +19,7 @@ from fastact.maths.log_parts import (
     quotient,
     sum_of_parts,
 )
-from fastact.maths.normal import erfc, log_ndtr
+from fastact.maths.normal import erfc, log_ndtr, ndtr
 from fastact.maths.scalar import ByPrecision, Constant, scalar
 from fastact.maths.simd import Scalar, absolute, copysign, fma, maximum, minimum, narrow, select, sqrt, widen
 
@@ -84,7 +83,7 @@ register(
 
 
 def _ndtr(x: Scalar) -> Scalar:
-    return normal_cdf(x)
+    return ndtr(x)
 
 
 register(

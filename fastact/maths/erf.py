@@ -1,4 +1,4 @@
-"""``erf``, and what gelu needs of the normal distribution: its cumulative function and products with it.
+"""``erf``, and what gelu needs of the normal distribution: products with its cumulative function.
 
 Three approximations, all without branches or tables:
 
@@ -227,15 +227,6 @@ def _tail_parts_float32(x: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar, Scal
 
 
 @scalar
-def _normal_cdf_float32(x: Scalar) -> Scalar:
-    """``Phi(x) = erfc(-x / sqrt(2)) / 2`` for every x: 2.0 ULP."""
-    T = type(x)
-    _, q, p, v, e, power = _tail_parts_float32(x)
-    tail = fma(q, fma(fma(p, v, v), e, p), q) * power * T(2.0**-65)
-    return select(x < T(0.0), tail, T(1.0) - tail)
-
-
-@scalar
 def _gelu_float32(x: Scalar) -> Scalar:
     """``x * Phi(x) = max(x, 0) - abs(x) * Phi(-abs(x))`` for every x, 0 at minus infinity: 1.77 ULP."""
     T = type(x)
@@ -296,17 +287,6 @@ def _combined(p: Scalar, e: Scalar) -> Scalar:
 
 
 @scalar
-def _normal_cdf_float64(x: Scalar) -> Scalar:
-    """``Phi(x) = erfc(-x / sqrt(2)) / 2`` for every x: 1.9 ULP."""
-    T = type(x)
-    t, q, p, e, power = _tail_parts_float64(x)
-    q = q * T(2.0**-81)
-    tail = fma(q, _combined(p, e), q)
-    far = select(x < T(0.0), tail * power, fma(-tail, power, T(1.0)))
-    return select(t < T(0.75), fma(x, _CENTRE_FLOAT64(x * x), T(0.5)), far)
-
-
-@scalar
 def _gelu_float64(x: Scalar) -> Scalar:
     """``x * Phi(x) = max(x, 0) - abs(x) * Phi(-abs(x))`` for every x, 0 at minus infinity: 1.9 ULP."""
     T = type(x)
@@ -331,6 +311,5 @@ def _gelu_derivative_float64(x: Scalar) -> Scalar:
     return select(t < T(0.75), fma(x, _CENTRE_DERIVATIVE_FLOAT64(x * x), T(0.5)), far)
 
 
-normal_cdf = ByPrecision(float32=_normal_cdf_float32, float64=_normal_cdf_float64)
 gelu = ByPrecision(float32=_gelu_float32, float64=_gelu_float64)
 gelu_derivative = ByPrecision(float32=_gelu_derivative_float32, float64=_gelu_derivative_float64)
