@@ -55,6 +55,7 @@ smoke: $(VENV)/ready
 	$(BIN)/python -m benchmarks.standins --quick --only exp
 	$(BIN)/python -m benchmarks.reductions --quick --only sum
 	$(BIN)/python -m benchmarks.versions . --quick
+	$(BIN)/python tools/others_tests.py --quick
 	$(BIN)/python tools/fuzz.py --quick
 	$(BIN)/python tools/fuzz_views.py --quick
 	$(BIN)/python tools/mutants.py --quick

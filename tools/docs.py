@@ -7,13 +7,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import accuracy_page
 import choosing_page
+import others_tests
 import performance
 import pictures
 import porting_page
 import reference_pages
 from pages import main
 
-MODULES = (pictures, reference_pages, choosing_page, accuracy_page, performance, porting_page)
+MODULES = (pictures, reference_pages, choosing_page, accuracy_page, performance, porting_page, others_tests)
 
 
 def write(check: bool) -> bool:
