@@ -46,9 +46,9 @@ INTRODUCTION = """\
 The unit in the last place (ULP) is the distance between neighbouring floats: rounding the exact result costs at most half of one.
 An error of a million ULP means that about six digits of seven are wrong, and 1.7e7 that the result is zero in place of a number.
 
-fastact's figures are maxima over **every** float32 there is, 2^32 of them, subnormals included, as `tools/sweep.py` found them.
-Its float64 figures come from samples of every binade, compared with mpmath in as many digits as it takes. A test measures again
-what was worst, and fails when an error grows.
+fastact's figures are maxima over **every** float32 there is, 2^32 of them, subnormals included, as `tools/sweep.py` found them;
+of a function of two arrays with one number for the second. {quick}The float64 figures come from samples of every binade,
+compared with mpmath in as many digits as it takes. A test measures again what was worst, and fails when an error grows.
 
 The others' figures are maxima over {inputs:,} float32 inputs, the same for all: {per_binade} from every binade of either sign, and
 what lies next to powers of two and to kinks. So they may be worse than shown. A figure in parentheses leaves out subnormal inputs
@@ -58,6 +58,10 @@ or NaN in place of a number. A dash: there is no such function.
 
 What is measured is what people call: of PyTorch the function, or the one that its autograd calls; of JAX that of `jax.nn` under
 `jit`, and its gradient by `jax.grad`; for NumPy and SciPy the expression that the benchmarks time."""
+
+QUICK = """\
+Those with an asterisk are maxima over a million
+float32 so far, and all that lie next to powers of two and to kinks. """
 
 
 def sample(name: str) -> Any:
@@ -110,7 +114,8 @@ def page() -> str:
     figures, ours = json.loads(FIGURES.read_text()), load_accuracy()
     names = [name for name in functions() if {"float32", "float64"} <= set(ours.get(name, {}))]
     exactly = [name for name in names if _everybody_rounds(ours[name], figures["errors"].get(name, {}))]
-    introduction = INTRODUCTION.format(inputs=figures["inputs"], per_binade=PER_BINADE)
+    quick = QUICK if any(ours[name]["float32"]["inputs"] == "quick" for name in names) else ""
+    introduction = INTRODUCTION.format(inputs=figures["inputs"], per_binade=PER_BINADE, quick=quick)
     head = ["", "fastact", *PEERS.values(), "fastact, float64"]
     tables = []
     for title, backward in (("Values", False), ("Derivatives", True)):
@@ -135,7 +140,7 @@ def _everybody_rounds(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> boo
 def _errors(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """A row of the table."""
     return [
-        _number(ours["float32"]["max_ulp"]),
+        _number(ours["float32"]["max_ulp"]) + (r"\*" if ours["float32"]["inputs"] == "quick" else ""),
         *(_peer(theirs.get(peer)) for peer in PEERS),
         _number(ours["float64"]["max_ulp"]),
     ]

@@ -7,7 +7,8 @@ Of ``erfc(x) = 2 * Phi(-sqrt(2) * x)`` neither the exponent nor Mills' ratio may
 unrounded. The polynomial of ``R`` was fitted as far as ``Phi`` is a number. What it is off further out is less than the last place
 of the square there. On the right it is ``log1p(-Phi(-t))``, by the same logarithm.
 
-ULP figures: float32 over every bit pattern, against ``fastact.reference``; float64 over at least 10000 samples, against mpmath.
+ULP figures: float32 over every bit pattern, but for ``log_ndtr`` over those between 1/8 and 14.7 of either sign; float64 over at
+least 10000 samples, against mpmath.
 """
 
 from fastact.maths.erf import (
@@ -108,7 +109,7 @@ def _power_float64(x: Scalar, y: Scalar) -> tuple[Scalar, Scalar]:
 
 @scalar
 def _erfc_float32(x: Scalar) -> Scalar:
-    """``erfc(x)`` for every x: 1.7 ULP."""
+    """``erfc(x)`` for every x: 1.92 ULP."""
     T = type(x)
     a = minimum(absolute(x), T(10.4))
     total = fma(a, T(1.4142135381698608), T(2.5))
@@ -138,7 +139,7 @@ erfc = ByPrecision(float32=_erfc_float32, float64=_erfc_float64)
 
 @scalar
 def _ndtr_float32(x: Scalar) -> Scalar:
-    """``Phi(x)`` for every x: 2.0 ULP."""
+    """``Phi(x)`` for every x: 1.96 ULP."""
     T = type(x)
     t = minimum(absolute(x), T(14.7))
     total = t + T(2.5)
@@ -173,7 +174,8 @@ def _log_ndtr_float32(x: Scalar) -> Scalar:
     v, taken, e, power = _power_float32(bounded, bounded)
     q = T(0.5) * q
     left = x < T(0.0)
-    # The logarithm of the ratio on the left, and of 1 minus the tail on the right, with what rounding took from either.
+    # The logarithm of the ratio on the left, and of 1 minus the tail on the right, with what rounding took from the ratio,
+    # and from the square where 1 minus the tail is all there is.
     product = select(left, T(0.0), fma(p, v, v))
     growth = fma(product, e, p)
     share = fma(q, growth, q)
