@@ -130,6 +130,7 @@ def _public(origin: Origin, formula: Any, parameters: list[inspect.Parameter], *
         cost=cost,
         times_gradient=backward,
         users=True,
+        parameters=len(parameters),
         before_compiling=_teach_numba,
     )
     doc = inspect.getdoc(named_by) or ""

@@ -147,6 +147,11 @@ class Op:
         return ["x" if self.arrays == 1 else next(iter(inspect.signature(self.forward).parameters)), *self.parameters]
 
     @property
+    def weak(self) -> int:
+        """The number of parameters that are no arrays."""
+        return len(self.operands) - self.arrays
+
+    @property
     def is_ufunc(self) -> bool:
         """Whether the public functions are the ufuncs themselves, those with several results aside."""
         return len(self.operands) == self.arrays
@@ -213,7 +218,8 @@ def kernels(op: Op) -> list[Kernel]:
 
 def forward_kernel(op: Op) -> Kernel:
     """The kernel of an op's value."""
-    return Kernel(op.name, op.forward, inputs=1 + len(op.parameters), cost=op.cost, completes=op.completes)
+    inputs = 1 + len(op.parameters)
+    return Kernel(op.name, op.forward, inputs, cost=op.cost, completes=op.completes, parameters=op.weak)
 
 
 def stand_in_kernel(op: Op) -> ReportingKernel:
@@ -244,6 +250,7 @@ def backward_kernel(op: Op) -> Kernel:
         outputs=op.gradients,
         cost=1.2 * op.cost,
         times_gradient=True,
+        parameters=op.weak,
     )
 
 
@@ -274,6 +281,7 @@ def from_output_kernel(op: Op) -> Kernel:
         inputs=2 + len(op.parameters),
         cost=0.6 * op.cost,
         times_gradient=True,
+        parameters=op.weak,
     )
 
 

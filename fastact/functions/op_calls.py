@@ -21,8 +21,8 @@ from fastact.kinds.elementwise import Kernel
 from fastact.maths.scalar import scalar
 from fastact.runtime.ufunc import attribute_name, make_ufunc
 
-FLOATS = "fd"
-"""Type codes; a float16 operand would round the defaults to float16 first."""
+FLOATS = "fdE"
+"""Type codes, that of bfloat16 among them; a float16 operand would round the defaults to float16 first."""
 NUMPYS_REALS = (np.floating, np.integer)
 PLAIN = frozenset({np.ndarray, float, int, bool})
 """Types of operands that ask for nothing but NumPy's own treatment."""
@@ -96,6 +96,7 @@ def _kernel_at_defaults(op: Op, kernel: Kernel) -> Kernel:
         name=f"{kernel.name}.defaults",
         formula=scalar(clone(template, {"formula": kernel.formula, **values})),
         inputs=kernel.inputs - len(values),
+        parameters=0,
     )
 
 

@@ -15,15 +15,16 @@
     ON_FAILURE,
     NUMPYS,
     NUMPYS_DATA,
+    WIDENED,
     RATES,
-) = range(15)
+) = range(16)
 """The record behind ``data``: how many elements make threads worth a thought; the parallel entry that takes over; the address of
 the team's state and of this kernel; the number of its operands and of its dimensions; the record that its chunks are computed
 with, which never goes parallel; how many elements make results worth writing past the caches, and the record that chunks of so
 large a call are computed with, where it is 0; a row kernel's other half, for columns; the kind of its integer labels; the
-function that says what a user's formula has failed at; the loop of NumPy's that a kernel stands in for, and what NumPy gives it;
-and from there on, for arrays of ``2**(i - 1)`` to ``2**i`` elements, the picoseconds that one thread takes for one, 0 where nothing
-was measured."""
+function that says what a user's formula has failed at; the loop of NumPy's that a kernel stands in for, and what NumPy gives it; of
+a loop of bfloat16 the memory that `COMPUTES` and the fields after it are of; and from there on, for arrays of ``2**(i - 1)`` to
+``2**i`` elements, the picoseconds that one thread takes for one, 0 where nothing was measured."""
 
 SMALLEST_WORK = 4_000
 """Nanoseconds that ``PARALLEL_FROM`` elements take one thread, by the costs that the ops state: below, no machine gains by a second
@@ -31,6 +32,13 @@ one; calls with more are measured, see ``driver.py``."""
 
 SIZES = 48
 FIELDS = RATES + SIZES
+
+COMPUTES, FIRST, INPUTS, SIZES_OF_OPERANDS = range(4)
+"""What a loop of bfloat16 knows: the record of the float32 loop that computes its elements; the loop that compiles that one; how
+many operands are read; and from there on, the bytes of an element of each operand, 2 for those that are widened."""
+
+MOST_OPERANDS = 8
+"""Of a loop of bfloat16."""
 
 LINE = 8
 """Integers in a cache line. What one thread writes while another looks at something else lies on lines of its own."""

@@ -31,6 +31,8 @@ class Kernel:
         The formula is a user's: it may raise exceptions, and it depends on more than this package.
     completes : callable, optional
         A compilable function of one result that is larger than 2 in magnitude: such are operands that the formula has left.
+    parameters : int
+        Number of inputs, the last, that are parameters rather than arrays: float32 beside arrays of bfloat16, too few digits.
     before_compiling : callable, optional
         What is called before a user's formula is compiled.
     """
@@ -43,6 +45,7 @@ class Kernel:
     times_gradient: bool = False
     users: bool = False
     completes: Callable[..., Any] | None = None
+    parameters: int = 0
     before_compiling: Callable[[], object] | None = None
 
     signature = ""

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastact.kernels import fields
 from fastact.kinds.loop import Loop
-from fastact.runtime import records
+from fastact.runtime import bfloat16, records
 from fastact.runtime.exceptions import LOOP
 from fastact.runtime.firstcall import FirstCall
 from fastact.runtime.ufunc import (
@@ -105,6 +105,7 @@ def ufunc_like(ufunc: np.ufunc, kernel: Any, module: str) -> np.ufunc:
     for loop, stub in stubs:
         stub.install = installer(made, loop, stub)
     made.__module__, made.__qualname__ = module, ufunc.__name__  # type: ignore[misc]
+    bfloat16.offer(made, kernel, stubs)
     return made
 
 

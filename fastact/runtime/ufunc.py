@@ -12,9 +12,10 @@ import numpy as np
 from fastact.kernels import fields
 from fastact.kernels.dtypes import FLOATS
 from fastact.kinds.loop import Loop
-from fastact.runtime import records, workers
+from fastact.runtime import bfloat16, records, workers
 from fastact.runtime.caches import last_cache_bytes
 from fastact.runtime.firstcall import FirstCall, enter_team, first_call
+from fastact.runtime.numpy_api import api_function
 
 _keep_alive: list[Any] = []
 
@@ -46,6 +47,7 @@ def make_ufunc(kernel: Any, name: str, doc: str, module: str, identity: float | 
     for loop, stub in stubs:
         stub.install = installer(ufunc, loop, stub)
     ufunc.__module__, ufunc.__qualname__ = module, name  # type: ignore[misc]
+    bfloat16.offer(ufunc, kernel, stubs)
     return ufunc
 
 
@@ -62,7 +64,7 @@ def first_loops(kernel: Any) -> list[tuple[Loop, FirstCall]]:
     for loop in kernel.loops:
         record = records.new_record(
             kernel.inputs + kernel.outputs,
-            _parallel_from(kernel.cost * FLOATS[loop.dtype].relative_cost),
+            workers.parallel_from(kernel.cost * FLOATS[loop.dtype].relative_cost),
             enter_team,
             stream_from=_stream_from(loop),
             ndims=kernel.ndims,
@@ -98,30 +100,18 @@ def _stream_from(loop: Loop) -> int:
     return last_cache_bytes() // np.dtype(loop.dtype).itemsize if loop.streams else fields.NEVER
 
 
-def _parallel_from(cost: float) -> int:
-    return max(1, int(fields.SMALLEST_WORK / cost)) if workers.supported() else fields.NEVER
-
-
-# NumPy's public C-API, through the capsule that the C macro import_ufunc() reads.
+# Of NumPy's public C-API.
 _NO_IDENTITY, _IDENTITY_GIVEN = -1, -3
 _PYUFUNC_FROM_FUNC_AND_DATA, _PYUFUNC_REPLACE_LOOP_BY_SIGNATURE, _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE = 1, 30, 31
 _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE_AND_IDENTITY = 42
 
 
-def _api_function(slot: int, result: Any, *argument_types: Any) -> Any:
-    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    capsule = np._core._multiarray_umath._UFUNC_API  # type: ignore[attr-defined]
-    table = ctypes.cast(get_pointer(capsule, None), ctypes.POINTER(ctypes.c_void_p))
-    return ctypes.PYFUNCTYPE(result, *argument_types)(table[slot] or 0)
-
-
 _ARGUMENTS = (*[ctypes.c_void_p] * 3, *[ctypes.c_int] * 4, *[ctypes.c_char_p] * 2, ctypes.c_int)
-_from_func_and_data = _api_function(_PYUFUNC_FROM_FUNC_AND_DATA, ctypes.py_object, *_ARGUMENTS)
-_from_func_and_data_and_signature = _api_function(
+_from_func_and_data = api_function(_PYUFUNC_FROM_FUNC_AND_DATA, ctypes.py_object, *_ARGUMENTS)
+_from_func_and_data_and_signature = api_function(
     _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE, ctypes.py_object, *_ARGUMENTS, ctypes.c_char_p
 )
-with_identity = _api_function(
+with_identity = api_function(
     _PYUFUNC_FROM_FUNC_AND_DATA_AND_SIGNATURE_AND_IDENTITY,
     ctypes.py_object,
     *_ARGUMENTS,
@@ -129,7 +119,7 @@ with_identity = _api_function(
     ctypes.py_object,
 )
 """Makes a ufunc that may have a number as its identity, such as 0 for sums."""
-_replace_loop_by_signature = _api_function(
+_replace_loop_by_signature = api_function(
     _PYUFUNC_REPLACE_LOOP_BY_SIGNATURE, ctypes.c_int, ctypes.py_object, *[ctypes.c_void_p] * 3
 )
 

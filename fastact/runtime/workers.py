@@ -23,6 +23,11 @@ def supported() -> bool:
     return sys.platform == "linux"
 
 
+def parallel_from(cost: float) -> int:
+    """How many elements make threads worth a thought, of a kernel that takes so many nanoseconds for one."""
+    return max(1, int(fields.SMALLEST_WORK / cost)) if supported() else fields.NEVER
+
+
 @cache
 def _code(name: str) -> int:
     """The address of a compiled function of the team."""
