@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from fastact.calls.checking import at_least_zero, integer, switch
+from fastact.calls.widening import widened
 from fastact.functions.adagrad import adagrad_step
 from fastact.functions.adam import adam_step, adamw_step
 from fastact.functions.optimizers import rmsprop_step, sgd_step
@@ -43,11 +44,12 @@ class Optimizer:
     lr : float or callable
         The learning rate, or a schedule of it; may be set.
     state : dict
-        What is kept from step to step: by name, arrays in containers like that of `params`, of float32 for parameters of float16.
+        What is kept from step to step: by name, arrays in containers like that of `params`, of float32 for parameters of float16
+        or bfloat16.
     """
 
     def __init__(self, params: Any, lr: float | Schedule, options: Mapping[str, Any], kept: Sequence[str]) -> None:
-        (arrays,) = checked({"params": params}, ("params",)).values()
+        (arrays,) = checked({"params": widened(params)}, ("params",)).values()
         self.params, self.lr, self.options, self.steps = params, lr, dict(options), 0
         self.state = {name: like(params, [_zeros(x) for x in arrays]) for name in kept}
         self._update(

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from fastact.calls.widening import in_float32
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 UFUNC_ARGUMENTS = ("where", "casting", "order", "dtype", "subok", "signature")
@@ -161,15 +163,15 @@ def only_axis(axis: Any, ndim: int) -> int:
 
 
 def knowing_names(function: Function) -> Function:
-    """Let the error for an unknown keyword argument say which are known."""
+    """Let the error for an unknown keyword argument say which are known; and let the function take bfloat16, see `in_float32`."""
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except TypeError:
+        except TypeError as error:
             refuse_unknown(function.__name__, kwargs, inspect.signature(function).parameters)
-            raise
+            return in_float32(function, error, args, kwargs)
 
     return call  # type: ignore[return-value]
 

@@ -10,6 +10,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from fastact.calls.checking import checked_out, representable
 from fastact.calls.order import empty_like_all
+from fastact.calls.refusals import refuse_bfloat16
 from fastact.calls.row_ufuncs import KERNELS, SCALED
 from fastact.kernels.dtypes import FLOATS, NATIVE
 from fastact.kernels.limits import SEGMENT
@@ -33,6 +34,8 @@ def along(ufunc: Any, operands: Sequence[Any], axis: int, out: Any, arguments: d
         return _in_parts(ufunc, operands, axis, out)
     if out is None and KERNELS[ufunc].kind == "map":
         out = _like(ufunc, operands, axis, arguments)
+    elif out is not None and type(x) is np.ndarray:
+        refuse_bfloat16(x.dtype)
     if axis == -1:
         return ufunc(*operands, out=out, **arguments)
     return ufunc(*operands, out=out, axis=axis, **arguments)
@@ -87,6 +90,7 @@ def loop_dtypes(ufunc: Any, operands: Sequence[Any], arguments: dict[str, Any]) 
     if arguments.get("dtype") is not None:
         choice["signature"] = (*[None] * len(operands), np.dtype(arguments["dtype"]))
     found: tuple[Any, ...] = ufunc.resolve_dtypes((*kinds, None), **choice)
+    refuse_bfloat16(found[-1])
     return found
 
 

@@ -27,6 +27,7 @@ from fastact.calls.order import empty_like_all
 from fastact.calls.quiet import quietly
 from fastact.calls.refusals import translated
 from fastact.calls.rows import allowed, from_the_back, over_rows
+from fastact.calls.widening import in_float32
 from fastact.kernels.dtypes import FLOATS
 from fastact.kinds.masked import MaskedKernel
 from fastact.kinds.masked_gradient import MaskedGradientKernel
@@ -65,6 +66,24 @@ def over_masked_rows(
     sign : float
         What elements are multiplied by beside ``scale``.
     """
+    given = dict(arguments)
+    try:
+        return _over_masked_rows(kernel, ufunc, function, operands, axis, out, arguments, sign)
+    except TypeError as error:
+        return in_float32(function, error, (), {**operands, "axis": axis, "out": out, **given})
+
+
+def _over_masked_rows(
+    kernel: MaskedKernel | MaskedGradientKernel,
+    ufunc: Any,
+    function: Any,
+    operands: Mapping[str, Any],
+    axis: Axis,
+    out: Any,
+    arguments: dict[str, Any],
+    sign: float,
+) -> Any:
+    """The same for dtypes that kernels take."""
     out = sole(out)
     refuse_unknown(function.__name__, arguments, allowed(function))
     axis, where, scale = checked_axis(axis), arguments.pop("where", True), arguments.pop("scale", 1.0)

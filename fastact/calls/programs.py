@@ -13,7 +13,7 @@ from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.order import empty_like_all
 from fastact.calls.quiet import quietly
-from fastact.calls.refusals import translated
+from fastact.calls.refusals import refuse_bfloat16, translated
 from fastact.calls.row_ufuncs import KERNELS
 
 
@@ -45,6 +45,8 @@ def of_rows(
     kernel = KERNELS[ufunc]
     written = len(kernel.rows_written)
     arrays = at_one_shape_of(rows)
+    for x in arrays:
+        refuse_bfloat16(x.dtype)
     shape = arrays[0].shape
     axes = axes_of(axis, len(shape))
     given = [as_rows(x, axes) for x in arrays]
@@ -134,7 +136,9 @@ def check_casts(dtype: Any, out: Any) -> None:
 
 def result_dtype(ufunc: Any, operands: Sequence[Any]) -> Any:
     """The dtype of a program's first result."""
-    return ufunc.resolve_dtypes((*(x.dtype for x in operands), *[None] * ufunc.nout))[ufunc.nin]
+    found = ufunc.resolve_dtypes((*(x.dtype for x in operands), *[None] * ufunc.nout))[ufunc.nin]
+    refuse_bfloat16(found)
+    return found
 
 
 def places_of_rows(results: Sequence[Any], axes: tuple[int, ...]) -> tuple[list[Any], list[Any]]:

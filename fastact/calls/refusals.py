@@ -5,12 +5,22 @@ from typing import Any
 
 import numpy as np
 
-from fastact.kernels.dtypes import LISTED, NATIVE
+from fastact.kernels.dtypes import BFLOAT16, LISTED, NATIVE
 
 
 def is_refused(dtype: Any) -> bool:
     """Whether no kernel takes a dtype, nor what it converts to."""
     return dtype.char not in NATIVE and dtype.kind not in "iub"
+
+
+def refuse_bfloat16(dtype: Any) -> None:
+    """``TypeError`` in NumPy's words for bfloat16, which no kernel over rows computes.
+
+    The loops that these have for it raise one themselves. But before that NumPy may have begun to write: if it has made a copy of
+    the array that a caller gave for results, it writes that back in any case.
+    """
+    if dtype.char == BFLOAT16:
+        raise TypeError(f"ufunc is not supported for the input types {dtype}")
 
 
 def check_operands(operands: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from fastact.calls.long_rows import WEAK, along, loop_dtypes
 from fastact.calls.quiet import quietly
 from fastact.calls.refusals import translated
 from fastact.calls.row_ufuncs import KERNELS, PUBLIC
+from fastact.calls.widening import in_float32
 
 
 def over_rows(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, arguments: dict[str, Any]) -> Any:
@@ -35,16 +36,18 @@ def over_rows(ufunc: Any, operands: tuple[Any, ...], axis: Axis, out: Any, argum
             return _within(ufunc, operands, axis, out, arguments)
         if len(operands) == 1 and type(axis) is int and not is_scalar(x):
             return along(ufunc, operands, axis, out, arguments)
-        keepdims = arguments.pop("keepdims", False)
+        keepdims = arguments.get("keepdims", False)
+        others = {name: x for name, x in arguments.items() if name != "keepdims"}
         kinds = loop_dtypes(ufunc, operands, arguments)
         arrays = _broadcast(ufunc, operands, kinds)
         if type(axis) is int and arrays[0].ndim:
-            return along(ufunc, arrays, axis, out, arguments)
+            return along(ufunc, arrays, axis, out, others)
         if KERNELS[ufunc].kind == "reduce":
-            return reduce_axes(partial(along, ufunc), arrays, axis, keepdims, out, kinds[-1], arguments)
-        return over_axes(partial(along, ufunc), arrays, axis, out, kinds[-1], arguments)
+            return reduce_axes(partial(along, ufunc), arrays, axis, keepdims, out, kinds[-1], others)
+        return over_axes(partial(along, ufunc), arrays, axis, out, kinds[-1], others)
     except TypeError as error:
-        raise translated(error, dict(zip(_names(ufunc, operands), operands, strict=True))) from None
+        names = dict(zip(_names(ufunc, operands), operands, strict=True))
+        return in_float32(PUBLIC[ufunc], translated(error, names), operands, {"axis": axis, "out": out, **arguments})
 
 
 def _broadcast(ufunc: Any, operands: tuple[Any, ...], kinds: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from fastact.calls.checking import as_integer, only_axis
 from fastact.calls.containers import masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.quiet import quietly
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers, split_call
 from fastact.functions.cross_entropy_requests import (
     Request,
@@ -58,6 +59,7 @@ def _ufunc() -> Any:
     return make_ufunc(kernel, kernel.name, "Whether labels are among the best few, and whether ties decide.", __name__)
 
 
+@taking_bfloat16
 @documented
 def zero_one_loss(
     input: Any,  # noqa: A002 - the name that all losses give it
@@ -105,6 +107,7 @@ def zero_one_loss(
     return _score(zero_one_loss, locals(), 1, wrong=True)
 
 
+@taking_bfloat16
 @documented
 def accuracy(
     input: Any,  # noqa: A002
@@ -152,6 +155,7 @@ def accuracy(
     return _score(accuracy, locals(), 1, wrong=False)
 
 
+@taking_bfloat16
 @documented
 def top_k_accuracy(
     input: Any,  # noqa: A002

@@ -13,6 +13,7 @@ from fastact.calls.containers import is_container, masked, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.programs import of_rows
 from fastact.calls.row_ufuncs import KERNELS
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions.cross_entropy_requests import as_floats
 from fastact.functions.docs import documented
 from fastact.functions.elementwise import OPS, Op, reference_gradient, reference_value
@@ -27,6 +28,7 @@ from fastact.maths.scalar import scalar
 from fastact.runtime.ufunc import make_ufunc
 
 
+@taking_bfloat16
 @documented
 def bias_activation(
     x: Any, bias: Any, activation: Any = "gelu", *, axis: Axis = -1, out: Any = None, **parameters: float
@@ -94,6 +96,7 @@ def bias_activation(
     return of_rows(_forward_ufunc(op), *given, values, axis, out)
 
 
+@taking_bfloat16
 @documented
 def bias_activation_backward(
     grad: Any,

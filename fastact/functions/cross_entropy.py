@@ -10,6 +10,7 @@ from fastact.calls import long_rows
 from fastact.calls.axes import LAST
 from fastact.calls.checking import number, sole, switch
 from fastact.calls.containers import masked
+from fastact.calls.widening import in_float32, taking_bfloat16
 from fastact.functions import cross_entropy_reference
 from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers
 from fastact.functions.cross_entropy_kernels import compute, gufunc
@@ -132,7 +133,11 @@ def cross_entropy(
     0.1672
     """
     if not (type(logits) is type(target) is np.ndarray and weight is None) and are_contained(logits, target, weight):
-        return loss_of_containers(cross_entropy, locals())
+        given = locals()
+        try:
+            return loss_of_containers(cross_entropy, given)
+        except TypeError as error:
+            return in_float32(cross_entropy, error, (), given)
     if type(empty) is not float:
         empty = number("empty", empty)
     arguments = (logits, target, weight, ignore_index, label_smoothing, z_loss, softcap, reduction, axis)
@@ -155,7 +160,12 @@ def cross_entropy(
             x, labels = _only(logits, rows), target.reshape(-1)[rows]
         results, weighted = plain(x, labels, *operands, out=row_results(labels.shape)), False
     else:
-        request = checked(*arguments)
+        try:
+            request = checked(*arguments)
+        except TypeError as error:
+            names = ("logits", "target", *(cross_entropy.__kwdefaults__ or ()))
+            given = dict(zip(names, (*arguments, empty, dtype), strict=True))
+            return in_float32(cross_entropy, error, (), given)
         request, rows = _counted(request, None)
         results, kind, weighted = compute(request, 1.0, WANT_WEIGHT), request.logits.dtype, request.weighted
     loss = reduced(reduction, results, kind if dtype is None else loss_dtype(dtype, kind), empty, weighted)
@@ -196,6 +206,7 @@ def _counted(request: Request, ignored: int | None) -> tuple[Request, Any]:
     return request, rows
 
 
+@taking_bfloat16
 @documented
 def cross_entropy_with_grad(
     logits: Any,

@@ -10,6 +10,7 @@ from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task, lazily
 from fastact.calls.quiet import quietly
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions.cross_entropy import cross_entropy, cross_entropy_with_grad
 from fastact.functions.cross_entropy_reference import cross_entropy_with_grad as reference_gradient
 from fastact.functions.cross_entropy_requests import as_floats, check_reduction, loss_dtype, rounded
@@ -22,6 +23,7 @@ BLOCK_ELEMENTS = 2**17
 """Number of logits that are computed at a time: both distributions of so many stay in the cache."""
 
 
+@taking_bfloat16
 @documented
 def distillation_loss(
     input: Any,  # noqa: A002 - the name that all losses give it
@@ -58,6 +60,7 @@ def distillation_loss(
     return _computed(distillation_loss, input, target, temperature, reduction, axis, dtype, None, False)
 
 
+@taking_bfloat16
 @documented
 def distillation_loss_with_grad(
     input: Any,  # noqa: A002

@@ -14,6 +14,7 @@ from fastact.calls.containers import is_container, masked, within
 from fastact.calls.drawn import PERIOD, index_steps, over_drawn, result_dtype, threshold_of
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import refuse_out, refuse_unknown_lengths
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions.docs import documented
 from fastact.functions.exponential import SELU_ALPHA, SELU_SCALE
 from fastact.functions.record import PUBLIC_MODULE, Function, Variant, X, register
@@ -39,6 +40,7 @@ def _kept_or_saturated(
     return fma(x, select(keep, T(scale), T(0)), select(keep, T(kept), T(dropped)))
 
 
+@taking_bfloat16
 @documented
 def dropout(
     x: Any, p: float, rng: Any, *, training: bool = True, axis: Axis = None, out: Any = None
@@ -98,6 +100,7 @@ def dropout(
     return _in_training(_dropped, x, p, rng, training, axis, out)
 
 
+@taking_bfloat16
 @documented
 def dropout_backward(grad: Any, p: float, key: int | None, *, axis: Axis = None, out: Any = None) -> Any:
     r"""Gradient of `dropout` with respect to its input.
@@ -129,6 +132,7 @@ def dropout_backward(grad: Any, p: float, key: int | None, *, axis: Axis = None,
     return _applied(_dropped, "grad", grad, probability(p), given_key(key), axis, out)
 
 
+@taking_bfloat16
 @documented
 def alpha_dropout(
     x: Any, p: float, rng: Any, *, training: bool = True, axis: Axis = None, out: Any = None
@@ -182,6 +186,7 @@ def alpha_dropout(
     return _in_training(_saturated, x, p, rng, training, axis, out)
 
 
+@taking_bfloat16
 @documented
 def alpha_dropout_backward(grad: Any, p: float, key: int | None, *, axis: Axis = None, out: Any = None) -> Any:
     r"""Gradient of `alpha_dropout` with respect to its input.

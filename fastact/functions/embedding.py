@@ -12,6 +12,7 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task, refuse_out
 from fastact.calls.quiet import quietly
 from fastact.calls.row_sums import row_sums
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions.cross_entropy_requests import as_floats
 from fastact.functions.docs import documented
 from fastact.functions.record import Function, Operand, Variant, X, register, without_last
@@ -20,6 +21,7 @@ MANY_ZEROS = 2**25
 """Bytes from which on glibc takes memory from the system each time, which is zero; of less, that of the last call serves."""
 
 
+@taking_bfloat16
 @documented
 def embedding_backward(
     grad: Any, indices: Any, num_embeddings: int, *, padding_index: int | None = None, out: Any = None
@@ -89,6 +91,7 @@ def embedding_backward(
     )
 
 
+@taking_bfloat16
 @documented
 def segment_sum(x: Any, indices: Any, num_segments: int, *, out: Any = None) -> Any:
     r"""Sums of the rows of an array by index, of numbers as of arrays.

@@ -15,6 +15,7 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task, lazily
 from fastact.calls.order import arranged_like, empty_like_all
 from fastact.calls.quiet import quietly
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions.cross_entropy_requests import (
     Request,
     as_floats,
@@ -118,6 +119,7 @@ def _ufunc(name: str) -> Any:
     return make_ufunc(kernel, name, "Rows of entropies, and their gradients.", __name__)
 
 
+@taking_bfloat16
 @documented
 def entropy_with_grad(
     input: Any,  # noqa: A002 - the name that all losses give it
@@ -156,6 +158,7 @@ def entropy_with_grad(
     return _called(entropy_with_grad, input, axis, reduction, dtype, upstream, out)
 
 
+@taking_bfloat16
 @documented
 def entropy_with_logits_with_grad(
     input: Any,  # noqa: A002

@@ -10,6 +10,7 @@ from fastact.calls.containers import is_container, refuse_masked, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task
 from fastact.calls.quiet import quietly
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions.cross_entropy import cross_entropy, cross_entropy_with_grad
 from fastact.functions.cross_entropy_reference import cross_entropy as reference_loss
 from fastact.functions.cross_entropy_reference import cross_entropy_with_grad as reference_gradient
@@ -19,6 +20,7 @@ from fastact.functions.docs import documented
 from fastact.functions.record import LABELS, OF_EACH_CLASS, Function, X, register, variants
 
 
+@taking_bfloat16
 @documented
 def ohem_cross_entropy(
     input: Any,  # noqa: A002 - the name that all losses give it
@@ -68,6 +70,7 @@ def ohem_cross_entropy(
     return _mean(losses, kept, choice, dtype)
 
 
+@taking_bfloat16
 @documented
 def ohem_cross_entropy_with_grad(
     input: Any,  # noqa: A002

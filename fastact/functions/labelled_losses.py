@@ -14,6 +14,7 @@ import numpy as np
 
 from fastact.calls.checking import refuse_unknown
 from fastact.calls.quiet import quietly
+from fastact.calls.widening import in_float32
 from fastact.functions.cross_entropy_containers import are_contained, loss_of_containers
 from fastact.functions.cross_entropy_requests import (
     Request,
@@ -153,7 +154,10 @@ def _public(loss: LabelledLoss, ending: str) -> Any:
 
     def function(input: Any, target: Any, **arguments: Any) -> Any:  # noqa: A002 - PyTorch's name
         refuse_unknown(function.__name__, arguments, ("input", "target", *defaults))
-        return _called(loss, function, ending, input, target, {**defaults, **arguments})
+        try:
+            return _called(loss, function, ending, input, target, {**defaults, **arguments})
+        except TypeError as error:
+            return in_float32(function, error, (input, target), arguments)
 
     return as_loss(function, f"{loss.name}{ending}", docstring(loss, ending), defaults)
 

@@ -10,6 +10,7 @@ import numpy as np
 from fastact.calls.checking import broadcast_to, number
 from fastact.calls.order import arranged_like
 from fastact.calls.quiet import quietly
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions import cross_entropy_reference
 from fastact.functions.cross_entropy_containers import are_contained
 from fastact.functions.cross_entropy_kernels import gufunc
@@ -175,6 +176,7 @@ def _of_unit(sample_weight: Any, reduction: str) -> Any:
     return quietly(np.ldexp, sample_weight, -exponent)
 
 
+@taking_bfloat16
 @documented
 def linear_cross_entropy(
     hidden: Any,
@@ -253,6 +255,7 @@ def _loss(layer: _Layer, results: Any, dtype: Any, empty: float) -> Any:
     return arranged_like([hidden[..., 0] if hidden.size else every, target], every)[()]
 
 
+@taking_bfloat16
 @documented
 def linear_cross_entropy_with_grad(
     hidden: Any,

@@ -12,6 +12,7 @@ import numpy as np
 from fastact.calls.checking import first_place, one_of, sole
 from fastact.calls.containers import is_container
 from fastact.calls.quiet import quietly
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions import lovasz_reference
 from fastact.functions.cross_entropy_requests import as_target, meant, narrowed, rounded
 from fastact.functions.lovasz_docs import documented
@@ -29,6 +30,7 @@ GROUP = 8
 """Classes whose pixels are copied at a time, where those of a class do not lie side by side."""
 
 
+@taking_bfloat16
 @documented
 def lovasz_softmax_loss(
     input: Any,  # noqa: A002 - PyTorch's name
@@ -71,6 +73,7 @@ def lovasz_softmax_loss(
     return _softmax_loss(lovasz_softmax_loss, input, target, given | {"axis": axis, "dtype": dtype}, {})
 
 
+@taking_bfloat16
 @documented
 def lovasz_softmax_loss_with_grad(
     input: Any,  # noqa: A002
@@ -127,6 +130,7 @@ def lovasz_softmax_loss_with_grad(
     return _softmax_loss(lovasz_softmax_loss_with_grad, input, target, given, {"upstream": upstream, "out": sole(out)})
 
 
+@taking_bfloat16
 @documented
 def lovasz_hinge_loss(
     input: Any,  # noqa: A002
@@ -167,6 +171,7 @@ def lovasz_hinge_loss(
     return _hinge_loss(lovasz_hinge_loss, input, target, given, {})
 
 
+@taking_bfloat16
 @documented
 def lovasz_hinge_loss_with_grad(
     input: Any,  # noqa: A002

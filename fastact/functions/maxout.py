@@ -17,7 +17,7 @@ from fastact.calls.containers import is_container, masked, whole_owner, within, 
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import at_shape, lazily
 from fastact.calls.order import empty_like_all, made_like
-from fastact.calls.refusals import translated
+from fastact.calls.refusals import refuse_bfloat16, translated
 from fastact.functions.record import Function, Operand, Variant, X, register, times
 from fastact.kernels.dtypes import NATIVE
 from fastact.kernels.limits import MOST_PIECES
@@ -193,6 +193,7 @@ def maxout_backward(grad: Any, which: Any, num_pieces: int, axis: int = -1, out:
     length = which.shape[position] * pieces
     shape = (*which.shape[:position], length, *which.shape[position + 1 :])
     grad = broadcast_to("grad", grad, which.shape)
+    refuse_bfloat16(grad.dtype)
     if out is not None:
         result = checked_out(out, shape)
     else:
@@ -241,6 +242,7 @@ def _largest(given: Any, num_pieces: int, axis: int, index: bool, outs: tuple[An
         }
         return within(function, layout, {"x": given}, options, partial(_largest_unmasked, index=index))
     x = np.asarray(given)
+    refuse_bfloat16(x.dtype)
     position = only_axis(axis, x.ndim)
     pieces = _pieces(num_pieces)
     groups, left = divmod(x.shape[position], pieces)

@@ -11,6 +11,7 @@ from fastact.calls.axes import Axis
 from fastact.calls.checking import finite
 from fastact.calls.lazy import in_one_task
 from fastact.calls.programs import at_one_shape_of, axes_of, contained, of_rows
+from fastact.calls.refusals import refuse_bfloat16
 
 FLOAT64, NATIVE = np.dtype(np.float64), "efd"
 
@@ -71,6 +72,8 @@ def checked_eps(eps: Any) -> float:
 
 def completed(rows: Mapping[str, Any], shared: Mapping[str, Any], axis: Axis) -> dict[str, Any]:
     """What all rows share, with ones for a weight and zeros for a bias that is ``None``."""
+    for x in map(np.asarray, rows.values()):
+        refuse_bfloat16(x.dtype)
     if all(given is not None for given in shared.values()):
         return dict(shared)
     x = at_one_shape_of(rows)[0]

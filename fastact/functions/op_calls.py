@@ -13,16 +13,18 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import holds_lazy
 from fastact.calls.refusals import translated
 from fastact.calls.spread import spread
+from fastact.calls.widening import beside_float32, in_float32
 from fastact.functions.elementwise import Op, backward_kernel, forward_kernel, from_output_kernel
 from fastact.functions.op_docs import docstring, docstring_from_output
 from fastact.functions.record import PUBLIC_MODULE
+from fastact.kernels.dtypes import BFLOAT16
 from fastact.kernels.templates import clone
 from fastact.kinds.elementwise import Kernel
 from fastact.maths.scalar import scalar
 from fastact.runtime.ufunc import attribute_name, make_ufunc
 
-FLOATS = "fdE"
-"""Type codes, that of bfloat16 among them; a float16 operand would round the defaults to float16 first."""
+FLOATS = "fd" + BFLOAT16
+"""Type codes; a float16 operand would round the defaults to float16 first, which one of bfloat16 does not."""
 NUMPYS_REALS = (np.floating, np.integer)
 PLAIN = frozenset({np.ndarray, float, int, bool})
 """Types of operands that ask for nothing but NumPy's own treatment."""
@@ -76,7 +78,15 @@ def backward_from_output(op: Op) -> Any:
 def elementwise(ufunc: Any, operands: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """Call a ufunc with operands some of which are containers that it is not called with itself."""
     layout = Layout(dict.fromkeys(operands, "..."), ("...",) * ufunc.nout)
-    return within(partial(_positionally, ufunc, len(operands)), layout, operands, options)
+
+    def called(*arrays: Any, **options: Any) -> Any:
+        given = dict(zip(operands, arrays, strict=True))
+        return within(partial(_positionally, ufunc, len(operands)), layout, given, options)
+
+    try:
+        return called(*operands.values(), **options)
+    except TypeError as error:  # of PyTorch's tensors, perhaps
+        return in_float32(called, error, [*operands.values()], options)
 
 
 def _positionally(ufunc: Any, count: int, /, **arguments: Any) -> Any:
@@ -145,10 +155,12 @@ def _call(
         if type(x) not in PLAIN:
             break
     else:
-        if kernel is not None and not ufunc_arguments and any(type(x) is np.ndarray for x in operands[leading:]):
-            found = spread(kernel, operands, out)
-            if found is not NotImplemented:
-                return found
+        if any(type(x) is np.ndarray for x in operands[leading:]):
+            if kernel is not None and not ufunc_arguments:
+                found = spread(kernel, operands, out)
+                if found is not NotImplemented:
+                    return found
+            operands = beside_float32(operands)
         try:
             return ufunc(*operands, out=out, **ufunc_arguments)
         except TypeError as error:

@@ -15,6 +15,7 @@ import numpy as np
 from fastact.calls.checking import broadcast_to, first_place, integer, refuse_unknown
 from fastact.calls.containers import is_container
 from fastact.calls.elements import over_elements, rows_dtype
+from fastact.calls.widening import in_float32
 from fastact.functions.cross_entropy_requests import (
     REDUCTIONS,
     as_floats,
@@ -231,7 +232,10 @@ def _public(loss: PointwiseLoss, derivatives: int) -> Any:
 
     def function(input: Any, target: Any, **arguments: Any) -> Any:  # noqa: A002 - PyTorch's name
         refuse_unknown(function.__name__, arguments, ("input", "target", *defaults))
-        return _called(loss, function, derivatives, input, target, {**defaults, **arguments})
+        try:
+            return _called(loss, function, derivatives, input, target, {**defaults, **arguments})
+        except TypeError as error:
+            return in_float32(function, error, (input, target), arguments)
 
     return as_loss(function, f"{loss.name}{ENDINGS[derivatives]}", docstring(loss, derivatives), defaults)
 

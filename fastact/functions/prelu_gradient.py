@@ -12,7 +12,8 @@ from fastact.calls.layout import Layout, broadcast_axes
 from fastact.calls.lazy import refuse_out, sum_to
 from fastact.calls.order import empty_like_all
 from fastact.calls.quiet import quietly
-from fastact.calls.refusals import translated
+from fastact.calls.refusals import refuse_bfloat16, translated
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions.common import unless_nan
 from fastact.functions.op_calls import elementwise, weak
 from fastact.functions.shared_gradients import SharedGradients
@@ -26,6 +27,7 @@ MANY = 4096
 
 
 def public_prelu_backward(ufunc: Any) -> Any:
+    @taking_bfloat16
     def prelu_backward(grad: Any, x: Any, weight: Any, out: Any = None) -> tuple[Any, Any]:
         if not (type(grad) is type(x) is type(weight) is np.ndarray) and any(map(is_foreign, (grad, x, weight))):
             operands = {"grad": grad, "x": x, "weight": weight}
@@ -35,6 +37,9 @@ def public_prelu_backward(ufunc: Any) -> Any:
         weight = weak(weight)
         shapes = np.shape(x), np.shape(weight)
         arrays = at_one_shape(grad, x, weight)
+        for a in arrays:
+            if type(a) is np.ndarray:
+                refuse_bfloat16(a.dtype)
         try:
             found: tuple[Any, Any] = quietly(_prelu_gradients, ufunc, arrays, shapes, _pair(out, shapes))
         except TypeError as error:

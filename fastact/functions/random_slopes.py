@@ -12,6 +12,7 @@ from fastact.calls.layout import Layout
 from fastact.calls.lazy import lazily, refuse_out, refuse_unknown_lengths
 from fastact.calls.quiet import quietly
 from fastact.calls.refusals import translated
+from fastact.calls.widening import in_float32
 from fastact.functions.common import real, require
 from fastact.functions.op_calls import elementwise
 
@@ -40,7 +41,11 @@ def public_rrelu(at_mean: Any) -> Any:
         lower, upper = real("lower", lower), real("upper", upper)
         if is_foreign(x):
             operands, options = {"x": x}, {"lower": lower, "upper": upper, "training": True, "rng": rng, "out": out}
-            return within(rrelu, _RRELU, operands, options | ufunc_arguments, lazy=partial(_lazy_rrelu, at_mean.ufunc))
+            lazy = partial(_lazy_rrelu, at_mean.ufunc)
+            try:
+                return within(rrelu, _RRELU, operands, options | ufunc_arguments, lazy=lazy)
+            except TypeError as error:
+                return in_float32(rrelu, error, (), operands | options | ufunc_arguments)
         x = np.asanyarray(x)
         dtype = np.result_type(x, np.float16) if x.dtype.kind in "biuf" else x.dtype
         draws = np.random.default_rng(rng).random(x.shape, dtype=np.float64 if dtype == np.float64 else np.float32)

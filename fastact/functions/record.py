@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from fastact.calls.widening import UPDATED
+
 PUBLIC_MODULE = "fastact"
 
 Shape = tuple[int, ...]
@@ -189,6 +191,8 @@ def register(record: Function) -> Function:
     if record.name in FUNCTIONS:
         raise ValueError(f"a function named {record.name!r} is registered already: {FUNCTIONS[record.name].home}")
     FUNCTIONS[record.name] = record
+    if record.updated:
+        UPDATED[record.name] = record.updated
     record.function  # noqa: B018 - which says from now on that it is public
     return record
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastact.calls.checking import refuse_unknown, sole
 from fastact.calls.containers import is_container
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions import region_reference
 from fastact.functions.docs import as_loss
 from fastact.functions.record import LABELS, OF_EACH_CLASS, Function, Operand, Variant, X, register
@@ -40,6 +41,7 @@ def _loss(name: str, gradient: bool) -> Any:
     defaults = ({} if fixed else {"alpha": 0.5, "beta": 0.5}) | DEFAULTS
     defaults |= {"upstream": None, "out": None} if gradient else {}
 
+    @taking_bfloat16
     def function(input: Any, target: Any, **arguments: Any) -> Any:  # noqa: A002 - PyTorch's name
         refuse_unknown(function.__name__, arguments, ("input", "target", *defaults))
         given = defaults | arguments

@@ -10,6 +10,7 @@ from fastact.calls.checking import integer, number, switch
 from fastact.calls.containers import is_container, within
 from fastact.calls.layout import Layout
 from fastact.calls.lazy import in_one_task
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions import region_reference
 from fastact.functions.cross_entropy_requests import check_reduction, loss_dtype, narrowed
 from fastact.functions.docs import documented
@@ -19,6 +20,7 @@ from fastact.functions.region_requests import check_labels
 DOUBLE = np.dtype(np.float64)
 
 
+@taking_bfloat16
 @documented
 def iou_score(
     prediction: Any,
@@ -53,6 +55,7 @@ def iou_score(
     return _score(iou_score, False, prediction, target, locals())
 
 
+@taking_bfloat16
 @documented
 def dice_score(
     prediction: Any,

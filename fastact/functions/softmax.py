@@ -17,9 +17,11 @@ from fastact.calls.long_rows import LONG
 from fastact.calls.refusals import translated
 from fastact.calls.row_ufuncs import row_ufunc
 from fastact.calls.rows import over_rows
+from fastact.calls.widening import in_float32
 from fastact.functions.docs import documented, with_keywords
 from fastact.functions.masked_softmax import MASKING, WEIGHTING, masked_softmax
 from fastact.functions.record import MASK, SHARES, Function, Variant, X, register, variants
+from fastact.kernels.dtypes import NATIVE
 from fastact.kinds.rows import Exponentials, Once, RowKernel
 from fastact.maths.logsumexp import exp_at, level, near_excess, reach, reciprocal, split, total
 from fastact.maths.logsumexp import logsumexp as _logsumexp
@@ -107,11 +109,12 @@ def softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any) ->
         and x.flags.c_contiguous
         and x.size < LONG
         and not ufunc_arguments
+        and (out is None or x.dtype.char in NATIVE)
     ):
         try:
             return _softmax(x, out=out)  # for ten classes another call would cost a third more
         except TypeError as error:
-            raise translated(error, {"x": x}) from None
+            return in_float32(softmax, translated(error, {"x": x}), (x,), {"out": out})
     if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
         return masked_softmax(softmax, x, axis, out, ufunc_arguments)
     return over_rows(_softmax, (x,), axis, out, ufunc_arguments)
@@ -256,11 +259,12 @@ def log_softmax(x: Any, axis: Axis = -1, out: Any = None, **ufunc_arguments: Any
         and x.flags.c_contiguous
         and x.size < LONG
         and not ufunc_arguments
+        and (out is None or x.dtype.char in NATIVE)
     ):
         try:
             return _log_softmax(x, out=out)  # for ten classes another call would cost a third more
         except TypeError as error:
-            raise translated(error, {"x": x}) from None
+            return in_float32(log_softmax, translated(error, {"x": x}), (x,), {"out": out})
     if ufunc_arguments and not MASKING.keys().isdisjoint(ufunc_arguments):
         return masked_softmax(log_softmax, x, axis, out, ufunc_arguments, "log_softmax")
     return over_rows(_log_softmax, (x,), axis, out, ufunc_arguments)

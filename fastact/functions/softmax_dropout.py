@@ -16,6 +16,7 @@ from fastact.calls.masked_rows import axis_of_keys, booleans, counts_of, loop_si
 from fastact.calls.programs import at_one_shape_of, checked_outs, result_dtype, result_place
 from fastact.calls.quiet import quietly
 from fastact.calls.refusals import check_operands
+from fastact.calls.widening import taking_bfloat16
 from fastact.functions.docs import documented
 from fastact.functions.dropout import KEYS, Key, drawn_key, given_key, kept_scale, probability, reference_keep
 from fastact.functions.masked_softmax import KERNELS
@@ -30,6 +31,7 @@ from fastact.maths.simd import Scalar, select
 from fastact.runtime.ufunc import make_ufunc
 
 
+@taking_bfloat16
 @documented
 def softmax_dropout(
     x: Any,
@@ -113,6 +115,7 @@ def _forward(x: Any, where: Any, *, axis: Any, scale: Any, causal: Any, out: Any
     return results
 
 
+@taking_bfloat16
 @documented
 def softmax_dropout_backward(
     grad: Any,

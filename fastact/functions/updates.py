@@ -95,10 +95,18 @@ def checked(arrays: Mapping[str, Any], written: Sequence[str]) -> dict[str, list
     keys = keys_of(first, leader)
     lists, labels = {name: listed(name, x, first, keys) for name, x in arrays.items()}, labels_of(keys)
     found: dict[str, list[Any]] = {}
-    for name, given in lists.items():
-        shapes = [x.shape for x in found.get(first, ())] or [None] * len(given)
-        check = _writable if name in written else _readable
-        found[name] = [check(f"{name}{k}", x, s) for k, x, s in zip(labels, given, shapes, strict=True)]
+    try:
+        for name, given in lists.items():
+            shapes = [x.shape for x in found.get(first, ())] or [None] * len(given)
+            check = _writable if name in written else _readable
+            found[name] = [check(f"{name}{k}", x, s) for k, x, s in zip(labels, given, shapes, strict=True)]
+    except TypeError:  # perhaps for bfloat16, of which copies will be checked: that these overlap must be said now
+        every = [(name, k, x) for name, xs in lists.items() for k, x in zip(labels, xs, strict=True)]
+        try:
+            refuse_overlaps([one for one in every if isinstance(one[2], np.ndarray)], written)
+        except ValueError as error:
+            raise error from None
+        raise
     refuse_overlaps([(name, k, x) for name, xs in found.items() for k, x in zip(labels, xs, strict=True)], written)
     return found
 

@@ -49,5 +49,8 @@ DTYPES = tuple(FLOATS)
 NATIVE = {dtype.native.char: dtype.native for dtype in FLOATS.values()}
 """The dtype of results by the character of the operands', which may be of either byte order."""
 
+BFLOAT16 = "E"
+"""The character of ml_dtypes's bfloat16, which is computed in float32: by ``fastact.kernels.widened``, or from widened copies."""
+
 LISTED = f"{', '.join(DTYPES[:-1])} or {DTYPES[-1]}"
 """For messages that say what is allowed."""

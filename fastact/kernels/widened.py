@@ -61,7 +61,9 @@ def kernel(args: Any, dims: Any, steps: Any, record: Any) -> None:
     loop, count = as_pointer(field(record, WIDENED)), field(record, NARGS)
     inputs = field(loop, INPUTS)
     order = ANY_ORDER
-    if n >= field(record, PARALLEL_FROM) or (inputs == 2 and count == 3):  # as NumPy defines ``reduce`` and ``accumulate``
+    if n >= field(record, PARALLEL_FROM) or (
+        inputs == 2 and count == 3
+    ):  # as NumPy defines ``reduce`` and ``accumulate``
         order = strictest_order(args, steps, n, count, loop)
     if order == ANY_ORDER and taken_by_team(n, args, dims, steps, record):
         return
@@ -160,7 +162,7 @@ def _widening(count: int) -> Any:
 
 
 def _narrowing(count: int) -> Any:
-    """An intrinsic that rounds so many elements of float32 to bfloat16, to the nearest one, of two to that with an even last bit."""
+    """An intrinsic that rounds so many elements of float32 to the nearest bfloat16, of two to the one whose last bit is 0."""
     narrow, wide = _as_many(I16, count), _as_many(I32, count)
 
     @intrinsic

@@ -23,6 +23,7 @@ from fastact.kernels import fields
 from fastact.kernels.dtypes import FLOATS
 from fastact.kinds.elementwise import Kernel
 from fastact.kinds.loop import Loop
+from fastact.kinds.sharing import SharingKernel
 from fastact.runtime import records, workers
 from fastact.runtime.exceptions import CALLBACK, LOOP, raise_again, raise_in_caller
 from fastact.runtime.firstcall import FirstCall, address_of, enter_team
@@ -59,16 +60,18 @@ class _Offer:
     """
 
     def __init__(self, ufunc: np.ufunc, kernel: Any, loop: Loop, stub: FirstCall) -> None:
-        elementwise = isinstance(kernel, Kernel)
-        alone = kernel.inputs - kernel.parameters if elementwise else kernel.inputs
-        weak = range(alone, kernel.inputs)
+        parameters = kernel.parameters if isinstance(kernel, Kernel) else 0
+        elementwise = isinstance(kernel, Kernel | SharingKernel)
+        if parameters and kernel.outputs > 1:  # gradients by parameters, which are summed
+            elementwise = False
+        weak = range(kernel.inputs - parameters, kernel.inputs)
         self.ufunc = ufunc
         self.operands = [
             None if dtype == "float32" and i not in weak else dtype for i, dtype in enumerate(loop.operands)
         ]
         self.record = self._new_record(kernel, stub) if elementwise else None
 
-    def _new_record(self, kernel: Kernel, stub: FirstCall) -> records.Record:
+    def _new_record(self, kernel: Kernel | SharingKernel, stub: FirstCall) -> records.Record:
         never = kernel.users  # whose formulas are computed in order, on the caller's thread
         cost = kernel.cost * FLOATS["float32"].relative_cost * RELATIVE_COST
         parallel_from = fields.NEVER if never else workers.parallel_from(cost)
@@ -78,7 +81,8 @@ class _Offer:
         own = ctypes.addressof(stub.record)
         known[fields.COMPUTES] = own if kernel.users else stub.record[fields.SERIAL]
         known[fields.FIRST], known[fields.INPUTS] = stub.address, kernel.inputs
-        known[fields.SIZES_OF_OPERANDS : fields.SIZES_OF_OPERANDS + len(sizes)] = sizes
+        for j, size in enumerate(sizes):
+            known[fields.SIZES_OF_OPERANDS + j] = size
         records.set_address(record, fields.WIDENED, ctypes.addressof(known))
         return record
 
@@ -123,7 +127,7 @@ def _register_all() -> None:
 class _Arrival:
     """What the interpreter asks for every module that it imports: it lets the loops be registered after ml_dtypes is imported."""
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:  # noqa: ARG002 - as it is called
         """How the module is found, by those who come next; ``None``, which leaves it to them, for every other one."""
         if name != HOME:
             return None
@@ -193,6 +197,8 @@ def _refuse(args: Any, dims: int, steps: int, data: int) -> None:
     """The loop of a ufunc that is a part of a function."""
     try:
         raise_again()
-        raise TypeError("ufunc is not supported for the input types bfloat16: call the public function that it is a part of")
+        raise TypeError(
+            "ufunc is not supported for the input types bfloat16: call the public function that it is a part of"
+        )
     except BaseException as error:
         raise_in_caller(error)
