@@ -195,7 +195,8 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _NO) ->
 
 def _given(**arguments: Any) -> dict[str, Any]:
     """The arguments that differ from the defaults: containers that overload NumPy's functions may not know all of them."""
-    return {name: value for name, value in arguments.items() if value is not None and value is not _NO}
+    absent = {"axis": None, "dtype": None, "out": None}
+    return {name: value for name, value in arguments.items() if value is not absent.get(name, _NO)}
 
 
 def _added(a: Any, axis: Any, out: Any, keepdims: Any, final: Any) -> Any:
@@ -300,10 +301,7 @@ def _deviation(a: Any, axis: Any, out: Any, keepdims: Any, ddof: Any, correction
         outer, n, inner = x.shape
         if not _varies_quickly(outer, n, inner, ddof):
             return None
-        mean = sums(x, WIDE_MEAN)
-        if not np.isfinite(mean).all():
-            return mean.astype(x.dtype)
-        return quietly(_rounded, variances(x, mean, ddof), root, x.dtype)
+        return quietly(_rounded, variances(x, sums(x, WIDE_MEAN), ddof), root, x.dtype)
 
     return _arranged(a, axis, out, keepdims, compute, True)
 
