@@ -106,8 +106,8 @@ MUTANTS = [
         ("what somebody else put there is overwritten", "            if ours:\n", "            if True:\n"),
         (
             "a pointer of another loop",
-            "functions[i], data[i] = known.function, known.data",
-            "functions[i], data[i] = known.function, 0",
+            "parts.functions[i] or 0, parts.data[i] or 0)",
+            "parts.functions[i] or 0, 0)",
         ),
     ),
     *of(
