@@ -28,7 +28,7 @@ from fastact.functions.reduction_calls import (
 from fastact.functions.reductions import LARGEST, MEAN, SMALLEST, SUM, WIDE_MEAN, columns, rows
 from fastact.runtime.threads import get_num_threads
 
-_NO: Any = np._NoValue  # type: ignore[attr-defined]  # what NumPy's own signatures say where nothing is given
+_NO: Any = np._NoValue  # what NumPy's own signatures say where nothing is given
 _FLOATS = frozenset("efd")
 
 LEAST_SUM, LEAST_MEAN, LEAST_BEST, LEAST_VARIANCE, LEAST_PLACE = 4096, 2048, 16_384, 64, 2**19

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastact.kernels import lanes, memory
 from fastact.kernels.along import contiguous, moved, plus
+from fastact.kernels.dtypes import FLOATS
 from fastact.kernels.elementloop import ElementLoop
 from fastact.kernels.elementwise import scatter, taken_by_team
 from fastact.kernels.flags import clear_fp_flags
@@ -223,7 +224,7 @@ def _common(kind: Any, dtype: str) -> dict[str, Any]:
         "terms": Named(formulas, ("x",), reduction.numbers, [added] * len(formulas)),
         "collect": peak if reduction.largest else plus,
         "join": join_best if reduction.largest else (join_sum, join_sums)[len(formulas) - 1],
-        "finish": Named(reduction.finish, reduction.totals, ("n",), [FLOATS_OF[result]] * outputs),
+        "finish": Named(reduction.finish, reduction.totals, ("n",), [FLOATS[result].computed_in] * outputs),
         "places_of": operands_at([0]),
         "targets_of": operands_at(range(kind.inputs, args)),
         "fill_lanes": lanes.fill(added, reduction.start, FILLED),
@@ -232,9 +233,6 @@ def _common(kind: Any, dtype: str) -> dict[str, Any]:
         "store_result": lanes.store(result),
         "scatter_result": internal(instance(scatter, result_copies)),
     }
-
-
-FLOATS_OF = {"float16": "float32", "float32": "float32", "float64": "float64"}
 
 
 def specialise_rows(kind: Any, dtype: str) -> Callable[..., Any]:
@@ -261,8 +259,8 @@ def specialise_columns(kind: Any, dtype: str) -> Callable[..., Any]:
     added_size = np.dtype(added).itemsize
     sums, totals, numbers = [added] * len(reduction.terms), [added] * len(reduction.totals), len(reduction.numbers)
     wide, args = ["float64"] * numbers, kind.inputs + kind.outputs
-    updates = {"updates": len(sums), "constants": numbers}
-    filled = _common(kind, dtype) | {
+    common = _common(kind, dtype)
+    filled = common | {
         "core_steps": integers_at([args, args + 1]),
         "target_steps": integers_at(range(args + 2 + numbers, args + 2 + numbers + kind.outputs)),
         "number_places": operands_at(range(1, 1 + numbers)),
@@ -270,10 +268,9 @@ def specialise_columns(kind: Any, dtype: str) -> Callable[..., Any]:
         "lane_spaces": stack_spaces([STRETCH * added_size] * len(sums)),
         "total_spaces": stack_spaces([STRETCH * added_size] * len(totals)),
         "result_spaces": stack_spaces([STRETCH * np.dtype(result).itemsize] * kind.outputs),
-        "add_elements": ElementLoop(collect_one, [dtype, *wide, *sums], sums, **updates),
-        "add_four": ElementLoop(collect_four, [*[dtype] * 4, *wide, *sums], sums, **updates),
-        "join_parts": ElementLoop(join, [*sums, *totals], totals, updates=len(totals), constants=0),
+        "add_elements": ElementLoop(collect_one, [dtype, *wide, *sums], sums, updates=len(sums), constants=numbers),
+        "add_four": ElementLoop(collect_four, [*[dtype] * 4, *wide, *sums], sums, updates=len(sums), constants=numbers),
+        "join_parts": ElementLoop(common["join"], [*sums, *totals], totals, updates=len(totals), constants=0),
         "finish_columns": ElementLoop(finish_one, totals, [result] * kind.outputs, constants=0),
     }
-    filled["join_parts"] = filled["join_parts"].of(filled["join"])
     return instance(columns, filled)
