@@ -169,12 +169,16 @@ def min(  # noqa: A001 - NumPy's name
 
 def amax(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO, initial: Any = _NO, where: Any = _NO) -> Any:
     """`max` by its older name."""
-    return max(a, axis, out, keepdims, initial, where)
+    if type(a) is np.ndarray:
+        return max(a, axis, out, keepdims, initial, where)
+    return np.amax(a, **_given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
 
 
 def amin(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO, initial: Any = _NO, where: Any = _NO) -> Any:
     """`min` by its older name."""
-    return min(a, axis, out, keepdims, initial, where)
+    if type(a) is np.ndarray:
+        return min(a, axis, out, keepdims, initial, where)
+    return np.amin(a, **_given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
 
 
 def argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _NO) -> Any:

@@ -19,8 +19,8 @@ def _wide(x: Scalar) -> Scalar:
 
 @scalar
 def _total(high: Scalar, low: Scalar) -> Scalar:
-    """Both, but for an infinity, beside which ``low`` is NaN, and for -0.0."""
-    return select(absolute(high) < INFINITY, select(low == 0.0, high, high + low), high)
+    """Both, but for an infinity, beside which ``low`` is NaN; a sum of nothing but -0.0 is 0.0, as NumPy's."""
+    return select(absolute(high) < INFINITY, high + low, high) + 0.0
 
 
 @scalar
