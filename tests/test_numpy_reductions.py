@@ -41,12 +41,12 @@ LAYOUTS = {
 
 
 SMALL = {
-    reduction_calls: {"LONG": 2**13, "SEGMENT": 1024, "SIDE": 64},
+    reduction_calls: {"LONG": 2**13, "SEGMENT": 1024, "SIDE": 64, "WIDE": 1200, "BLOCK": 64},
     numpy_reductions: {
         "LONG": 2**13,
         "MANY_SHORT": 130,
         **dict.fromkeys(("LEAST_SUM", "LEAST_MEAN", "LEAST_BEST", "LEAST_VARIANCE", "LEAST_PLACE"), 64),
-        **dict.fromkeys(("LEAST_SIDE", "LEAST_CUT"), 64),
+        **dict.fromkeys(("LEAST_SIDE", "LEAST_CUT", "LEAST_BETWEEN"), 64),
     },
 }
 

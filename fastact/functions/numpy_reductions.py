@@ -19,6 +19,7 @@ from fastact.functions.reduction_calls import (
     direct,
     explained,
     in_pieces,
+    is_cut,
     placed,
     sums,
     takes,
@@ -43,6 +44,8 @@ LEAST_ROWS, LEAST_COLUMNS = 32, 64
 """The fewest elements of a column, and columns, that are quicker added up here."""
 MANY_SHORT = 4096
 """The fewest rows that are computed side by side, if they are short."""
+LEAST_BETWEEN = 2048
+"""The fewest rows of a matrix in whose columns NumPy seeks places so slowly, for they lie far apart, that it is quicker here."""
 
 
 def sum(  # noqa: A001 - NumPy's name
@@ -60,7 +63,7 @@ def sum(  # noqa: A001 - NumPy's name
     kept: the error is a few units in the last place of float64, and then one rounding to the dtype.
     """
     if type(a) is np.ndarray and initial is _NO and where is _NO and (out is None or type(out) is np.ndarray):
-        if a.size >= LEAST_SUM and dtype is None:
+        if a.size >= LEAST_SUM and dtype is None and not _has_short_sides(a, axis):
             found = _added(a, axis, out, keepdims, SUM)
             if found is not None:
                 return found
@@ -74,7 +77,7 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
     As `numpy.mean`, with sums as `sum` adds them; the quotient is rounded once.
     """
     if type(a) is np.ndarray and where is _NO and (out is None or type(out) is np.ndarray):
-        if a.size >= LEAST_MEAN and dtype is None:
+        if a.size >= LEAST_MEAN and dtype is None and not _has_short_sides(a, axis):
             found = _added(a, axis, out, keepdims, MEAN)
             if found is not None:
                 return found
@@ -99,10 +102,13 @@ def var(
     As `numpy.var`. Distances from the mean are computed and squared in float64, whatever the dtype, and the rounding of the mean
     itself is made up for.
     """
-    if type(a) is np.ndarray and a.size >= LEAST_VARIANCE and dtype is None and where is _NO and mean is _NO:
-        found = _deviation(a, axis, out, keepdims, ddof, correction, False)
-        if found is not None:
-            return found
+    if type(a) is np.ndarray and where is _NO and mean is _NO and (out is None or type(out) is np.ndarray):
+        if a.size >= LEAST_VARIANCE and dtype is None and not _has_short_sides(a, axis):
+            found = _deviation(a, axis, out, keepdims, ddof, correction, False)
+            if found is not None:
+                return found
+        if correction is _NO:
+            return a.var(axis, dtype, out, ddof, **({} if keepdims is _NO else {"keepdims": keepdims}))
     given = _given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where, mean=mean, correction=correction)
     if not (type(ddof) is int and ddof == 0):
         given["ddof"] = ddof
@@ -125,10 +131,13 @@ def std(
 
     As `numpy.std`: the root of what `var` computes, rounded once.
     """
-    if type(a) is np.ndarray and a.size >= LEAST_VARIANCE and dtype is None and where is _NO and mean is _NO:
-        found = _deviation(a, axis, out, keepdims, ddof, correction, True)
-        if found is not None:
-            return found
+    if type(a) is np.ndarray and where is _NO and mean is _NO and (out is None or type(out) is np.ndarray):
+        if a.size >= LEAST_VARIANCE and dtype is None and not _has_short_sides(a, axis):
+            found = _deviation(a, axis, out, keepdims, ddof, correction, True)
+            if found is not None:
+                return found
+        if correction is _NO:
+            return a.std(axis, dtype, out, ddof, **({} if keepdims is _NO else {"keepdims": keepdims}))
     given = _given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where, mean=mean, correction=correction)
     if not (type(ddof) is int and ddof == 0):
         given["ddof"] = ddof
@@ -143,7 +152,7 @@ def max(  # noqa: A001 - NumPy's name
     As `numpy.max`: NaN if an element is.
     """
     if type(a) is np.ndarray and initial is _NO and where is _NO and (out is None or type(out) is np.ndarray):
-        if a.size >= LEAST_BEST:
+        if a.size >= LONG or (a.size >= LEAST_BEST and axis is not None and a.ndim > 1):
             found = _compared(a, axis, out, keepdims, LARGEST)
             if found is not None:
                 return found
@@ -159,7 +168,7 @@ def min(  # noqa: A001 - NumPy's name
     As `numpy.min`: NaN if an element is.
     """
     if type(a) is np.ndarray and initial is _NO and where is _NO and (out is None or type(out) is np.ndarray):
-        if a.size >= LEAST_BEST:
+        if a.size >= LONG or (a.size >= LEAST_BEST and axis is not None and a.ndim > 1):
             found = _compared(a, axis, out, keepdims, SMALLEST)
             if found is not None:
                 return found
@@ -203,6 +212,11 @@ def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not absent.get(name, _NO)}
 
 
+def _has_short_sides(a: Any, axis: Any) -> bool:
+    """Whether an array of several axes is too small to be worth a closer look."""
+    return a.ndim > 1 and axis is not None and a.size < LEAST_SIDE and a.shape[-1] > SHORT
+
+
 def _added(a: Any, axis: Any, out: Any, keepdims: Any, final: Any) -> Any:
     """A sum or mean computed here, or ``None``, and nothing is written, if it is left to NumPy."""
     dtype = a.dtype
@@ -213,7 +227,7 @@ def _added(a: Any, axis: Any, out: Any, keepdims: Any, final: Any) -> Any:
         view, outer, n, inner = found
         if not _adds_quickly(outer, n, inner):
             return None
-        if out is None and keepdims is _NO and not in_pieces(outer, n, inner) and (n > SHORT or inner > 1):
+        if out is None and keepdims is _NO and not is_cut(outer, n, inner) and (n > SHORT or inner > 1):
             values = (rows if inner == 1 else columns)(final)(view)
             if math.isfinite(values) if values.ndim == 0 else np.isfinite(values).all():
                 return values
@@ -291,7 +305,7 @@ def _deviation(a: Any, axis: Any, out: Any, keepdims: Any, ddof: Any, correction
         view, outer, n, inner = found
         if not _varies_quickly(outer, n, inner, ddof):
             return None
-        if out is None and keepdims is _NO and not in_pieces(outer, n, inner) and (n > SHORT or inner > 1):
+        if out is None and keepdims is _NO and not is_cut(outer, n, inner) and (n > SHORT or inner > 1):
             if outer == inner == 1:
                 value = variance(view, ddof, root)
             else:
@@ -332,6 +346,8 @@ def _place(a: Any, axis: Any, out: Any, keepdims: Any, theirs: Any, reduction: A
             a.size >= LEAST_PLACE
             and type(axis) is int
             and axis not in (-1, a.ndim - 1)
+            and -a.ndim <= axis < a.ndim
+            and a.shape[axis] >= LEAST_BETWEEN
             and a.dtype.char in _FLOATS
             and a.dtype.isnative
         ):
@@ -351,8 +367,8 @@ def _found_place(a: Any, axis: int, out: Any, keepdims: Any, reduction: Any, the
         return None
     if out is not None and not takes(out, a, found, keep, np.dtype(np.intp)):
         return None
-    outer, n, inner = found.view.shape
-    if outer > SHORT or inner < LEAST_COLUMNS or n < 2:
+    outer, _, inner = found.view.shape
+    if outer > SHORT or inner < LEAST_COLUMNS:
         return None
     return placed(np.stack([_in_columns(x, reduction, theirs) for x in found.view]), found, out, keep)
 

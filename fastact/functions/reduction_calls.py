@@ -20,6 +20,10 @@ FOLDED = 64
 """The most columns that are made more."""
 LONG = 2**20
 """From so many elements on a row, or a matrix whose columns are reduced, is cut into pieces for several threads."""
+MOST_PIECES = 16
+"""The most pieces of a matrix's rows, which each have sums of all columns."""
+WIDE, BLOCK = 2**14, 2**10
+"""From so many columns on a matrix is cut into blocks of columns and not of rows; and how many columns are a block."""
 FINITE = {char: float(np.finfo(char).max) for char in "efd"}
 """The largest number of each dtype."""
 
@@ -113,7 +117,12 @@ def takes(out: Any, x: Any, found: Arranged, keepdims: bool, dtype: Any) -> bool
 
 def in_pieces(outer: int, n: int, inner: int) -> bool:
     """Whether it is worth it to reduce a matrix in pieces: it is large, or its rows are so short that several are taken as one."""
-    return outer == 1 and (n * inner >= LONG or (1 < inner <= FOLDED and n * inner >= SEGMENT))
+    return outer == 1 and inner < WIDE and (n * inner >= LONG or (1 < inner <= FOLDED and n * inner >= SEGMENT))
+
+
+def is_cut(outer: int, n: int, inner: int) -> bool:
+    """Whether a kernel does not take a matrix as a whole: in pieces, or in blocks of columns."""
+    return in_pieces(outer, n, inner) or (outer == 1 and inner >= WIDE)
 
 
 def sums(x: Any, final: Any) -> Any:
@@ -179,6 +188,8 @@ def _finished(final: Any, total: Any, n: int, dtype: Any) -> Any:
 def _whole(x: Any, reduction: Any, numbers: tuple[Any, ...]) -> tuple[Any, ...]:
     """The results of all rows or columns at once."""
     outer, n, inner = x.shape
+    if outer == 1 and inner >= WIDE:
+        return _blocks_of_columns(x[0], reduction, numbers)
     if inner > 1:
         found = columns(reduction)(x, *numbers)
     elif n <= SHORT and outer >= 2 * SIDE:
@@ -186,6 +197,20 @@ def _whole(x: Any, reduction: Any, numbers: tuple[Any, ...]) -> tuple[Any, ...]:
     else:
         found = rows(reduction)(x[:, :, 0], *(number.reshape(outer) for number in numbers))
     return found if isinstance(found, tuple) else (found,)
+
+
+def _blocks_of_columns(x: Any, reduction: Any, numbers: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The results of the columns of a wide matrix."""
+    n, inner = x.shape
+    whole = inner // BLOCK * BLOCK
+    dtype = np.float64 if reduction.wide else x.dtype
+    results = tuple(np.empty((1, inner), dtype) for _ in range(reduction.outputs))
+    for first, last, width in ((0, whole, BLOCK), (whole, inner, inner - whole)):
+        if first < last:
+            matrices = x[:, first:last].reshape(n, -1, width, copy=False).transpose(1, 0, 2)
+            given = [number.reshape(inner)[first:last].reshape(-1, width) for number in numbers]
+            columns(reduction)(matrices, *given, out=tuple(r[0, first:last].reshape(-1, width) for r in results))
+    return results
 
 
 def _side_by_side(x: Any, reduction: Any, numbers: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -211,7 +236,7 @@ def _pieces(x: Any, reduction: Any, numbers: tuple[Any, ...]) -> tuple[Any, ...]
     if inner == 1:
         folded = SEGMENT
     lines = n // folded
-    height = max(1, SEGMENT // (folded * inner))
+    height = max(1, SEGMENT // (folded * inner), 1 if inner == 1 else -(-lines // MOST_PIECES))
     blocks = lines // height
     cuts = (
         (0, blocks * height * folded, blocks, folded),
