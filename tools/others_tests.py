@@ -71,8 +71,8 @@ KNOWN = (
     ),
     Known(
         r"test_memoverlap_accumulate_symmetric\[(hypot|logaddexp2?)-",
-        "`reduce` and `accumulate` of `hypot`, `logaddexp` and `logaddexp2` are computed by NumPy's loop, as each result is an operand "
-        "of the next: the last digit may be another than that of single calls, with which the tests compare.",
+        "`reduce` and `accumulate` of `hypot`, `logaddexp` and `logaddexp2` are computed by NumPy's loop, as each result is an "
+        "operand of the next: the last digit may be another than that of single calls, with which the tests compare.",
     ),
 )
 """All differences that are known."""
