@@ -115,6 +115,7 @@ PUBLIC = {"gelu_derivative": "gelu_backward"} | {
             "erfc",
             "gelu",
             "log_ndtr",
+            "ndtr",
             "tanh",
             "tanh_shrink",
         ),
