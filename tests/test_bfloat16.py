@@ -400,7 +400,12 @@ def test_standins_and_special():
         with np.errstate(all="ignore"):
             assert getattr(replaced, name)(*operands).dtype == theirs(*operands).dtype, name
     many = np.arange(5000).astype(BFLOAT16)
-    for name, operands in {"sum": (many,), "max": (many,), "where": (many > 2, many, -many), "clip": (many, 1, 2)}.items():
+    for name, operands in {
+        "sum": (many,),
+        "max": (many,),
+        "where": (many > 2, many, -many),
+        "clip": (many, 1, 2),
+    }.items():
         assert_same(getattr(replaced, name)(*operands), getattr(np, name)(*operands))
     with pytest.warns(RuntimeWarning, match="overflow encountered in exp"):
         replaced.exp(np.full(3, 100, BFLOAT16))

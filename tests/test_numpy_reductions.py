@@ -134,6 +134,38 @@ def test_results_are_those_of_numpy(name, dtype, shape):
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_axes_of_one_element(name, dtype):
+    ours, theirs = getattr(fnp, name), getattr(numpy, name)
+    for shape in (
+        (700, 1),
+        (1, 700),
+        (9, 700, 1),
+        (9000, 1),
+        (1, 9000),
+        (1, 9000, 1),
+        (90, 100, 1),
+        (90, 1, 100),
+        (1, 90, 100),
+        (1, 1, 9000),
+        (9000, 1, 1),
+    ):
+        x = numbers(shape, dtype)
+        for axis in axes_of(shape):
+            if name in PLACES and type(axis) is tuple:
+                continue
+            with numpy.errstate(over="ignore"):  # float16
+                got, known = ours(x, axis=axis), theirs(x, axis=axis)
+            assert type(got) is type(known)
+            assert (got.dtype, got.shape) == (known.dtype, known.shape)
+            right = exactly(name, x, axis) if name in ADDING else known
+            finite = numpy.isfinite(known)
+            close = {"rtol": 5e-2, "atol": 1e-6} if dtype == "float16" else {"rtol": 1e-4, "atol": 1e-9}
+            numpy.testing.assert_allclose(got[finite], right[finite], **close)
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_layouts(name, layout):

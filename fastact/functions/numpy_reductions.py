@@ -306,7 +306,7 @@ def _deviation(a: Any, axis: Any, out: Any, keepdims: Any, ddof: Any, correction
         if not _varies_quickly(outer, n, inner, ddof):
             return None
         if out is None and keepdims is _NO and not is_cut(outer, n, inner) and (n > SHORT or inner > 1):
-            if outer == inner == 1:
+            if view.ndim == 1:
                 value = variance(view, ddof, root)
             else:
                 value = quietly(all_variances, view, rows if inner == 1 else columns, n, ddof, root)

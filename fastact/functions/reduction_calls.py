@@ -75,7 +75,10 @@ def arranged(x: Any, axis: Any) -> Arranged | None:
 
 
 def direct(x: Any, axis: Any) -> tuple[Any, int, int, int] | None:
-    """What a kernel takes as it is, and the numbers of outer, reduced and inner elements; ``None`` if it has to be arranged."""
+    """What a kernel takes as it is, and the numbers of outer, reduced and inner elements; ``None`` if it has to be arranged.
+
+    Of one inner element what is reduced is the last axis, else the last but one.
+    """
     if not x.flags.c_contiguous:
         return None
     ndim = x.ndim
@@ -85,7 +88,7 @@ def direct(x: Any, axis: Any) -> tuple[Any, int, int, int] | None:
         shape = x.shape
         if axis in (-1, ndim - 1):
             return x, x.size // shape[-1], shape[-1], 1
-        if axis == ndim - 2 or (axis == -2 and ndim > 1):
+        if shape[-1] > 1 and (axis == ndim - 2 or (axis == -2 and ndim > 1)):
             return x, x.size // (shape[-1] * shape[-2]), shape[-2], shape[-1]
     return None
 
