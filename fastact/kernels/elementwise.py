@@ -41,7 +41,7 @@ BLOCK_BYTES = 64 * INTERLEAVE
 # What instances fill in; the values here serve the reader and the type checker.
 SIZE, INPUTS, ARGS, TILE, BLOCK = 4, 1, 2, TILE_BYTES // 4, BLOCK_BYTES // 4
 UNARY, REDUCIBLE = True, False
-element_loop = copy_element = spread_element = fill_with_ones = tiles = clear_fp_flags = tile_pointers = FILLED_IN
+element_loop = copy_element = spread_element = fill_with_ones = copy_first = tiles = clear_fp_flags = tile_pointers = FILLED_IN
 
 
 @internal
@@ -134,8 +134,11 @@ def tiled(args: Any, first: Any, n: Any, steps: Any, streamed: Any) -> None:
                 set_pointer(pointers, j, tile)
                 # A broadcast operand (step 0) keeps its first tile, which is never the shorter one.
                 if j < INPUTS and (steps[j] != 0 or start == first):
-                    fill_with_ones(advance(tile, (padded - BLOCK) * SIZE))
-                    gather(tile, operand, steps[j], count)
+                    if steps[j] == SIZE:
+                        gather_padded(tile, operand, count)
+                    else:
+                        fill_with_ones(advance(tile, (padded - BLOCK) * SIZE))
+                        gather(tile, operand, steps[j], count)
         vector_loop(pointers, padded)
         for j in range(INPUTS, ARGS):
             operand, tile = advance(args[j], start * steps[j]), advance(space, j * TILE_BYTES)
@@ -143,6 +146,14 @@ def tiled(args: Any, first: Any, n: Any, steps: Any, streamed: Any) -> None:
                 stream_bytes(operand, tile, count * SIZE)
             elif steps[j] != SIZE or count != padded:
                 scatter(operand, steps[j], tile, count)
+
+
+def gather_padded(tile: Any, operand: Any, count: Any) -> None:
+    """Copy ``count`` elements that lie side by side into a tile, and fill their last block with ones."""
+    whole = (count - 1) // BLOCK * BLOCK
+    if whole > 0:
+        copy_bytes(tile, operand, whole * SIZE)
+    copy_first(advance(tile, whole * SIZE), advance(operand, whole * SIZE), count - whole)
 
 
 def gather(tile: Any, operand: Any, step: Any, count: Any) -> None:
@@ -190,6 +201,7 @@ def filled_in(kind: Any, dtype: str) -> dict[str, Any]:
         "copy_element": memory.copy_element(size),
         "spread_element": memory.spread_element(size),
         "fill_with_ones": memory.fill_with_ones(size, block),
+        "copy_first": memory.copy_first(size, block),
         "clear_fp_flags": flags.clear_all_fp_flags if kind.users else flags.clear_fp_flags,
         "tiles": memory.stack_space(args * TILE_BYTES),
         "tile_pointers": memory.stack_pointers(args),

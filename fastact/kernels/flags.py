@@ -8,7 +8,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastact.kernels.elementloop import BYTES
-from fastact.kernels.intrinsics import I32, I64
+from fastact.kernels.intrinsics import I32, I64, is_x86
 from fastact.kernels.limits import INVALID
 
 REPORTED_FLAGS_X86, REPORTED_FLAGS_OTHER = 0x1D, 0x0F
@@ -26,7 +26,7 @@ def clear_fp_flags(typing_context: Any) -> Any:
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        if _is_x86(context):
+        if is_x86(context):
             _clear_mxcsr(builder)
         else:
             _call_on_flags(builder, "feclearexcept", REPORTED_FLAGS_OTHER)
@@ -44,7 +44,7 @@ def clear_all_fp_flags(typing_context: Any) -> Any:
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        reported = REPORTED_FLAGS_X86 if _is_x86(context) else REPORTED_FLAGS_OTHER
+        reported = REPORTED_FLAGS_X86 if is_x86(context) else REPORTED_FLAGS_OTHER
         raised = _call_on_flags(builder, "fetestexcept", reported)
         with builder.if_then(builder.icmp_signed("!=", raised, I32(0))):
             _call_on_flags(builder, "feclearexcept", reported)
@@ -58,7 +58,7 @@ def raised_fp_flags(typing_context: Any) -> Any:
     """The exception flags that vector code has put up in this thread."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        if not _is_x86(context):
+        if not is_x86(context):
             return builder.zext(_call_on_flags(builder, "fetestexcept", REPORTED_FLAGS_OTHER), I64)
         up = builder.zext(builder.load(_read_mxcsr(builder)), I64)
         return builder.or_(builder.and_(up, I64(INVALID)), builder.and_(builder.lshr(up, I64(1)), I64(14)))
@@ -73,7 +73,7 @@ def raise_fp_flags(typing_context: Any, flags: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         flags = values[0]
         with builder.if_then(builder.icmp_signed("!=", flags, I64(0)), likely=False):
-            if _is_x86(context):  # where what is between the first and the second tells of subnormal operands
+            if is_x86(context):  # where what is between the first and the second tells of subnormal operands
                 later = builder.shl(builder.and_(flags, I64(14)), I64(1))
                 bits = builder.trunc(builder.or_(builder.and_(flags, I64(INVALID)), later), I32)
                 slot = _read_mxcsr(builder)
@@ -86,10 +86,6 @@ def raise_fp_flags(typing_context: Any, flags: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp), codegen
-
-
-def _is_x86(context: Any) -> bool:
-    return bool(context.codegen().magic_tuple()[0].startswith("x86_64"))
 
 
 def _call_on_flags(builder: Any, name: str, flags: int) -> Any:

@@ -164,3 +164,8 @@ def register() -> None:
         lambda context, condition, a, b: a(types.boolean, a, a),
         lambda context, builder, signature, values: builder.select(*values),
     )
+
+
+def is_x86(context: Any) -> bool:
+    """Whether code is made for x86-64."""
+    return bool(context.codegen().magic_tuple()[0].startswith("x86_64"))

@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastact.kernels.elementloop import BYTES, POINTERS
-from fastact.kernels.intrinsics import F32, I8, I32, I64
+from fastact.kernels.intrinsics import F32, I8, I32, I64, is_x86
 from fastact.kernels.limits import LABEL_DTYPES
 from fastact.kernels.target import WIDE_VECTORS
 
@@ -257,6 +257,39 @@ def fill_with_ones(size: int, count: int) -> Any:
         return types.void(types.voidptr), codegen
 
     return fill
+
+
+def copy_first(size: int, count: int) -> Any:
+    """An intrinsic that copies the first ``n`` of ``count`` elements of ``size`` bytes, and writes floats 1.0 after them.
+
+    A load of more than one of the stores before it wrote has to wait until all of them have reached the cache. So x86-64 writes what
+    it copies in whole vectors, as it is read later; where there are no masks for that, elements are copied as bytes.
+    """
+    kind = ir.VectorType(ir.IntType(8 * size), count)
+
+    @intrinsic
+    def copy(typing_context: Any, target: Any, source: Any, n: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            target, source, n = values
+            place, ones = builder.bitcast(target, kind.as_pointer()), ir.Constant(kind, [ONE[size]] * count)
+            if size >= 4 and is_x86(context):
+                numbers = ir.VectorType(I32, count)
+                limit = builder.insert_element(ir.Constant(numbers, ir.Undefined), builder.trunc(n, I32), I32(0))
+                limit = builder.shuffle_vector(limit, limit, ir.Constant(numbers, [0] * count))
+                given = builder.icmp_signed("<", ir.Constant(numbers, list(range(count))), limit)
+                name = f"llvm.masked.load.v{count}i{8 * size}.p0"
+                signature = ir.FunctionType(kind, [kind.as_pointer(), I32, given.type, kind])
+                load = cgutils.get_or_insert_function(builder.module, signature, name)
+                source = builder.bitcast(source, kind.as_pointer())
+                builder.store(builder.call(load, [source, I32(size), given, ones]), place, align=size)
+            else:
+                builder.store(ones, place, align=size)
+                cgutils.raw_memcpy(builder, target, source, n, itemsize=size)
+            return context.get_dummy_value()
+
+        return types.void(types.voidptr, types.voidptr, types.intp), codegen
+
+    return copy
 
 
 @intrinsic
