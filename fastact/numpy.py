@@ -6,9 +6,9 @@ What is not replaced is NumPy's own object; `replaced` names the others. Parts o
 Most are a `numpy.ufunc` of NumPy's name, whose loops for float16, float32 and float64 are fastact's, and all others NumPy's:
 signatures, dtypes, promotion, and what `numpy.errstate` makes of results that are infinite or no numbers, are as there.
 
-`sum`, `mean`, `var`, `std`, `max` (`amax`), `min` (`amin`), `argmax`, `argmin`, `where` and `clip` are functions of NumPy's names
+`sum`, `mean`, `var`, `std`, `max` (`amax`), `min` (`amin`), `argmax`, `argmin`, `where`, `select` and `clip` are functions of NumPy's names
 and signatures. Arrays of float16, float32 and float64 that are large enough are reduced here, over any axis: sums in float64, with
-what additions round away, to the same bits on any number of threads. `where` takes one element or the other without a branch. All
+what additions round away, to the same bits on any number of threads. `where` and `select` take one element or the other without a branch. All
 else, such as small arrays, integers, a `where` of a sum or containers, goes to NumPy's own function as it came.
 
 >>> import fastact.numpy as np
@@ -32,7 +32,9 @@ from fastact.runtime.uninterrupted import first_import as _first_import
 from fastact.table import stand_ins as _stand_ins
 
 _REDUCTIONS = ("amax", "amin", "argmax", "argmin", "max", "mean", "min", "std", "sum", "var")
-_FUNCTIONS = dict.fromkeys(_REDUCTIONS, "numpy_reductions") | dict.fromkeys(("clip", "where"), "numpy_selects")
+_FUNCTIONS = dict.fromkeys(_REDUCTIONS, "numpy_reductions") | dict.fromkeys(
+    ("clip", "select", "where"), "numpy_selects"
+)
 """The modules of ``fastact.functions`` of those that are no ufuncs, which are imported when one is asked for."""
 replaced: tuple[str, ...] = tuple(sorted(_stand_ins() | _FUNCTIONS))
 """The names of what is not NumPy's own."""
@@ -52,16 +54,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _built(name: str) -> Any:
-    import warnings
+    from fastact.runtime.standins import stand_in
 
-    from fastact.runtime.standins import UnknownStructureError, ufunc_like
-
-    known = getattr(_numpy, name)
-    try:
-        return ufunc_like(known, _stand_ins()[name], __name__)
-    except UnknownStructureError as error:
-        warnings.warn(f"fastact.numpy.{name} is NumPy's own: {error}", RuntimeWarning, stacklevel=5)
-        return known
+    return stand_in(name, getattr(_numpy, name), _stand_ins()[name], __name__, 5)
 
 
 def _imported(name: str) -> Any:

@@ -57,8 +57,9 @@ MODULES = (
 """Of ``fastact.functions``, those that define more than elementwise ops, in the order of the table."""
 
 
+@cache
 def stand_ins() -> dict[str, ReportingKernel | SharingKernel]:
-    """The kernels that stand in for ufuncs of NumPy's, by the names of these."""
+    """The kernels that stand in for ufuncs of NumPy's, by the names of these; not to be written to."""
     own = {op.stands_in.name: stand_in_kernel(op) for op in OPS.values() if op.stands_in}
     return own | {name: SharingKernel(*shared) for name, shared in SHARED.items()}
 

@@ -383,6 +383,22 @@ def test_weights_as_in_scipy():
                 np.testing.assert_allclose(g, e, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_infinite_weights(dtype):
+    """They count however small an exponential is, but that of minus infinity, which is 0."""
+    inf = np.inf
+    for x, b, expected, sign in (
+        ([0, 1000], inf, inf, 1),
+        ([0, 1000], [-inf, 1], inf, -1),
+        ([1000, 0, 1], [1, inf, inf], inf, 1),
+        ([0, 1000], [inf, -inf], np.nan, np.nan),
+        ([-inf, 0], [inf, 1], np.nan, np.nan),
+        ([np.nan, 0], [inf, 1], np.nan, np.nan),
+    ):
+        got = fa.logsumexp(np.array(x, dtype), b=np.array(b, dtype), return_sign=True)
+        np.testing.assert_array_equal(got, (expected, sign))
+
+
 def test_signs_masks_and_outs_of_weights():
     x, keep = np.random.default_rng(0).normal(size=(5, 9)), np.random.default_rng(1).random((5, 9)) < 0.5
     keep[2] = False

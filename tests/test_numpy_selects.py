@@ -1,4 +1,4 @@
-"""where and clip of fastact.numpy: NumPy's results, dtypes, layouts and errors."""
+"""where, select and clip of fastact.numpy: NumPy's results, dtypes, layouts and errors."""
 
 import itertools
 
@@ -9,7 +9,7 @@ import fastact.numpy as fnp
 from fastact.functions import numpy_selects
 from fastact.kernels.dtypes import DTYPES
 
-clip, where = fnp.clip, fnp.where
+clip, select, where = fnp.clip, fnp.select, fnp.where
 RNG = numpy.random.default_rng(0)
 SIZES = (5, 2000, 2047, 70_001)
 SPECIAL = (numpy.nan, -numpy.nan, numpy.inf, -0.0, 6e-8)
@@ -100,6 +100,53 @@ def test_nothing_is_reported():
     x = numpy.frombuffer(b"\x01\x7c" * 4000, "f2")  # signalling NaNs
     with numpy.errstate(all="raise"):
         assert numpy.isnan(where(x > 0, x, x)).all()
+        assert numpy.isnan(select([x > 0, x > 1], [x, x], x)).all()
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_select(dtype, n, threads):
+    x, y = numbers(n, dtype), numbers(n, dtype)
+    above, below = x > 0.5, y < 0
+    with threads(4):
+        for args in (
+            ([above], [x]),
+            ([above, below], [x, y], -0.0),
+            ([above, below], [1, 2], x),
+            ([below, above, below], [x, 0.25, -x], numpy.float32(2)),
+            ([above[::-1], below], [x[::-1], True], y),
+            ([above, below], [x.astype(">f4"), numpy.arange(n)], y),
+        ):
+            same(select(*args), numpy.select(*args))
+        steps = [above[::2], below[::2]], [x[::2], y[::2]]
+        same(select(*steps), numpy.select(*steps))
+    tall = numpy.resize(x, (50, 60)).T
+    args = [tall > 0, tall < -1], [tall, 3]
+    same(select(*args), numpy.select(*args))
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ([], []),
+        ([True], [1.0, 2.0]),
+        ([numpy.ones(3000, bool)], [numpy.arange(3000)]),
+        ([numpy.ones(3000, bool)], [[1.5] * 3000]),
+        ([numpy.ones(3000, bool)], [numpy.ones((2, 3000))]),
+        ([numpy.ones(3000, bool)], [numpy.ones(7)]),
+        ([numpy.ones(3000, bool), numpy.ones(4000, bool)], [numpy.ones(3000), 2.0]),
+        ([numpy.ones(3000, bool), numpy.ones(3000, int)], [numpy.ones(3000), 2.0]),
+        ([numpy.ones(3000, bool)], [1.5], None),
+        ([numpy.ones(3000, bool)], [1.5], 1j),
+        ((numpy.ones(3000, bool),), (numpy.ones(3000, "f4"),), 2.0),
+        (numpy.ones((2, 3000), bool), numpy.ones((2, 3000)), 0.0),
+        ([numpy.ones(3000, bool)], ["a"]),
+    ],
+)
+def test_what_select_leaves_to_numpy(args):
+    got, expected = outcome(select, *args), outcome(numpy.select, *args)
+    assert type(got) is type(expected)
+    numpy.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

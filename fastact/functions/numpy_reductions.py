@@ -102,17 +102,7 @@ def var(
     As `numpy.var`. Distances from the mean are computed and squared in float64, whatever the dtype, and the rounding of the mean
     itself is made up for.
     """
-    if type(a) is np.ndarray and where is _NO and mean is _NO and (out is None or type(out) is np.ndarray):
-        if a.size >= LEAST_VARIANCE and dtype is None and not _has_short_sides(a, axis):
-            found = _deviation(a, axis, out, keepdims, ddof, correction, False)
-            if found is not None:
-                return found
-        if correction is _NO:
-            return a.var(axis, dtype, out, ddof, **({} if keepdims is _NO else {"keepdims": keepdims}))
-    given = _given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where, mean=mean, correction=correction)
-    if not (type(ddof) is int and ddof == 0):
-        given["ddof"] = ddof
-    return np.var(a, **given)
+    return _spread(a, axis, dtype, out, ddof, keepdims, where, mean, correction, False)
 
 
 def std(
@@ -131,17 +121,7 @@ def std(
 
     As `numpy.std`: the root of what `var` computes, rounded once.
     """
-    if type(a) is np.ndarray and where is _NO and mean is _NO and (out is None or type(out) is np.ndarray):
-        if a.size >= LEAST_VARIANCE and dtype is None and not _has_short_sides(a, axis):
-            found = _deviation(a, axis, out, keepdims, ddof, correction, True)
-            if found is not None:
-                return found
-        if correction is _NO:
-            return a.std(axis, dtype, out, ddof, **({} if keepdims is _NO else {"keepdims": keepdims}))
-    given = _given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where, mean=mean, correction=correction)
-    if not (type(ddof) is int and ddof == 0):
-        given["ddof"] = ddof
-    return np.std(a, **given)
+    return _spread(a, axis, dtype, out, ddof, keepdims, where, mean, correction, True)
 
 
 def max(  # noqa: A001 - NumPy's name
@@ -151,13 +131,7 @@ def max(  # noqa: A001 - NumPy's name
 
     As `numpy.max`: NaN if an element is.
     """
-    if type(a) is np.ndarray and initial is _NO and where is _NO and (out is None or type(out) is np.ndarray):
-        if a.size >= LONG or (a.size >= LEAST_BEST and axis is not None and a.ndim > 1):
-            found = _compared(a, axis, out, keepdims, LARGEST)
-            if found is not None:
-                return found
-        return np.maximum.reduce(a, axis, None, out, **({} if keepdims is _NO else {"keepdims": keepdims}))
-    return np.max(a, **_given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
+    return _extreme(a, axis, out, keepdims, initial, where, LARGEST, np.max)
 
 
 def min(  # noqa: A001 - NumPy's name
@@ -167,27 +141,17 @@ def min(  # noqa: A001 - NumPy's name
 
     As `numpy.min`: NaN if an element is.
     """
-    if type(a) is np.ndarray and initial is _NO and where is _NO and (out is None or type(out) is np.ndarray):
-        if a.size >= LONG or (a.size >= LEAST_BEST and axis is not None and a.ndim > 1):
-            found = _compared(a, axis, out, keepdims, SMALLEST)
-            if found is not None:
-                return found
-        return np.minimum.reduce(a, axis, None, out, **({} if keepdims is _NO else {"keepdims": keepdims}))
-    return np.min(a, **_given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
+    return _extreme(a, axis, out, keepdims, initial, where, SMALLEST, np.min)
 
 
 def amax(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO, initial: Any = _NO, where: Any = _NO) -> Any:
     """`max` by its older name."""
-    if type(a) is np.ndarray:
-        return max(a, axis, out, keepdims, initial, where)
-    return np.amax(a, **_given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
+    return _extreme(a, axis, out, keepdims, initial, where, LARGEST, np.amax)
 
 
 def amin(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO, initial: Any = _NO, where: Any = _NO) -> Any:
     """`min` by its older name."""
-    if type(a) is np.ndarray:
-        return min(a, axis, out, keepdims, initial, where)
-    return np.amin(a, **_given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
+    return _extreme(a, axis, out, keepdims, initial, where, SMALLEST, np.amin)
 
 
 def argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _NO) -> Any:
@@ -204,6 +168,45 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _NO) ->
     As `numpy.argmin`: that of the first NaN if an element is. Quicker over an axis that is not the last.
     """
     return _place(a, axis, out, keepdims, np.argmin, SMALLEST)
+
+
+def _spread(
+    a: Any,
+    axis: Any,
+    dtype: Any,
+    out: Any,
+    ddof: Any,
+    keepdims: Any,
+    where: Any,
+    mean: Any,
+    correction: Any,
+    root: bool,
+) -> Any:
+    """``var``, or ``std``, which is its root."""
+    if type(a) is np.ndarray and where is _NO and mean is _NO and (out is None or type(out) is np.ndarray):
+        if a.size >= LEAST_VARIANCE and dtype is None and not _has_short_sides(a, axis):
+            found = _deviation(a, axis, out, keepdims, ddof, correction, root)
+            if found is not None:
+                return found
+        if correction is _NO:
+            theirs = a.std if root else a.var
+            return theirs(axis, dtype, out, ddof, **({} if keepdims is _NO else {"keepdims": keepdims}))
+    given = _given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where, mean=mean, correction=correction)
+    if not (type(ddof) is int and ddof == 0):
+        given["ddof"] = ddof
+    return np.std(a, **given) if root else np.var(a, **given)
+
+
+def _extreme(a: Any, axis: Any, out: Any, keepdims: Any, initial: Any, where: Any, reduction: Any, theirs: Any) -> Any:
+    """``max`` or ``min``, by NumPy's function of either name."""
+    if type(a) is np.ndarray and initial is _NO and where is _NO and (out is None or type(out) is np.ndarray):
+        if a.size >= LONG or (a.size >= LEAST_BEST and axis is not None and a.ndim > 1):
+            found = _compared(a, axis, out, keepdims, reduction)
+            if found is not None:
+                return found
+        ufunc = np.maximum if reduction is LARGEST else np.minimum
+        return ufunc.reduce(a, axis, None, out, **({} if keepdims is _NO else {"keepdims": keepdims}))
+    return theirs(a, **_given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
 
 
 def _given(**arguments: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""NumPy's functions that choose elements, where NumPy has no ufunc of their names: `where` and `clip`."""
+"""NumPy's functions that choose elements, where NumPy has no ufunc of their names: `where`, `select` and `clip`."""
 
 from functools import cache
 from typing import Any
@@ -9,7 +9,7 @@ from fastact.functions.shared import SHARED
 from fastact.kernels.dtypes import NATIVE
 from fastact.kinds.selecting import SelectingKernel
 from fastact.kinds.sharing import SharingKernel
-from fastact.runtime.standins import UnknownStructureError, ufunc_like
+from fastact.runtime.standins import stand_in
 from fastact.runtime.ufunc import make_ufunc
 
 SELECT_FROM, CLIP_FROM = 2000, 100_000
@@ -23,24 +23,32 @@ def _select() -> np.ufunc:
 
 @cache
 def _clip() -> np.ufunc:
-    known: np.ufunc = np._core.umath.clip  # type: ignore[attr-defined]
-    try:
-        return ufunc_like(known, SharingKernel(*SHARED["clip"]), __name__)
-    except UnknownStructureError:
-        return known
+    return stand_in("clip", np._core.umath.clip, SharingKernel(*SHARED["clip"]), __name__, 3)  # type: ignore[attr-defined]
 
 
 def where(condition: Any, /, *operands: Any) -> Any:
     """As `numpy.where`; of floats, an array or a number each, it takes one or the other without a branch for each element."""
+    kind = _dtype_of_results(operands) if len(operands) == 2 and _are_many(condition) else None
+    return (
+        np.where(condition, *operands)
+        if kind is None
+        else _select()(condition, *operands, signature=(bool, kind, kind, kind))
+    )
+
+
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    """As `numpy.select`; of floats, arrays or numbers, it takes one or the other without a branch for each element."""
     kind = None
-    if (
-        len(operands) == 2
-        and type(condition) is np.ndarray
-        and condition.dtype.char == "?"
-        and condition.size >= SELECT_FROM
-    ):
-        kind = _dtype_of_results(operands)
-    return np.where(condition, *operands) if kind is None else _select()(condition, *operands, dtype=kind)
+    if type(condlist) is type(choicelist) is list and len(condlist) == len(choicelist) > 0:
+        values = (*choicelist, default)
+        if all(map(_are_many, condlist)) and len({*map(np.shape, (*condlist, *values))} - {()}) == 1:
+            kind = _dtype_of_results(values)
+    if kind is None:
+        return np.select(condlist, choicelist, default)
+    found, result = default, np.empty(condlist[0].shape, kind)
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        found = _select()(condition, choice, found, out=result, signature=(bool, kind, kind, kind))
+    return result
 
 
 def clip(
@@ -55,21 +63,22 @@ def clip(
 ) -> Any:
     """As `numpy.clip`; several threads share large arrays of floats out."""
     named = {name: bound for name, bound in (("min", min), ("max", max)) if bound is not np._NoValue}
-    bounds = (min, max) if a_min is a_max is np._NoValue else (a_min, a_max)
-    if (
-        type(a) is np.ndarray
-        and a.size >= CLIP_FROM
-        and not (given or (named and bounds[0] is a_min))
-        and a.dtype.char in NATIVE
-        and _dtype_of_results(bounds) is not None
-    ):
-        return _clip()(a, *bounds, out=out)
+    if type(a) is np.ndarray and a.size >= CLIP_FROM and a.dtype.char in NATIVE and not given:
+        placed = [bound for bound in (a_min, a_max) if bound is not np._NoValue]
+        bounds = tuple(named.values()) or tuple(placed)
+        if len(bounds) == 2 and not (named and placed) and _dtype_of_results(bounds) is not None:
+            return _clip()(a, *bounds, out=out)
     return np.clip(a, a_min, a_max, out, **named, **given)
 
 
-def _dtype_of_results(operands: tuple[Any, Any]) -> Any:
-    """The dtype of what comes of two operands if these are arrays or numbers, of floats that there are kernels for, or ``None``."""
-    if type(operands[0]) in _SIMPLE and type(operands[1]) in _SIMPLE:
+def _are_many(condition: Any) -> bool:
+    """Whether a condition is an array of so many booleans that it is worth it."""
+    return type(condition) is np.ndarray and condition.dtype.char == "?" and condition.size >= SELECT_FROM
+
+
+def _dtype_of_results(operands: tuple[Any, ...]) -> Any:
+    """The dtype of what comes of operands if these are arrays or numbers, of floats that there are kernels for, or ``None``."""
+    if all(type(operand) in _SIMPLE for operand in operands):
         return NATIVE.get(np.result_type(*operands).char)
     return None
 

@@ -103,7 +103,9 @@ def placed(values: Any, found: Arranged, out: Any, keepdims: bool) -> Any:
     if out is not None:
         np.copyto(out, result)
         return out
-    return result if result.ndim else result[()]
+    if not result.ndim:
+        return result[()]
+    return result if result.flags.owndata else result.copy(order="K")  # one that may be resized, as NumPy's
 
 
 def takes(out: Any, x: Any, found: Arranged, keepdims: bool, dtype: Any) -> bool:

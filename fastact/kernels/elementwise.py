@@ -41,7 +41,9 @@ BLOCK_BYTES = 64 * INTERLEAVE
 # What instances fill in; the values here serve the reader and the type checker.
 SIZE, INPUTS, ARGS, TILE, BLOCK = 4, 1, 2, TILE_BYTES // 4, BLOCK_BYTES // 4
 UNARY, REDUCIBLE = True, False
-element_loop = copy_element = spread_element = fill_with_ones = copy_first = tiles = clear_fp_flags = tile_pointers = FILLED_IN
+element_loop = copy_element = spread_element = fill_with_ones = copy_first = tiles = clear_fp_flags = tile_pointers = (
+    FILLED_IN
+)
 
 
 @internal

@@ -1,7 +1,7 @@
 """The inner loop of ``where``: elements of one of two operands, whole vectors at a time, whatever the condition looks like.
 
-NumPy's own takes a branch for each element, which costs a processor that guesses wrong some 5 ns. It has no ``out``, so the result
-lies over no operand.
+NumPy's own takes a branch for each element, which costs a processor that guesses wrong some 5 ns. The result lies over no operand,
+or, of ``select``, just where the last one does.
 """
 
 from collections.abc import Callable

@@ -127,6 +127,8 @@ def weighted_exp(x: Scalar, b: Scalar, scale: Scalar, scale_rest: Scalar, top: S
     wide = widen(x)
     p = wide * (scale + scale_rest)
     e = select(p == top, at_top, exp_nonpositive(p - top))
+    # An infinite weight counts however small the exponential is.
+    e = select((e == widen(0.0)) & (absolute(widen(b)) == widen(INFINITY)), widen(1.0), e)
     return widen(b) * select(wide == widen(-INFINITY), widen(0.0), e)
 
 

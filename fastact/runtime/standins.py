@@ -7,6 +7,7 @@ NumPy's interface: what is read there is compared with what NumPy says of itself
 
 import ctypes
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -107,6 +108,15 @@ def ufunc_like(ufunc: np.ufunc, kernel: Any, module: str) -> np.ufunc:
     made.__module__, made.__qualname__ = module, ufunc.__name__  # type: ignore[misc]
     bfloat16.offer(made, kernel, stubs)
     return made
+
+
+def stand_in(name: str, ufunc: np.ufunc, kernel: Any, module: str, stacklevel: int) -> np.ufunc:
+    """As ``ufunc_like``; with a warning to whom the level says, NumPy's own where NumPy is not as it is known."""
+    try:
+        return ufunc_like(ufunc, kernel, module)
+    except UnknownStructureError as error:
+        warnings.warn(f"fastact.numpy.{name} is NumPy's own: {error}", RuntimeWarning, stacklevel=1 + stacklevel)
+        return ufunc
 
 
 def _know_numpys(record: records.Record, loop: NumpyLoop) -> None:
