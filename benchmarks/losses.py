@@ -14,7 +14,7 @@ import numpy as np
 
 import fastact as fa
 from benchmarks.harness import peers
-from benchmarks.turns import Call, Cells, command
+from benchmarks.turns import Call, Cells, Medians, command
 
 SHAPES = (16, 21, 256, 256), (8192, 1000), 16_000_000
 QUICK = (2, 5, 32, 32), (64, 100), 10_000
@@ -46,7 +46,7 @@ def _makers(quick: bool) -> list[Callable[[], Cells]]:
     return [partial(_of_pixels, segmentation), partial(_of_rows, classifier), partial(_of_two_classes, binary)]
 
 
-def _page(quick: bool) -> str:
+def _page(quick: bool, medians: Medians) -> str:
     """The page without its figures."""
     segmentation, classifier, binary = QUICK if quick else SHAPES
     given = {"segmentation": " x ".join(map(str, segmentation)), "classifier": " x ".join(map(str, classifier))}

@@ -29,7 +29,7 @@ NAMES = ("sum", "mean", "var", "std", "max", "min", "argmax", "argmin")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     return command(
-        "python -m benchmarks.reductions", __doc__, "call", ("NumPy",), _makers, lambda quick: PAGE, arguments
+        "python -m benchmarks.reductions", __doc__, "call", ("NumPy",), _makers, lambda quick, medians: PAGE, arguments
     )
 
 

@@ -33,7 +33,7 @@ its own.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     prog, contenders = "python -m benchmarks.training", ("PyTorch", "NumPy", "two calls", "memory")
-    return command(prog, __doc__, "part", contenders, _makers, lambda quick: PAGE, arguments)
+    return command(prog, __doc__, "part", contenders, _makers, lambda quick, medians: PAGE, arguments)
 
 
 def _makers(quick: bool) -> list[Callable[[], Cells]]:

@@ -14,6 +14,8 @@ from benchmarks.harness import machine, measure, peers, tables
 Call = Callable[[], Any]
 Cells = dict[str, dict[str, Call]]
 """By what is computed, the calls of each contender; one of them is "fastact"."""
+Medians = dict[str, dict[str, float]]
+"""By what is computed, how many times as long each of the others took."""
 
 SHORTEST = 2e-3
 """Seconds that are measured at a time: shorter calls are repeated."""
@@ -27,7 +29,7 @@ def command(
     what: str,
     contenders: Sequence[str],
     makers: Callable[[bool], Iterable[Callable[[], Cells]]],
-    page: Callable[[bool], str],
+    page: Callable[[bool, Medians], str],
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Run a command line: time the cells that `makers` make, of small arrays if asked, next to each other."""
@@ -39,17 +41,19 @@ def command(
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the table to FILE as a page")
     options = parser.parse_args(arguments)
     rounds = 3 if options.quick else options.rounds
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    medians: Medians = {}
     for make in makers(options.quick):
         for name, calls in make().items():
             if options.only in name:
-                rows.append((name, *figures(calls, contenders, rounds)))
+                shown, medians[name] = figures(calls, contenders, rounds)
+                rows.append((name, *shown))
     head = (what, "fastact", *(f"{name} / fastact" for name in contenders))
     table = tables.table(head, rows, options.markdown or options.page is not None)
     conditions = sentence(machine.conditions(fa.get_num_threads(), ["torch"] if peers.module("torch") else []))
     print(f"{table}\n\n{conditions}")
     if options.page is not None:
-        text = page(options.quick).format(rounds=rounds, table=table, conditions=conditions)
+        text = page(options.quick, medians).format(rounds=rounds, table=table, conditions=conditions)
         options.page.write_text(text, encoding="utf-8")
     busy = machine.busy()
     if busy:
@@ -64,8 +68,8 @@ def sentence(conditions: dict[str, Any]) -> str:
     return f"{found['processor']}, {found['cores']} cores, {found['system']}; {conditions['threads']} threads; {named}."
 
 
-def figures(calls: dict[str, Call], contenders: Sequence[str], rounds: int) -> tuple[str, ...]:
-    """Median milliseconds of fastact, and medians and quartiles of the ratios of the others, in turns."""
+def figures(calls: dict[str, Call], contenders: Sequence[str], rounds: int) -> tuple[tuple[str, ...], dict[str, float]]:
+    """The cells of a row, median time of fastact and medians and quartiles of the ratios of the others, in turns; the medians."""
     repeats = {name: _repeats(call) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     for name in measure.rotated(list(calls), rounds):
@@ -76,15 +80,17 @@ def figures(calls: dict[str, Call], contenders: Sequence[str], rounds: int) -> t
             calls[name]()
         times[name].append((time.perf_counter() - start) / repeats[name])
     own = np.array(times["fastact"])
-    middle = 1e3 * float(np.median(own))
-    shown = [f"{middle:.2f} ms" if middle >= 1 else f"{1e3 * middle:.0f} us"]
+    middle = 1e6 * float(np.median(own))
+    shown = [f"{middle / 1e3:.2f} ms" if middle >= 1e3 else f"{middle:.{0 if middle >= 10 else 2}f} us"]
+    medians: dict[str, float] = {}
     for name in contenders:
         if name not in times:
             shown.append("")
             continue
         low, median, high = np.quantile(np.array(times[name]) / own, (0.25, 0.5, 0.75))
         shown.append(f"{median:.2f} ({low:.2f} to {high:.2f})")
-    return tuple(shown)
+        medians[name] = float(median)
+    return tuple(shown), medians
 
 
 def _repeats(call: Call) -> int:

@@ -14,7 +14,7 @@ import fastact as fa
 import fastact.numpy as fnp
 from fastact import acceleration
 from fastact.functions.elementwise import OPS
-from fastact.functions.shared import SHARED
+from fastact.functions.shared import SHARED, numpy_is_wide
 from fastact.runtime import standins
 from fastact.table import stand_ins
 
@@ -23,10 +23,14 @@ UNARY = [name for name in NAMES if getattr(numpy, name).nin == 1]
 BINARY = [name for name in NAMES if getattr(numpy, name).nin == 2]
 OURS = {op.stands_in.name: op.name for op in OPS.values() if op.stands_in}
 """Our functions by the names of NumPy's that they stand in for."""
+WIDE = {op.stands_in.name for op in OPS.values() if op.stands_in and op.stands_in.wide} if numpy_is_wide() else set()
+"""Functions of NumPy's whose own loop of float64 is shared out."""
 SPURIOUS = {("exp", 1e-45), ("cos", 1e-45)}
 """NumPy reports an underflow, of a square on the way, though the result is 1."""
 SPURIOUS_KINDS = {"logaddexp": {"underflow", "invalid value"}, "logaddexp2": {"underflow", "invalid value"}}
 """Of the exponential of a difference, though the result is the larger operand; and of comparing with NaN, which is the result."""
+UNREPORTED = {"arctan", "expm1", "log1p", "sinh"} if numpy_is_wide() else set()
+"""Functions of which NumPy's loops for vectors of 512 bits report no underflow of a subnormal number that is nearly its value."""
 SPECIAL = {
     "float16": (100, -100, 6e4, 0, -0.0, -1, -2, 6e-8, numpy.nan, numpy.inf, -numpy.inf),
     "float32": (1e4, -1e4, 88.8, -104, 0, -0.0, -1, -2, 1e-45, numpy.nan, numpy.inf, -numpy.inf),
@@ -69,6 +73,8 @@ def test_exceptions_are_those_of_numpy(name, kind, reported):
                 x[place] = number
                 (got, own), (expected, known) = reported(ours, x), reported(theirs, x)
                 known = [] if (name, number) in SPURIOUS else known
+                if name in UNREPORTED and (number == 1e-45 or (number == 5e-324 and name == "expm1")):
+                    known = ["underflow"]
                 assert own == known, (n, number, place)
                 numpy.testing.assert_array_equal(pattern(got), pattern(expected))
                 inside = x.copy()
@@ -88,10 +94,15 @@ def test_exceptions_of_pairs_are_those_of_numpy(name, kind, reported):
         (got, own), (expected, known) = reported(ours, *operands), reported(theirs, *operands)
         numpy.testing.assert_array_equal(pattern(got), pattern(expected), err_msg=str(pair))
         assert set(own) <= set(known), (n, pair)
-        assert set(known) - set(own) <= spurious, (n, pair)
+        if not (numpy_is_wide() and name == "power" and pair in ((0, -numpy.inf), (-0.0, -numpy.inf))):
+            assert set(known) - set(own) <= spurious, (n, pair)
         apart = numpy.zeros(2 * n, kind)[::2]
         assert reported(ours, *operands, out=apart)[1] == own, (n, pair, "strided")
-        assert reported(ours, *operands, out=operands[0])[1] == own, (n, pair, "in place")
+        again = [x.copy() for x in operands]
+        ends = reported(ours, *operands, out=operands[0])
+        if kind == "float64" and name in WIDE:  # NumPy's own power has other last digits, and exceptions, in place
+            got, own = reported(theirs, *again, out=again[0])
+        assert ends[1] == own, (n, pair, "in place")
         numpy.testing.assert_array_equal(operands[0], got)
 
 
@@ -109,7 +120,8 @@ def test_reductions_and_shifted_views_are_computed_in_order(name, kind):
     )
     expected = ours(x[1:], x[1:])
     shifted = x.copy()
-    numpy.testing.assert_array_equal(ours(shifted[1:], shifted[1:], out=shifted[:-1]), expected)
+    got = ours(shifted[1:], shifted[1:], out=shifted[:-1])
+    numpy.testing.assert_allclose(got, expected, rtol=3e-16 if kind == "float64" and name in WIDE else 0)
     counted = numpy.zeros(3, kind)
     ours.at(counted, [0, 0, 2], numpy.ones(3, kind))
     numpy.testing.assert_array_equal(counted[1], 0)
@@ -197,9 +209,9 @@ def test_results_are_as_accurate_as_ours_and_of_numpys_dtypes(name):
     assert (ours.types, ours.nin, ours.nout, ours.identity) == (theirs.types, theirs.nin, theirs.nout, theirs.identity)
     assert (ours.__name__, ours.__doc__) == (theirs.__name__, theirs.__doc__)
     x = numpy.linspace(0.1, 3, 1001)
-    for kind in ("f2", "f4"):
+    for kind in ("f2", "f4", "f8"):
         a = [x.astype(kind)] * ours.nin
-        known = theirs if name in SHARED else getattr(fa, OURS[name])
+        known = theirs if name in SHARED or (kind == "f8" and name in WIDE) else getattr(fa, OURS[name])
         assert ours(*a).tobytes() == known(*a).tobytes()
     numbers = [True, numpy.int8(1), numpy.uint16(2), 3, 0.5, numpy.longdouble(0.5), [0.5, 1], numpy.float32(2)]
     for number in [*numbers, *[0.5j] * ("D->D" in theirs.types)]:
@@ -216,6 +228,26 @@ def test_results_are_as_accurate_as_ours_and_of_numpys_dtypes(name):
     numpy.testing.assert_allclose(got, theirs(*[x] * ours.nin, **given), rtol=1e-14)
     for bad in (["a"], numpy.array([None]), numpy.datetime64("2020")):
         assert outcome(ours, *[bad] * ours.nin) == outcome(theirs, *[bad] * ours.nin)
+
+
+@pytest.mark.skipif(not numpy_is_wide(), reason="NumPy has no loops of Intel's library here")
+def test_numpys_loops_of_float64_are_shared_out_where_they_are_quicker(python, threads):
+    x = numpy.random.default_rng(0).standard_normal(300_000)
+    for name in sorted(WIDE):
+        a, theirs = [x] * getattr(fnp, name).nin, getattr(numpy, name)
+        with numpy.errstate(all="ignore"), threads(4):
+            assert getattr(fnp, name)(*a).tobytes() == theirs(*a).tobytes()
+            with fa.accelerate():
+                assert theirs(*a).tobytes() == getattr(fnp, name)(*a).tobytes()
+    code = """
+import numpy as np
+import fastact as fa
+import fastact.numpy as fnp
+from fastact.functions.shared import numpy_is_wide
+x = np.linspace(0.1, 3, 1001)
+print(numpy_is_wide(), fnp.log(x).tobytes() == fa.log(x).tobytes(), fnp.power(x, x).tobytes() == fa.power(x, x).tobytes())
+"""
+    assert python(code, NPY_DISABLE_CPU_FEATURES="AVX512_SKX X86_V4") == "False True True"
 
 
 def outcome(ufunc, *operands):

@@ -64,7 +64,7 @@ register(
         limits={-INF: math.nan, INF: INF},
         ulp=1.0,
         cost=0.26,
-        stands_in=StandIn("log", infinite=DIVIDE),
+        stands_in=StandIn("log", infinite=DIVIDE, wide=True),
     )
 )
 
@@ -82,7 +82,7 @@ register(
         limits={-INF: math.nan, INF: INF},
         ulp=1.0,
         cost=0.32,
-        stands_in=StandIn("log1p", infinite=DIVIDE, tiny=UNDER),
+        stands_in=StandIn("log1p", infinite=DIVIDE, tiny=UNDER, wide=True),
     )
 )
 
@@ -134,7 +134,7 @@ register(
         limits={-INF: math.nan, INF: INF},
         ulp=1.0,
         cost=0.3,
-        stands_in=StandIn("log2", infinite=DIVIDE),
+        stands_in=StandIn("log2", infinite=DIVIDE, wide=True),
     )
 )
 
@@ -152,7 +152,7 @@ register(
         limits={-INF: math.nan, INF: INF},
         ulp=1.0,
         cost=0.3,
-        stands_in=StandIn("log10", infinite=DIVIDE),
+        stands_in=StandIn("log10", infinite=DIVIDE, wide=True),
     )
 )
 
@@ -170,7 +170,7 @@ register(
         limits={-INF: -INF, INF: INF},
         ulp=1.0,
         cost=0.4,
-        stands_in=StandIn("sinh", infinite=OVER, tiny=UNDER),
+        stands_in=StandIn("sinh", infinite=OVER, tiny=UNDER, wide=True),
     )
 )
 
@@ -188,7 +188,7 @@ register(
         limits={-INF: INF, INF: INF},
         ulp=1.0,
         cost=0.35,
-        stands_in=StandIn("cosh", infinite=OVER),
+        stands_in=StandIn("cosh", infinite=OVER, wide=True),
     )
 )
 
@@ -245,7 +245,7 @@ register(
         limits={-INF: -math.pi / 2, INF: math.pi / 2},
         ulp=1.0,
         cost=0.5,
-        stands_in=StandIn("arctan", tiny=UNDER),
+        stands_in=StandIn("arctan", tiny=UNDER, wide=True),
     )
 )
 
@@ -263,6 +263,6 @@ register(
         limits={-INF: -INF, INF: INF},
         ulp=1.0,
         cost=0.4,
-        stands_in=StandIn("cbrt"),
+        stands_in=StandIn("cbrt", wide=True),
     )
 )

@@ -15,6 +15,7 @@ from typing import Any
 from fastact.functions.numpy_maths import numpy_maths
 from fastact.functions.properties import NO_ACTIVATION, Properties, Traits, derive
 from fastact.functions.record import Operand, Variant, X
+from fastact.functions.shared import numpy_is_wide
 from fastact.kinds.elementwise import Kernel
 from fastact.kinds.reporting import ReportingKernel
 from fastact.maths.scalar import scalar
@@ -52,6 +53,8 @@ class StandIn:
     """What a result below the least normal number, of numbers that are not 0, means: ``UNDER``, or nothing."""
     asks: bool = False
     """Whether such a result may mean it or not, so that NumPy's loop has to be asked, as it is of two arrays."""
+    wide: bool = False
+    """Whether NumPy's own loop of float64 is the quicker one, and as exact, where ``numpy_is_wide``."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -236,6 +239,7 @@ def stand_in_kernel(op: Op) -> ReportingKernel:
         infinite=own.infinite,
         tiny=own.tiny,
         asks=own.asks or op.arrays > 1,
+        shared=frozenset({"float64"}) if own.wide and numpy_is_wide() else frozenset(),
     )
 
 

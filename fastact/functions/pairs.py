@@ -74,7 +74,7 @@ register(
         cost=2.0,
         known_as=("pow",),
         notes="As C has it, ``x**0`` and ``1**x`` are 1 also where x is NaN.",
-        stands_in=StandIn("power", infinite=OVER | DIVIDE, tiny=UNDER),
+        stands_in=StandIn("power", infinite=OVER | DIVIDE, tiny=UNDER, wide=True),
     )
 )
 

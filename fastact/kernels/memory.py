@@ -262,8 +262,8 @@ def fill_with_ones(size: int, count: int) -> Any:
 def copy_first(size: int, count: int) -> Any:
     """An intrinsic that copies the first ``n`` of ``count`` elements of ``size`` bytes, and writes floats 1.0 after them.
 
-    A load of more than one of the stores before it wrote has to wait until all of them have reached the cache. So x86-64 writes what
-    it copies in whole vectors, as it is read later; where there are no masks for that, elements are copied as bytes.
+    A load of more than one store has written waits until all of them have reached the cache. So on x86-64 whole vectors are
+    written, as they are read later; where there are no masks for that, elements are copied as bytes.
     """
     kind = ir.VectorType(ir.IntType(8 * size), count)
 
