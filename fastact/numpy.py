@@ -4,8 +4,8 @@ What is not replaced is NumPy's own object; `replaced` names the others. Parts o
 ``from numpy.random import default_rng``.
 
 Most are a `numpy.ufunc` of NumPy's name, whose loops for float16, float32 and float64 are fastact's, and all others NumPy's:
-signatures, dtypes, promotion, and what `numpy.errstate` makes of results that are infinite or no numbers, are as there. Where NumPy's
-loop of float64 is the quicker one, as some are on processors with AVX-512, it is NumPy's, and several threads share it.
+signatures, dtypes, promotion, and what `numpy.errstate` makes of results that are infinite or no numbers, are as there. Where
+NumPy's loop of float64 is the quicker one, as some are on processors with AVX-512, it is NumPy's, and several threads share it.
 
 `sum`, `mean`, `var`, `std`, `max` (`amax`), `min` (`amin`), `argmax`, `argmin`, `where`, `select` and `clip` are functions of
 NumPy's names and signatures. Arrays of float16, float32 and float64 that are large enough are reduced here, over any axis: sums in

@@ -142,7 +142,7 @@ def code(function, name):
 def packed(assembly):
     """The kinds of registers in which more than one number is computed at a time."""
     lines = assembly.splitlines()
-    arithmetic = r"\s+v(?!mov|broadcast|insert|extract|perm|unpck|cvt)\w*p[sd]\s"
+    arithmetic = r"\s+v(?!mov|maskmov|blend|broadcast|insert|extract|perm|unpck|cvt)\w*p[sd]\s"
     x86 = {kind for line in lines if re.match(arithmetic, line) for kind in re.findall(r"%([xyz]mm)\d", line)}
     # Of SVE, comparisons write predicates: their operands tell.
     aarch64 = re.findall(r"^\s+f(?!mov|dup|cvt)\w+\s+(?:p\d+\.[sd], p\d+/z, )?([vz])\d+(\.\d?[sd])\b", assembly, re.M)

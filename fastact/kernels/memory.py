@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastact.kernels.elementloop import BYTES, POINTERS
-from fastact.kernels.intrinsics import F32, I8, I32, I64, is_x86
+from fastact.kernels.intrinsics import I8, I32, I64, is_x86
 from fastact.kernels.limits import LABEL_DTYPES
 from fastact.kernels.target import WIDE_VECTORS
 
@@ -209,7 +209,7 @@ def stream_line(typing_context: Any, target: Any, source: Any) -> Any:
     """Copy a cache line from anywhere to the beginning of one, past the caches: what was there is not read first."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        line = ir.VectorType(F32, ALIGNMENT // 4).as_pointer()
+        line = ir.VectorType(I32, ALIGNMENT // 4).as_pointer()
         target, source = (builder.bitcast(v, line) for v in values)
         store = builder.store(builder.load(source, align=1), target, align=ALIGNMENT)
         store.set_metadata("nontemporal", builder.module.add_metadata([I32(1)]))
