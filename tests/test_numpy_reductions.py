@@ -197,6 +197,7 @@ def test_keepdims_and_out(name, dtype):
                 got = ours(x, axis=axis, keepdims=keepdims)
                 assert type(got) is type(known)
                 assert got.shape == known.shape
+                assert got.flags.owndata == known.flags.owndata
                 out = numpy.full_like(known, 7)
                 assert ours(x, axis=axis, keepdims=keepdims, out=out) is out
                 numpy.testing.assert_allclose(out, got, **close)

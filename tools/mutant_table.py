@@ -5,6 +5,7 @@ coefficient, a bound, a stride, an end of a segment or a chunk, a NaN, a dtype, 
 """
 
 from advice_mutants import ADVICE
+from dropin_mutants import DROP_IN
 from loss_mutants import LOSSES
 from memory_mutants import MEMORY
 from mutant import of
@@ -455,4 +456,5 @@ MUTANTS = [
     *LOSSES,
     *TRAINING,
     *MEMORY,
+    *DROP_IN,
 ]
