@@ -14,6 +14,8 @@ from fastact.runtime.uninterrupted import uninterrupted
 
 KEEPER = "keep_memory"
 """What is no function of the table and has kernels all the same: they take bytes, and no dtype."""
+NUMPYS = "numpy."
+"""What the names of functions of ``fastact.numpy`` begin with, which `accelerate` takes too."""
 
 
 def warmup(
@@ -26,7 +28,8 @@ def warmup(
     Parameters
     ----------
     names : iterable of str, optional
-        Public function names such as ``"gelu"``, ``"gelu_backward"`` and ``"keep_memory"``; all of them by default.
+        Public function names such as ``"gelu"``, ``"gelu_backward"`` and ``"keep_memory"``, and such as ``"numpy.exp"`` for what
+        `fastact.numpy` and `accelerate` put in NumPy's place; all of them by default.
     dtypes : iterable of str, default ("float16", "float32", "float64")
         The dtypes to compile for.
     progress : callable, optional
@@ -70,7 +73,9 @@ def warmup(
 
 def functions() -> list[str]:
     """The names of all that there is to compile."""
-    return [*table.names(), KEEPER]
+    from fastact import numpy as numpys
+
+    return [*table.names(), *(f"{NUMPYS}{name}" for name in numpys.replaced), KEEPER]
 
 
 def tasks(names: Iterable[str], dtypes: Iterable[str]) -> list[tuple[str, str]]:
@@ -94,6 +99,20 @@ SLOPES = (((512, 64), (64,)), ((128, 256), (256,)), ((512, 64), (512, 1)), ((128
 """Shapes of large arrays and of their slopes, one for each element of a row, or for each plane; both short and long."""
 
 
+REDUCED: tuple[tuple[tuple[int, ...], int | None], ...] = (
+    ((2**13,), None),
+    ((2**20,), None),
+    ((1000, 100), -1),
+    ((1000, 100), 0),
+    ((2**17, 8), -1),
+    ((2**17, 8), 0),
+    ((32, 2**14), 0),
+    ((2**13, 128), 0),
+)
+"""Shapes and an axis of arrays that are large enough to be reduced here: one row, a long one, rows and columns, both short and
+many, and columns so many that they are taken in blocks, or so long that places in them are sought here."""
+
+
 def compile_function(name: str, dtype: str) -> None:
     """Call a public function in so many ways that there is nothing left to compile for a dtype."""
     from fastact.calls.long_rows import LONG
@@ -101,6 +120,9 @@ def compile_function(name: str, dtype: str) -> None:
     if name == KEEPER:
         if not numpy_memory.reason_against():
             uninterrupted(numpy_memory.load)
+        return
+    if name.startswith(NUMPYS):
+        _compile_for_numpy(name.removeprefix(NUMPYS), dtype)
         return
     record, fill = table.function(name), drawn(np.random.default_rng(0))
     for variant in record.variants:
@@ -115,6 +137,24 @@ def compile_function(name: str, dtype: str) -> None:
         operands, options = record.arguments(record.variants[0], fill, (1, LONG), dtype)
         with threads.threads(2):  # one for each row would take rows whole
             record.function(*operands, **options)
+
+
+def _compile_for_numpy(name: str, dtype: str) -> None:
+    """The same for a function of ``fastact.numpy``."""
+    from fastact import numpy as numpys
+    from fastact.functions import numpy_selects
+
+    function, x = getattr(numpys, name), np.ones(numpy_selects.CLIP_FROM, dtype)
+    if isinstance(function, np.ufunc):
+        function(*[x[:1]] * function.nin)
+    elif name == "clip":
+        function(x, 0, 1)
+    elif name in ("where", "select"):
+        function(*([x > 0], [x]) if name == "select" else (x > 0, x, x))
+    else:
+        with threads.threads(2):  # what waits for memory is left to NumPy on one
+            for shape, axis in REDUCED:
+                function(np.ones(shape, dtype), axis=axis)
 
 
 def show_config() -> None:

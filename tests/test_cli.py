@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
-from fastact import __main__, table, warm
+from fastact import __main__, warm
 from fastact.cli import _curves, commands, plot
 from fastact.runtime import cache
 
@@ -195,7 +195,7 @@ class TestWarmup:
             (["gelu_backward", "cross_entropy", "cross_entropy_with_grad"], ["float64"]),
             (["exp"], ["float64"]),
             (["elu", "elu_backward", "relu", "relu_backward"], ["float16", "float32", "float64"]),
-            ([*table.names(), "keep_memory"], ["float16", "float32", "float64"]),
+            (warm.functions(), ["float16", "float32", "float64"]),
         ]
 
     def test_nothing_can_be_kept(self, fastact, monkeypatch):

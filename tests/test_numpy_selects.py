@@ -175,6 +175,7 @@ def test_clip(dtype, threads, monkeypatch):
         ((0.5,), {}),
         ((0.5,), {"max": 1}),
         ((0.5, 1), {"min": 1}),
+        ((0, 1), {"min": 0, "max": 1}),
         ((), {"min": 1}),
         ((0, 1), {"dtype": "f4"}),
         ((0, 1), {"dtype": "f4", "casting": "unsafe"}),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import fastact as fa
+import fastact.numpy as fnp
 from fastact import reference, table
 from fastact.functions import record as records
 from fastact.functions.record import KINDS, Function, Operand, Variant, X, drawn
@@ -202,6 +203,48 @@ def test_nothing_is_left_to_compile_after_warmup(python, family, dtype):
     warmed, later = after_warmup(python, names, [dtype])
     assert len(warmed) >= len([name for name in names if RECORDS[name].ulp is not None]), "each has kernels of its own"
     assert not later, f"warmup does not compile {', '.join(later)}"
+
+
+CALLS_OF_NUMPY = """
+import numpy as np
+import fastact as fa
+import fastact.numpy as fnp
+from fastact import warm
+from fastact.runtime import cache
+names, dtype = NAMES
+asked, loaded = [], cache.loaded
+
+def loading(name, *arguments):
+    asked.append(name)
+    return loaded(name, *arguments)
+
+cache.loaded = loading
+warm.warmup([f"numpy.{name}" for name in names], [dtype])
+warmed, asked[:] = set(asked), []
+for name in names:
+    function = getattr(fnp, name)
+    for shape in ((3,), (3000,), (300_000,), (1_100_000,), (700, 300), (300_000, 7), (40, 20_000), (5, 60, 500), (9000, 90)):
+        x = np.ones(shape, dtype)
+        if isinstance(function, np.ufunc):
+            function(*[x] * function.nin)
+            with fa.accelerate():
+                getattr(np, name)(*[x[..., ::2]] * function.nin)
+        elif name in ("where", "select", "clip"):
+            function(*{"where": (x > 0, x, 1.0), "select": ([x > 0, x > 1], [x, 2.0]), "clip": (x, 0, 1)}[name])
+        else:
+            for axis in (None, *range(x.ndim)):
+                function(x, axis=axis)
+print(len(warmed), sorted(set(asked) - warmed))
+"""
+
+
+@pytest.mark.parametrize("share", range(3))
+def test_nothing_of_numpys_is_left_to_compile_after_warmup(python, share):
+    """Each third of the functions in one dtype."""
+    names, dtype = fnp.replaced[share::3], DTYPES[share]
+    found = python(CALLS_OF_NUMPY.replace("NAMES", repr((names, dtype))), flags=["-W", "ignore"])
+    assert int(found.split()[0]) > len(names) // 2
+    assert found.endswith(" []"), f"warmup does not compile {found}"
 
 
 def test_what_warmup_misses_is_found(python):
