@@ -403,6 +403,20 @@ def test_sums_are_at_least_as_precise_as_numpys(values, length, dtype, seed):
     assert abs(float(fnp.sum(x)) - right) <= max(known, unit, within)
 
 
+@pytest.mark.parametrize("shape", [(40_000, 70), (40_000, 3), (700_000,), (3_000_000,), (3, 90_000, 64)])
+@pytest.mark.parametrize("name", ["sum", "mean"])
+def test_what_additions_round_away_is_kept(name, shape):
+    """Small numbers beside a large one, whose last place they do not reach: as many of them as make many last places."""
+    x = numpy.full(shape, 1 / 3)
+    axis = max(0, x.ndim - 2)
+    number = 0 if x.ndim == 1 else (*[0] * axis, 0)
+    x[number] = 2.0**56
+    n = shape[axis]
+    right = math.fsum([2.0**56, *[1 / 3] * (n - 1)]) / (n if name == "mean" else 1)
+    got = getattr(fnp, name)(x, axis=axis)
+    numpy.testing.assert_allclose(numpy.ravel(got)[0], right, rtol=1e-15)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", NAMES)
 def test_bits_do_not_depend_on_the_number_of_threads(name, dtype, threads):

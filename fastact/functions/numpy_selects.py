@@ -66,7 +66,7 @@ def clip(
     if type(a) is np.ndarray and a.size >= CLIP_FROM and a.dtype.char in NATIVE and not given:
         placed = [bound for bound in (a_min, a_max) if bound is not np._NoValue]
         bounds = tuple(named.values()) or tuple(placed)
-        if len(bounds) == 2 and not (named and placed) and _dtype_of_results(bounds) is not None:
+        if len(bounds) == 2 and not (named and placed) and _dtype_of_results((a, *bounds)) is not None:
             return _clip()(a, *bounds, out=out)
     return np.clip(a, a_min, a_max, out, **named, **given)
 
