@@ -1,9 +1,12 @@
 """Public functions inside the user's own ``@njit`` code: the same scalar functions, and loops over them for arrays.
 
-Numba calls ``register`` through the ``numba_extensions`` entry point when it first compiles anything.
+Numba calls ``register`` through the ``numba_extensions`` entry point when it first compiles anything. Functions of
+``fastact.numpy`` are NumPy's there, as Numba compiles them.
 """
 
+import contextlib
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.core.errors import TypingError
+from numba.core.registry import cpu_target
 from numba.extending import overload, register_jitable
 
 from fastact.functions import softmax
@@ -40,6 +44,19 @@ def register() -> None:
         if told is not None and op.from_output is not None:
             names = ["grad", "output", *op.parameters]
             _teach(told.function, op.from_output.derivative, op, names, backward=True)
+    numpys = sys.modules.get(f"{__package__}.numpy")
+    for name in () if numpys is None else numpys.replaced:
+        if name in vars(numpys):
+            teach_numpys(name, vars(numpys)[name])
+
+
+def teach_numpys(name: str, function: Any) -> None:
+    """Let Numba take a function of ``fastact.numpy`` for NumPy's of that name, if it knows that."""
+    context = cpu_target.typing_context
+    cpu_target.target_context.refresh()  # imports what it knows of NumPy
+    context.refresh()
+    with contextlib.suppress(ValueError):  # it knows none
+        context.insert_global(function, context.resolve_value_type(getattr(np, name)))
 
 
 def completed(op: Any) -> Callable[..., Any]:

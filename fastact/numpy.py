@@ -47,8 +47,9 @@ def __getattr__(name: str) -> Any:
     """Build a ufunc, or import a function, when it is first asked for; all else is NumPy's (PEP 562)."""
     if name in replaced:
         make = _imported if name in _FUNCTIONS else _built
-        globals()[name] = _first_import(lambda: make(name))
-        return globals()[name]
+        globals()[name] = function = _first_import(lambda: make(name))
+        _tell_numba(name, function)
+        return function
     try:
         return getattr(_numpy, name)
     except AttributeError:
@@ -65,6 +66,15 @@ def _imported(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"fastact.functions.{_FUNCTIONS[name]}"), name)
+
+
+def _tell_numba(name: str, function: Any) -> None:
+    """What is built before Numba first compiles something it is told of then."""
+    import sys
+
+    taught = sys.modules.get("fastact.in_numba")
+    if taught is not None and taught.register.cache_info().currsize:
+        taught.teach_numpys(name, function)
 
 
 def __dir__() -> list[str]:

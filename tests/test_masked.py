@@ -35,6 +35,8 @@ MASKS = {
     "maxout": lambda call, axis, mask: groups(mask, call.options["num_pieces"], axis),
     "maxout_with_index": lambda call, axis, mask: groups(mask, call.options["num_pieces"], axis),
     "maxout_backward": lambda call, axis, mask: np.repeat(mask, call.options["num_pieces"], axis),
+    # As NumPy's masked arrays have it, what is no number, or infinite.
+    **dict.fromkeys(("log", "log2", "log10"), lambda call, axis, mask: mask | (np.asarray(call.arrays[0]) <= 0)),
 }
 """The masks of results that are not masked as their first operands are."""
 

@@ -446,6 +446,18 @@ def test_the_first_of_equal_elements_and_of_nans(name, shape):
             assert got.dtype == known.dtype
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("name", PLACES)
+def test_places_lie_in_order(name):
+    for turned in (numpy.asfortranarray(numbers((64, 80, 4), "f4")), numbers((90, 70, 80), "f4").transpose(2, 1, 0)):
+        for axis in (0, 1, 2):
+            for keepdims in (False, True):
+                got, known = (getattr(module, name)(turned, axis=axis, keepdims=keepdims) for module in (fnp, numpy))
+                assert got.flags.c_contiguous
+                assert got.flags.owndata
+                assert numpy.array_equal(got, known)
+
+
 def test_kernels_compute_what_is_large(monkeypatch):
     """In pieces or not: results are more precise than NumPy's."""
     x = numpy.full((40_000, 70), 0.1, "float32")

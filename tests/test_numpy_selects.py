@@ -194,3 +194,13 @@ def test_clip_means_what_it_means_in_numpy(args, kwargs, monkeypatch):
     got, expected = outcome(clip, x, *args, **kwargs), outcome(numpy.clip, x, *args, **kwargs)
     assert type(got) is type(expected)
     numpy.testing.assert_array_equal(got, expected)
+
+
+def test_bounds_that_have_no_common_dtype_are_numpys_business(monkeypatch):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    monkeypatch.setattr(numpy_selects, "CLIP_FROM", 2000)
+    x = numbers(3000, "f8")
+    for bounds in ((numpy.float16(0), numpy.array(1, ml_dtypes.bfloat16)), (numpy.array("1970", "M8[s]"), 1.0)):
+        got, expected = outcome(clip, x, *bounds), outcome(numpy.clip, x, *bounds)
+        assert type(got) is type(expected)
+        numpy.testing.assert_array_equal(got, expected)

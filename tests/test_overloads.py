@@ -179,3 +179,34 @@ def test_what_rows_are_not_taken_is_said_at_compile_time(call, message):
     exec(f"def compiled(x):\n    return {call}", scope)
     with pytest.raises(numba.core.errors.TypingError, match=message):
         numba.njit(scope["compiled"])(np.ones((2, 3)))
+
+
+NUMPYS = """
+import sys, warnings
+warnings.simplefilter("error")
+import numba, numpy
+import fastact.numpy as np
+if FIRST:
+    [getattr(np, name) for name in np.replaced]
+x, failed = numpy.linspace(0.1, 1, 10), []
+calls = {"where": "np.where(x > 0, x, 0.0)", "clip": "np.clip(x, 0.0, 1.0)"}
+for name in np.replaced:
+    call = calls.get(name, f"np.{name}({', '.join('x' * getattr(getattr(numpy, name), 'nin', 1))})")
+    results = []
+    for module in (numpy, np):
+        scope = {"np": module}
+        exec(f"def f(x): return {call}", scope)
+        try:
+            results.append(numba.njit(scope["f"])(x))
+        except Exception as error:
+            results.append(type(error))
+    if not numpy.array_equal(*results) or (type(results[0]) is type and name != "select"):
+        failed.append((name, results))
+print(failed)
+"""
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_functions_of_numpys_names_are_those_of_numba(python, first):
+    """Built before Numba compiles anything, or while it does."""
+    assert python(NUMPYS.replace("FIRST", str(first))) == "[]"

@@ -458,3 +458,45 @@ def test_the_command_wants_a_file_that_exists(capsys):
         main(["run", "no such file.py"])
     assert stopped.value.code == 2
     assert "cannot read no such file.py" in capsys.readouterr().err
+
+
+DOMAINS = """
+import sys
+import numpy
+import fastact as fa
+import fastact.numpy as fnp
+if FIRST:
+    numpy.ma.array
+names = [name for name in fnp.replaced if isinstance(getattr(numpy, name), numpy.ufunc) and getattr(numpy, name).nin == 1]
+[getattr(fnp, name) for name in names]
+[fa.log, fa.log2, fa.log10]
+x = numpy.ma.array([-2.0, -1.0, 0.0, 1.0, 4.0], mask=[0, 0, 0, 0, 1])
+numpy.seterr(all="ignore")
+for name in names:
+    expected = getattr(numpy, name)(x)
+    for function in [getattr(fnp, name), *([getattr(fa, name)] if name.startswith("log") else [])]:
+        got = function(x)
+        assert type(got) is type(expected)
+        assert (numpy.ma.getmaskarray(got) == numpy.ma.getmaskarray(expected)).all(), name
+        numpy.testing.assert_allclose(got.compressed(), expected.compressed(), rtol=1e-14)
+        out = numpy.ma.zeros(5)
+        assert function(x, out=out) is out
+        assert (numpy.ma.getmaskarray(out) == numpy.ma.getmaskarray(expected)).all(), name
+print(numpy.ma.getmaskarray(fnp.log(x)).tolist())
+"""
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_masked_arrays_know_where_a_function_is_defined(python, first):
+    """Whether they have been imported before a function is built, or later."""
+    assert python(DOMAINS.replace("FIRST", str(first))) == "[True, True, True, False, True]"
+
+
+def test_nothing_is_reported_of_what_numpy_computes_in_a_shorter_way(reported):
+    """Its power by one exponent; and what fills the rest of a group is no operand."""
+    for kind in ("f4", "f8"):
+        tiny = numpy.full(70, numpy.finfo(kind).tiny / 8, kind)
+        for exponent in (1.0, 2.0, -1.0):
+            y = numpy.array(exponent, kind)
+            assert reported(fnp.power, tiny, y)[1] == reported(numpy.power, tiny, y)[1]
+            assert reported(fnp.power, tiny[:5], y)[1] == reported(numpy.power, tiny[:5], y)[1]

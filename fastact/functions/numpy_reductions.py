@@ -373,7 +373,8 @@ def _found_place(a: Any, axis: int, out: Any, keepdims: Any, reduction: Any, the
     outer, _, inner = found.view.shape
     if outer > SHORT or inner < LEAST_COLUMNS:
         return None
-    return placed(np.stack([_in_columns(x, reduction, theirs) for x in found.view]), found, out, keep)
+    places = placed(np.stack([_in_columns(x, reduction, theirs) for x in found.view]), found, out, keep)
+    return places if out is not None else np.ascontiguousarray(places)  # as NumPy's, however the array lies
 
 
 def _in_columns(x: Any, reduction: Any, theirs: Any) -> Any:

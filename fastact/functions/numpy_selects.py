@@ -1,5 +1,6 @@
 """NumPy's functions that choose elements, where NumPy has no ufunc of their names: `where`, `select` and `clip`."""
 
+import contextlib
 from functools import cache
 from typing import Any
 
@@ -79,7 +80,8 @@ def _are_many(condition: Any) -> bool:
 def _dtype_of_results(operands: tuple[Any, ...]) -> Any:
     """The dtype of what comes of operands if these are arrays or numbers, of floats that there are kernels for, or ``None``."""
     if all(type(operand) in _SIMPLE for operand in operands):
-        return NATIVE.get(np.result_type(*operands).char)
+        with contextlib.suppress(TypeError):  # there is none, of which NumPy says what it has to say
+            return NATIVE.get(np.result_type(*operands).char)
     return None
 
 

@@ -21,6 +21,7 @@ from fastact.kernels.dtypes import BFLOAT16
 from fastact.kernels.templates import clone
 from fastact.kinds.elementwise import Kernel
 from fastact.maths.scalar import scalar
+from fastact.runtime.domains import share_domain
 from fastact.runtime.ufunc import attribute_name, make_ufunc
 
 FLOATS = "fd" + BFLOAT16
@@ -36,7 +37,10 @@ def public_function(op: Op, *, backward: bool) -> Any:
     public = op.public_backward if backward else op.public
     doc = docstring(op, backward=backward)
     if op.is_ufunc and kernel.outputs == 1:
-        return make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE, op.identity)
+        made = make_ufunc(kernel, kernel.name, doc, PUBLIC_MODULE, op.identity)
+        if op.stands_in is not None and not backward:
+            share_domain(made, getattr(np, op.stands_in.name))
+        return made
     ufunc: Any = make_ufunc(kernel, attribute_name(kernel.name), doc, PUBLIC_MODULE)
     function = ufunc
     if op.is_ufunc:

@@ -101,7 +101,7 @@ def whole_groups(args: Any, first: Any, last: Any, steps: Any, kept: Any, record
                     gather(x, advance(args[j], start * steps[j]), steps[j], GROUP)
                     set_pointer(operands, j, x)
             set_pointer(operands, INPUTS, y)
-            found |= meaning(operands, record, known | found)
+            found |= meaning(operands, steps, GROUP, record, known | found)
     return found
 
 
@@ -132,21 +132,24 @@ def part_of_a_group(args: Any, first: Any, count: Any, steps: Any, record: Any, 
             fill_group(tile)
             gather(tile, advance(space, j * GROUP * SIZE), SIZE, count)
             set_pointer(operands, j, tile)
-        found = meaning(operands, record, known)
+        found = meaning(operands, steps, count, record, known)
     return found
 
 
-def meaning(operands: Any, record: Any, known: Any) -> Any:
-    """The exceptions that the results of a group stand for, but for those that are known already."""
+def meaning(operands: Any, steps: Any, count: Any, record: Any, known: Any) -> Any:
+    """The exceptions that the first ``count`` results of a group stand for, but for those that are known already.
+
+    NumPy's loop is told where an operand is one number: some have shorter ways for that.
+    """
     found = exceptions(operands) & ~known
     if ASKS and found != 0:
         set_pointer(operands, INPUTS, group_results())
-        steps, dims = steps_of_group(), one_integer()
+        in_group, dims = steps_of_group(), one_integer()
         for j in range(ARGS):
-            set_integer(steps, j, SIZE)
-        set_integer(dims, 0, GROUP)
+            set_integer(in_group, j, 0 if j < INPUTS and steps[j] == 0 else SIZE)
+        set_integer(dims, 0, count)
         clear_fp_flags()
-        numpys(operands, dims, steps, record)
+        numpys(operands, dims, in_group, record)
         found = raised_fp_flags()
         clear_fp_flags()
     return found

@@ -8,13 +8,10 @@ float32 (``fastact.calls.widening``). Without such a loop NumPy would convert th
 ml_dtypes is never imported here. Loops are registered when somebody else imports it, or has done so already.
 """
 
-import contextlib
 import ctypes
 import sys
 import threading
 from collections.abc import Sequence
-from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -25,6 +22,7 @@ from fastact.kinds.elementwise import Kernel
 from fastact.kinds.loop import Loop
 from fastact.kinds.sharing import SharingKernel
 from fastact.runtime import records, workers
+from fastact.runtime.arrivals import when_imported
 from fastact.runtime.exceptions import CALLBACK, LOOP, raise_again, raise_in_caller
 from fastact.runtime.firstcall import FirstCall, address_of, enter_team
 from fastact.runtime.numpy_api import api_function
@@ -117,46 +115,11 @@ def _register_all() -> None:
     with _lock:
         dtype = bfloat16()
         if dtype is None:
-            _await()
+            when_imported(HOME, _register_all)
             return
         for made in _offers[_registered:]:
             made.register(dtype)
         _registered = len(_offers)
-
-
-class _Arrival:
-    """What the interpreter asks for every module that it imports: it lets the loops be registered after ml_dtypes is imported."""
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:  # noqa: ARG002 - as it is called
-        """How the module is found, by those who come next; ``None``, which leaves it to them, for every other one."""
-        if name != HOME:
-            return None
-        _await_no_longer()
-        spec = find_spec(name)
-        if spec is None or spec.loader is None:  # it may be installed later
-            _await()
-        else:
-            spec.loader.exec_module = partial(_executed, spec.loader.exec_module)  # type: ignore[method-assign]
-        return spec
-
-
-_arrival = _Arrival()
-
-
-def _await() -> None:
-    if _arrival not in sys.meta_path:
-        sys.meta_path.insert(0, _arrival)
-
-
-def _await_no_longer() -> None:
-    with contextlib.suppress(ValueError):
-        sys.meta_path.remove(_arrival)
-
-
-def _executed(execute: Any, module: Any) -> None:
-    """Execute a module, then register."""
-    execute(module)
-    _register_all()
 
 
 def _load() -> None:

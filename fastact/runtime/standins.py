@@ -16,6 +16,7 @@ import numpy as np
 from fastact.kernels import fields
 from fastact.kinds.loop import Loop
 from fastact.runtime import bfloat16, records
+from fastact.runtime.domains import share_domain
 from fastact.runtime.exceptions import LOOP
 from fastact.runtime.firstcall import FirstCall
 from fastact.runtime.ufunc import (
@@ -107,6 +108,7 @@ def ufunc_like(ufunc: np.ufunc, kernel: Any, module: str) -> np.ufunc:
         stub.install = installer(made, loop, stub)
     made.__module__, made.__qualname__ = module, ufunc.__name__  # type: ignore[misc]
     bfloat16.offer(made, kernel, stubs)
+    share_domain(made, ufunc)
     return made
 
 
