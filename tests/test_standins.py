@@ -32,7 +32,7 @@ SPURIOUS_KINDS = {"logaddexp": {"underflow", "invalid value"}, "logaddexp2": {"u
 UNREPORTED = {"arctan", "expm1", "log1p", "sinh"} if numpy_is_wide() else set()
 """Functions of which NumPy's loops for vectors of 512 bits report no underflow of a subnormal number that is nearly its value."""
 SPECIAL = {
-    "float16": (100, -100, 6e4, 0, -0.0, -1, -2, 6e-8, numpy.nan, numpy.inf, -numpy.inf),
+    "float16": (100, -100, 6e4, 0, -0.0, -1, -2, 6e-8, 2.03e-5, numpy.nan, numpy.inf, -numpy.inf),
     "float32": (1e4, -1e4, 88.8, -104, 0, -0.0, -1, -2, 1e-45, numpy.nan, numpy.inf, -numpy.inf),
     "float64": (1e4, -1e4, 709.9, -745.2, 0, -0.0, -1, -2, 5e-324, numpy.nan, numpy.inf, -numpy.inf),
 }
