@@ -64,8 +64,9 @@ def command(
 def sentence(conditions: dict[str, Any]) -> str:
     """The machine and the versions in words."""
     found, versions = conditions["machine"], conditions["versions"]
+    threads = "1 thread" if conditions["threads"] == 1 else f"{conditions['threads']} threads"
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return f"{found['processor']}, {found['cores']} cores, {found['system']}; {conditions['threads']} threads; {named}."
+    return f"{found['processor']}, {found['cores']} cores, {found['system']}; {threads}; {named}."
 
 
 def figures(calls: dict[str, Call], contenders: Sequence[str], rounds: int) -> tuple[tuple[str, ...], dict[str, float]]:
