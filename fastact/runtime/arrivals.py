@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -38,7 +38,7 @@ def when_imported(name: str, action: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def _asleep() -> Any:
+def _asleep() -> Iterator[None]:
     """Ask the others alone; and be asked again only if something is still awaited."""
     with contextlib.suppress(ValueError):
         sys.meta_path.remove(_arrival)
