@@ -50,13 +50,20 @@ def register() -> None:
             teach_numpys(name, vars(numpys)[name])
 
 
+_taught: set[str] = set()
+"""Names of functions of ``fastact.numpy`` that Numba knows."""
+
+
 def teach_numpys(name: str, function: Any) -> None:
     """Let Numba take a function of ``fastact.numpy`` for NumPy's of that name, if it knows that."""
     context = cpu_target.typing_context
     cpu_target.target_context.refresh()  # imports what it knows of NumPy
     context.refresh()
-    with contextlib.suppress(ValueError):  # it knows none
-        context.insert_global(function, context.resolve_value_type(getattr(np, name)))
+    # ``register`` may come here twice: what it calls may be the first to compile something, and so call it again.
+    if name not in _taught:
+        with contextlib.suppress(ValueError):  # it knows none
+            context.insert_global(function, context.resolve_value_type(getattr(np, name)))
+            _taught.add(name)
 
 
 def completed(op: Any) -> Callable[..., Any]:

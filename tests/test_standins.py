@@ -181,6 +181,40 @@ def test_exceptions_in_any_chunk_reach_the_caller(name, reported, threads):
             assert not reported(ours, *operands)[1]
 
 
+HALVES = {
+    "square": (6e4,),
+    "reciprocal": (6e-8,),
+    "sqrt": (-1.0,),
+    "expm1": (2.03e-5,),
+    "log1p": (2.03e-5,),
+    "exp": (-16.0,),
+    "sinh": (100.0,),
+    "power": (100.0, -2.5),
+    "hypot": (6e4, 6e4),
+}
+"""Operands of float16 that are reported, most of them by what NumPy says of the rounding of its results."""
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_exceptions_of_halves_in_any_chunk_reach_the_caller(name, reported, threads):
+    """Which NumPy does not raise where vector code does."""
+    ours, theirs = getattr(fnp, name), getattr(numpy, name)
+    operands = [numpy.full(300_000, 0.5, "f2") for _ in HALVES[name]]
+    known = []
+    for place in (0, 70_001, 150_000, 299_990, 299_999):
+        for x, number in zip(operands, HALVES[name], strict=True):
+            x[place] = number
+        known = reported(theirs, *operands)[1]
+        with threads(4):
+            for _ in range(5):
+                assert reported(ours, *operands)[1] == known, place
+        for x in operands:
+            x[place] = 0.5
+        with threads(4):
+            assert not reported(ours, *operands)[1]
+    assert known
+
+
 def test_exceptions_of_all_inner_loops_of_a_call_are_reported(reported):
     x = numpy.full((4, 300), 0.5)
     x[0, 7], x[2, 3] = 0, -1

@@ -60,8 +60,22 @@ def raised_fp_flags(typing_context: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         if not is_x86(context):
             return builder.zext(_call_on_flags(builder, "fetestexcept", REPORTED_FLAGS_OTHER), I64)
-        up = builder.zext(builder.load(_read_mxcsr(builder)), I64)
-        return builder.or_(builder.and_(up, I64(INVALID)), builder.and_(builder.lshr(up, I64(1)), I64(14)))
+        return _as_known(builder, builder.zext(builder.load(_read_mxcsr(builder)), I64))
+
+    return types.intp(), codegen
+
+
+@intrinsic
+def raised_all_fp_flags(typing_context: Any) -> Any:
+    """The exception flags that any code has put up in this thread.
+
+    On x86-64 glibc's ``feraiseexcept``, by which NumPy says that halves overflow or underflow, puts some up on x87.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if not is_x86(context):
+            return builder.zext(_call_on_flags(builder, "fetestexcept", REPORTED_FLAGS_OTHER), I64)
+        return _as_known(builder, builder.zext(_call_on_flags(builder, "fetestexcept", REPORTED_FLAGS_X86), I64))
 
     return types.intp(), codegen
 
@@ -92,6 +106,11 @@ def _call_on_flags(builder: Any, name: str, flags: int) -> Any:
     """Call a function of the C library that takes a set of flags."""
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I32, [I32]), name)
     return builder.call(function, [I32(flags)])
+
+
+def _as_known(builder: Any, flags: Any) -> Any:
+    """The flags of x86-64, of which the second tells of subnormal operands, as ``fastact.kernels.limits`` numbers them."""
+    return builder.or_(builder.and_(flags, I64(INVALID)), builder.and_(builder.lshr(flags, I64(1)), I64(14)))
 
 
 def _clear_mxcsr(builder: Any) -> None:

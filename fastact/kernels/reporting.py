@@ -25,7 +25,13 @@ from fastact.kernels.elementwise import (
     vector_loop,
 )
 from fastact.kernels.fields import NUMPYS, NUMPYS_DATA
-from fastact.kernels.flags import clear_fp_flags, raise_fp_flags, raised_fp_flags
+from fastact.kernels.flags import (
+    clear_all_fp_flags,
+    clear_fp_flags,
+    raise_fp_flags,
+    raised_all_fp_flags,
+    raised_fp_flags,
+)
 from fastact.kernels.instance import instance
 from fastact.kernels.jit import internal
 from fastact.kernels.memory import (
@@ -148,10 +154,12 @@ def meaning(operands: Any, steps: Any, count: Any, record: Any, known: Any) -> A
         for j in range(ARGS):
             set_integer(in_group, j, 0 if j < INPUTS and steps[j] == 0 else SIZE)
         set_integer(dims, 0, count)
-        clear_fp_flags()
+        clear_fp_flags()  # of this package's computation; NumPy's may be on x87 too
+        earlier = raised_all_fp_flags()
+        clear_all_fp_flags()
         numpys(operands, dims, in_group, record)
-        found = raised_fp_flags()
-        clear_fp_flags()
+        found = earlier | raised_all_fp_flags()
+        clear_all_fp_flags()
     return found
 
 

@@ -39,7 +39,7 @@ from fastact.kernels.fields import (
     TICKET,
     WAITING,
 )
-from fastact.kernels.flags import clear_fp_flags, raised_fp_flags
+from fastact.kernels.flags import clear_all_fp_flags, raised_all_fp_flags
 from fastact.kernels.jit import internal
 from fastact.kernels.memory import (
     advance,
@@ -262,9 +262,9 @@ def joined(team: Any, call: Any) -> Any:
 @internal
 def hand_over_flags(call: Any) -> None:
     """Leave the exception flags of a chunk to the caller, in whose thread NumPy looks for them."""
-    flags = raised_fp_flags()
+    flags = raised_all_fp_flags()
     if flags != 0:
-        clear_fp_flags()
+        clear_all_fp_flags()
         merge_shared(call, FLAGS, flags)
 
 
