@@ -126,15 +126,13 @@ class TestInfo:
         assert (status, err) == (0, "")
         lines = {line[:16].rstrip(): line[17:] for line in out.splitlines()}
         expected = {name: str(value) for name, value in warm.config().items()}
-        cached = (
-            r"\d+ kernels?, .+; \d+ kernels?, .+ with those of other versions"  # other processes may add some meanwhile
-        )
+        # Other processes may add kernels meanwhile.
+        cached = r"\d+ kernels?, .+; \d+ kernels?, .+ with those of other versions"
         for found in (lines, expected):
             assert re.fullmatch(cached, found.pop("cached"))
         assert lines == expected
         assert lines["fastact"] == fa.__version__
         assert lines["numpy"] == np.__version__
-        assert lines["cached"].startswith(str(cache.usage()))
 
     @pytest.mark.parametrize(
         ("architecture", "processor", "width"),
