@@ -16,7 +16,6 @@ import pytest
 import fastact as fa
 from fastact import __main__, warm
 from fastact.cli import _curves, commands, plot
-from fastact.runtime import cache
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
