@@ -135,9 +135,9 @@ def _ulp(got: np.ndarray, exact: np.ndarray) -> float:
     return float(np.max(np.where(np.isnan(error), np.inf, error)))
 
 
-def _operand(name: str, size: int, dtype: str) -> np.ndarray:
+def _operand(name: str, size: int, dtype: str, seed: int = 0) -> np.ndarray:
     """Numbers that the function is defined for."""
-    x = np.random.default_rng(0).standard_normal(size).astype(dtype)
+    x = np.random.default_rng(seed).standard_normal(size).astype(dtype)
     return np.abs(x) + np.dtype(dtype).type(0.1) if name.startswith(("log", "power")) else x
 
 
@@ -146,8 +146,10 @@ def _calls(size: int, dtype: str, strided: bool = False) -> Cells:
 
     cells: Cells = {}
     for name in (name for name in fnp.replaced if isinstance(getattr(np, name), np.ufunc)):
-        x = _operand(name, 2 * size, dtype)[::2] if strided else _operand(name, size, dtype)
-        arrays, out = [x] * getattr(np, name).nin, np.empty(size, dtype)
+        step = 1 + strided
+        # Not the same twice, for which NumPy's logaddexp has a shorter way.
+        arrays = [_operand(name, step * size, dtype, seed)[::step] for seed in range(getattr(np, name).nin)]
+        out = np.empty(size, dtype)
         cells[f"{name}, {size:,} of {dtype}{', strided' * strided}"] = {
             "fastact": partial(getattr(fnp, name), *arrays, out=out),
             "NumPy": partial(getattr(np, name), *arrays, out=out),
