@@ -109,13 +109,14 @@ def _errors(count: int) -> str:
         row = [name]
         for dtype, wide in (("float32", np.float64), ("float64", np.longdouble)):
             known = getattr(np, name)
+            wider = np.finfo(wide).nmant > np.finfo(dtype).nmant + 8
+            if not wider or (dtype == "float64" and name.startswith("logaddexp")):
+                row += ["", ""]
+                continue
             arrays = [_numbers(seed, count, dtype) for seed in range(known.nin)]
             with np.errstate(all="ignore"):
                 exact = known(*[x.astype(wide) for x in arrays])
-                for function in (getattr(fnp, name), known):
-                    comparable = np.finfo(wide).nmant > np.finfo(dtype).nmant + 8
-                    comparable = comparable and not (dtype == "float64" and name.startswith("logaddexp"))
-                    row.append(f"{_ulp(function(*arrays), exact):.2f}" if comparable else "")
+                row += [f"{_ulp(function(*arrays), exact):.2f}" for function in (getattr(fnp, name), known)]
         rows.append(tuple(row))
     head = ("function", "fastact, float32", "NumPy, float32", "fastact, float64", "NumPy, float64")
     return tables.table(head, rows, markdown=True)
