@@ -5,7 +5,6 @@ Each function of ``fastact.numpy`` that is not NumPy's, by dtype, number of elem
 """
 
 import math
-import re
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import fastact as fa
-from benchmarks.harness import tables
+from benchmarks.harness import accuracy, tables
 from benchmarks.turns import Cells, Medians, command
 
 PAGE = """\
@@ -81,20 +80,27 @@ def _vectors() -> str:
     return f"Vectors: fastact {width}, NumPy {', '.join(kinds) or 'no more than its baseline'}."
 
 
+def _ufuncs() -> list[str]:
+    """Names of what stands in for a ufunc."""
+    import fastact.numpy as fnp  # which older versions, beside whom asv imports this module, lack
+
+    return [name for name in fnp.replaced if isinstance(getattr(np, name), np.ufunc)]
+
+
 def _summary(medians: Medians) -> str:
-    groups: dict[tuple[str, str], list[float]] = {}
-    for name, median in medians.items():
-        found = re.fullmatch(r"\w+, ([\d,]+) of (float\d+)(, strided)?", name)
-        if found:
-            groups.setdefault((f"{found[1]}{found[3] or ''}", found[2]), []).append(median["NumPy"])
+    groups: dict[str, list[float]] = {}
+    for label, median in medians.items():
+        name, _, group = label.partition(", ")
+        if name in _ufuncs():
+            groups.setdefault(group, []).append(median["NumPy"])
     rows = [
         (
-            f"{size} of {dtype}",
+            group,
             f"{np.exp(np.mean(np.log(ratios))):.2f}",
             f"{min(ratios):.2f}",
             f"{sum(ratio < 0.97 for ratio in ratios)} of {len(ratios)}",
         )
-        for (size, dtype), ratios in groups.items()
+        for group, ratios in groups.items()
     ]
     return tables.table(("elements", "mean", "least", "slower"), rows, markdown=True)
 
@@ -116,7 +122,7 @@ def _errors(count: int) -> str:
             arrays = [_numbers(seed, count, dtype) for seed in range(known.nin)]
             with np.errstate(all="ignore"):
                 exact = known(*[x.astype(wide) for x in arrays])
-                row += [f"{_ulp(function(*arrays), exact):.2f}" for function in (getattr(fnp, name), known)]
+                row += [_shown_error(function(*arrays), exact) for function in (getattr(fnp, name), known)]
         rows.append(tuple(row))
     head = ("function", "fastact, float32", "NumPy, float32", "fastact, float64", "NumPy, float64")
     return tables.table(head, rows, markdown=True)
@@ -129,11 +135,10 @@ def _numbers(seed: int, count: int, dtype: str) -> np.ndarray:
     return np.concatenate([np.where(np.isfinite(x), x, near), near])
 
 
-def _ulp(got: np.ndarray, exact: np.ndarray) -> float:
+def _shown_error(got: np.ndarray, exact: np.ndarray) -> str:
+    """The largest error of results that are finite."""
     usual = np.abs(exact) < np.finfo(got.dtype).max
-    got, exact = got[usual], exact[usual]
-    error = np.abs(got - exact) / np.spacing(np.abs(exact.astype(got.dtype)))
-    return float(np.max(np.where(np.isnan(error), np.inf, error)))
+    return f"{accuracy.ulp(got[usual], exact[usual], np.abs(exact[usual]), got.dtype.name):.2f}"
 
 
 def _operand(name: str, size: int, dtype: str, seed: int = 0) -> np.ndarray:
@@ -143,10 +148,10 @@ def _operand(name: str, size: int, dtype: str, seed: int = 0) -> np.ndarray:
 
 
 def _calls(size: int, dtype: str, strided: bool = False) -> Cells:
-    import fastact.numpy as fnp  # which older versions, beside whom asv imports this module, lack
+    import fastact.numpy as fnp
 
     cells: Cells = {}
-    for name in (name for name in fnp.replaced if isinstance(getattr(np, name), np.ufunc)):
+    for name in _ufuncs():
         step = 1 + strided
         # Not the same twice, for which NumPy's logaddexp has a shorter way.
         arrays = [_operand(name, step * size, dtype, seed)[::step] for seed in range(getattr(np, name).nin)]

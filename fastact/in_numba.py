@@ -47,23 +47,36 @@ def register() -> None:
     numpys = sys.modules.get(f"{__package__}.numpy")
     for name in () if numpys is None else numpys.replaced:
         if name in vars(numpys):
-            teach_numpys(name, vars(numpys)[name])
+            _teach_numpys(name, vars(numpys)[name])
+
+
+def tell_of_numpys(name: str, function: Any) -> None:
+    """Teach Numba a function of ``fastact.numpy`` that has been built after ``register``, which sees to those built before."""
+    if register.cache_info().currsize:
+        _teach_numpys(name, function)
 
 
 _taught: set[str] = set()
 """Names of functions of ``fastact.numpy`` that Numba knows."""
 
 
-def teach_numpys(name: str, function: Any) -> None:
+def _teach_numpys(name: str, function: Any) -> None:
     """Let Numba take a function of ``fastact.numpy`` for NumPy's of that name, if it knows that."""
-    context = cpu_target.typing_context
-    cpu_target.target_context.refresh()  # imports what it knows of NumPy
-    context.refresh()
     # ``register`` may come here twice: what it calls may be the first to compile something, and so call it again.
-    if name not in _taught:
-        with contextlib.suppress(ValueError):  # it knows none
-            context.insert_global(function, context.resolve_value_type(getattr(np, name)))
-            _taught.add(name)
+    if name in _taught:
+        return
+    context = _context_of_numpy()
+    with contextlib.suppress(ValueError):  # it knows none
+        context.insert_global(function, context.resolve_value_type(getattr(np, name)))
+        _taught.add(name)
+
+
+@cache
+def _context_of_numpy() -> Any:
+    """Where Numba looks functions up, once it has imported what it knows of NumPy."""
+    cpu_target.target_context.refresh()
+    cpu_target.typing_context.refresh()
+    return cpu_target.typing_context
 
 
 def completed(op: Any) -> Callable[..., Any]:

@@ -72,9 +72,9 @@ def _tell_numba(name: str, function: Any) -> None:
     """What is built before Numba first compiles something it is told of then."""
     import sys
 
-    taught = sys.modules.get("fastact.in_numba")
-    if taught is not None and taught.register.cache_info().currsize:
-        taught.teach_numpys(name, function)
+    in_numba = sys.modules.get(f"{__package__}.in_numba")
+    if in_numba is not None:
+        in_numba.tell_of_numpys(name, function)
 
 
 def __dir__() -> list[str]:

@@ -147,10 +147,8 @@ def _compile_for_numpy(name: str, dtype: str) -> None:
     function, x = getattr(numpys, name), np.ones(numpy_selects.CLIP_FROM, dtype)
     if isinstance(function, np.ufunc):
         function(*[x[:1]] * function.nin)
-    elif name == "clip":
-        function(x, 0, 1)
-    elif name in ("where", "select"):
-        function(*([x > 0], [x]) if name == "select" else (x > 0, x, x))
+    elif name in numpy_selects.EXAMPLES:
+        function(*numpy_selects.EXAMPLES[name](x))
     else:
         with threads.threads(2):  # what waits for memory is left to NumPy on one
             for shape, axis in REDUCED:

@@ -210,6 +210,7 @@ import numpy as np
 import fastact as fa
 import fastact.numpy as fnp
 from fastact import warm
+from fastact.functions.numpy_selects import EXAMPLES
 from fastact.runtime import cache
 names, dtype = NAMES
 asked, loaded = [], cache.loaded
@@ -229,8 +230,8 @@ for name in names:
             function(*[x] * function.nin)
             with fa.accelerate():
                 getattr(np, name)(*[x[..., ::2]] * function.nin)
-        elif name in ("where", "select", "clip"):
-            function(*{"where": (x > 0, x, 1.0), "select": ([x > 0, x > 1], [x, 2.0]), "clip": (x, 0, 1)}[name])
+        elif name in EXAMPLES:
+            function(*EXAMPLES[name](x))
         else:
             for axis in (None, *range(x.ndim)):
                 function(x, axis=axis)

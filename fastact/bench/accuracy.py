@@ -60,7 +60,7 @@ class Exact:
     def error(self, results: Sequence[Any]) -> float:
         """The largest error of a result's parts, in units of the last place of the case's dtype."""
         return max(
-            _ulp(self.sample(result), value, scale, self.dtype)
+            ulp(self.sample(result), value, scale, self.dtype)
             for result, value, scale in zip(results, self.values, self.scales, strict=False)
         )
 
@@ -86,7 +86,8 @@ def parts(result: Any) -> list[Any]:
     return [array] if array.dtype.kind == "f" else []
 
 
-def _ulp(computed: Any, value: Any, scale: Any, dtype: str) -> float:
+def ulp(computed: Any, value: Any, scale: Any, dtype: str) -> float:
+    """The largest error of computed numbers, where ``scale`` is what the last place is that of."""
     unit = np.spacing(np.clip(scale, 0, np.finfo(dtype).max).astype(dtype)).astype(value.dtype)
     with np.errstate(all="ignore"):
         error = np.abs(computed.astype(value.dtype) - value) / unit

@@ -1,6 +1,7 @@
 """NumPy's functions that choose elements, where NumPy has no ufunc of their names: `where`, `select` and `clip`."""
 
 import contextlib
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -87,3 +88,10 @@ def _dtype_of_results(operands: tuple[Any, ...]) -> Any:
 
 _SIMPLE = {np.ndarray, int, float, bool, *(dtype.type for dtype in NATIVE.values())}
 """Types of operands that are what NumPy takes them for, and no container's."""
+
+EXAMPLES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "clip": lambda x: (x, 0, 1),
+    "select": lambda x: ([x > 0, x > 1], [x, 2.0]),
+    "where": lambda x: (x > 0, x, 1.0),
+}
+"""What the functions are called with where they are compiled ahead or tried: of an array of floats, which is large enough."""

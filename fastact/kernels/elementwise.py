@@ -136,11 +136,7 @@ def tiled(args: Any, first: Any, n: Any, steps: Any, streamed: Any) -> None:
                 set_pointer(pointers, j, tile)
                 # A broadcast operand (step 0) keeps its first tile, which is never the shorter one.
                 if j < INPUTS and (steps[j] != 0 or start == first):
-                    if steps[j] == SIZE:
-                        gather_padded(tile, operand, count)
-                    else:
-                        fill_with_ones(advance(tile, (padded - BLOCK) * SIZE))
-                        gather(tile, operand, steps[j], count)
+                    gather_padded(tile, operand, steps[j], count)
         vector_loop(pointers, padded)
         for j in range(INPUTS, ARGS):
             operand, tile = advance(args[j], start * steps[j]), advance(space, j * TILE_BYTES)
@@ -150,12 +146,16 @@ def tiled(args: Any, first: Any, n: Any, steps: Any, streamed: Any) -> None:
                 scatter(operand, steps[j], tile, count)
 
 
-def gather_padded(tile: Any, operand: Any, count: Any) -> None:
-    """Copy ``count`` elements that lie side by side into a tile, and fill their last block with ones."""
+def gather_padded(tile: Any, operand: Any, step: Any, count: Any) -> None:
+    """As ``gather``, and fill the rest of the tile's last block with ones."""
     whole = (count - 1) // BLOCK * BLOCK
-    if whole > 0:
-        copy_bytes(tile, operand, whole * SIZE)
-    copy_first(advance(tile, whole * SIZE), advance(operand, whole * SIZE), count - whole)
+    if step == SIZE:
+        if whole > 0:
+            copy_bytes(tile, operand, whole * SIZE)
+        copy_first(advance(tile, whole * SIZE), advance(operand, whole * SIZE), count - whole)
+    else:
+        fill_with_ones(advance(tile, whole * SIZE))
+        gather(tile, operand, step, count)
 
 
 def gather(tile: Any, operand: Any, step: Any, count: Any) -> None:

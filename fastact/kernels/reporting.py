@@ -15,7 +15,6 @@ import numpy as np
 from fastact.kernels import elementwise, lanes, memory
 from fastact.kernels.elementwise import (
     TILE_BYTES,
-    fill_with_ones,
     gather,
     gather_padded,
     scatter,
@@ -120,12 +119,7 @@ def part_of_a_group(args: Any, first: Any, count: Any, steps: Any, record: Any, 
         tile = advance(space, j * GROUP * SIZE)
         set_pointer(pointers, j, tile)
         if j < INPUTS:
-            x = advance(args[j], first * steps[j])
-            if steps[j] == SIZE:
-                gather_padded(tile, x, count)
-            else:
-                fill_with_ones(advance(tile, (padded - BLOCK) * SIZE))
-                gather(tile, x, steps[j], count)
+            gather_padded(tile, advance(args[j], first * steps[j]), steps[j], count)
     vector_loop(pointers, padded)
     results, odd = advance(space, INPUTS * GROUP * SIZE), False
     for i in range(0, padded, BLOCK):

@@ -1,6 +1,7 @@
 """Where masked arrays know a function to be defined: NumPy's masked arrays mask what is outside, and go by the ufunc itself."""
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def share_domain(ufunc: np.ufunc, known: np.ufunc) -> None:
 
 
 def _enter_all() -> None:
-    core: Any = sys.modules[HOME]
+    core: Any = import_module(HOME)  # which waits until another thread's import has ended
     while _pairs:
         ufunc, known = _pairs.pop()
         if known in core.ufunc_domain:

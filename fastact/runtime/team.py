@@ -91,7 +91,9 @@ PATIENCE = 50_000
 
 operands = stack_pointers(MAX_OPERANDS)
 dimensions = stack_integers(MAX_DIMS)
-own_mask, current_mask, process_mask = (stack_integers(MASK_WORDS) for _ in range(3))
+own_mask, current_mask, process_mask, later_mask = (stack_integers(MASK_WORDS) for _ in range(4))
+NOWHERE = -1
+"""No processor's number."""
 
 
 @internal
@@ -202,8 +204,7 @@ def serve(args: Any, dims: Any, steps: Any, data: Any) -> None:
     The system starts a thread here with one argument, the team, and gets nothing back.
     """
     team, mask = as_pointer(as_address(args)), own_mask()
-    read_affinity_of_process(mask)
-    set_affinity(mask)  # its maker may have been told to use fewer
+    keep_to_process(mask, NOWHERE)  # its maker may have been told to use fewer
     add_shared(team, IDLE, 1)
     since = clock()
     while True:
@@ -298,19 +299,45 @@ def make_way(team: Any, mask: Any) -> None:
     current, allowed = current_mask(), process_mask()
     read_own_affinity(current)
     read_affinity_of_process(allowed)
-    unchanged, free, rest = True, True, 0
-    for j in range(MASK_WORDS):
-        unchanged = unchanged and current[j] == mask[j]
-        free = free and current[j] == allowed[j]
-        word = allowed[j]
-        if j == here >> 6:
-            word &= ~(1 << (here & 63))
-        set_integer(allowed, j, word)
-        rest |= word
-    if rest != 0 and (unchanged or free):
+    if same(current, mask) or same(current, allowed):
+        keep_to_process(mask, here)
+
+
+@internal
+def keep_to_process(mask: Any, avoided: Any) -> None:
+    """Have this thread use the processors of its process, but for one if there are others; and write them to ``mask``.
+
+    Whoever tells all threads of a process, in the middle of this, which processors to use may find this one before it goes by what
+    the process had till then. So the process is looked at again afterwards.
+    """
+    allowed, after = process_mask(), later_mask()
+    read_affinity_of_process(allowed)
+    while True:
+        others = 0
         for j in range(MASK_WORDS):
-            set_integer(mask, j, allowed[j])
+            others |= without(allowed[j], j, avoided)
+        for j in range(MASK_WORDS):
+            set_integer(mask, j, without(allowed[j], j, avoided) if others != 0 else allowed[j])
         set_affinity(mask)
+        read_affinity_of_process(after)
+        if same(after, allowed):
+            break
+        allowed, after = after, allowed
+
+
+@internal
+def without(word: Any, number: Any, avoided: Any) -> Any:
+    """One word of a mask, which has 64 processors, without one of them."""
+    return word & ~(1 << (avoided & 63)) if avoided >> 6 == number else word
+
+
+@internal
+def same(one: Any, other: Any) -> Any:
+    """Whether two masks are of the same processors."""
+    differing = 0
+    for j in range(MASK_WORDS):
+        differing |= one[j] ^ other[j]
+    return differing == 0
 
 
 # Both.
