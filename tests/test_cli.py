@@ -228,7 +228,8 @@ class TestWarmup:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         status, out, err = fastact("warmup", "--jobs", "1", "--op", "relu", "--dtype", "float32")
         assert (status, err, names) == (0, "", ["relu", "relu_backward"])
-        assert "2 functions for float32: 0 kernels compiled" in out.splitlines()[-1]
+        # Of kernels that other processes add meanwhile nothing is known.
+        assert re.search(r"2 functions for float32: \d+ kernels compiled", out.splitlines()[-1])
 
 
 class TestPlot:

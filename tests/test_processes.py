@@ -151,6 +151,36 @@ print(os.waitpid(children[0], 0)[1])
         assert python(code.replace("DELAY", str(delay)), flags=["-W", "ignore"], FASTACT_CACHE_DIR="off") == "0"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_fork_in_a_signals_handler_before_the_worker_runs(python):
+    """The handler comes between the moment at which a thread is made and the one at which it runs."""
+    code = """
+import _thread, os, signal, sys, threading, numpy as np, fastact as fa
+x, children, main = np.linspace(-4, 4, 1000), [], threading.get_ident()
+def then_fork(start):
+    def started(*args, **options):
+        made = start(*args, **options)
+        if threading.get_ident() == main and not children:
+            children.append(os.fork())
+            if not children[0]:
+                signal.alarm(100)
+        return made
+    return started
+for module in (_thread, threading):
+    for name in ("start_new_thread", "_start_new_thread", "start_joinable_thread", "_start_joinable_thread"):
+        if hasattr(module, name):
+            setattr(module, name, then_fork(getattr(module, name)))
+sys.setswitchinterval(5)  # new threads wait until this one waits
+y = fa.silu(x)
+sys.setswitchinterval(0.005)
+assert np.allclose(y, x / (1 + np.exp(-x)))
+if not children[0]:
+    os._exit(0)
+print(os.waitpid(children[0], 0)[1])
+"""
+    assert python(code, flags=["-W", "ignore"], FASTACT_CACHE_DIR="off") == "0"
+
+
 def test_a_call_from_a_module_that_is_being_imported(python, tmp_path):
     """Numba, once it is loaded, imports that module in turn."""
     files = {

@@ -5,6 +5,7 @@ modules stay half imported, memory is freed twice. Nor would a child survive tha
 compilation the small stack that a server may give its threads.
 """
 
+import _thread
 import contextlib
 import os
 import sys
@@ -19,7 +20,7 @@ STACK_BYTES = 2**24
 LONGEST = 60.0
 """Seconds that a fork waits at most: a child that cannot compile is better than none."""
 LOST_AFTER = 0.1
-"""Seconds after which a caller looks whether its worker still exists."""
+"""Seconds after which a caller looks whether its worker exists: it does not in a child that a signal's handler has forked."""
 
 _lock = threading.RLock()
 _imports = threading.RLock()
@@ -50,19 +51,27 @@ def uninterrupted(function: Callable[[], T]) -> T:
         finally:
             working.release()
 
+    def begin() -> None:
+        with contextlib.suppress(RuntimeError):
+            before = threading.stack_size(STACK_BYTES)
+            try:
+                threading.Thread(target=work, name="fastact", daemon=False).start()  # this one is none that it could be like
+                return
+            finally:
+                threading.stack_size(before)
+        working.release()
+
+    caller = os.getpid()
     try:
-        before = threading.stack_size(STACK_BYTES)
-        try:
-            worker = threading.Thread(target=work, name="fastact")
-            worker.start()
-        finally:
-            threading.stack_size(before)
-    except RuntimeError:  # the system has no thread for us, or the interpreter is about to end
+        # Who starts a ``Thread`` waits until it runs: in a child that a signal's handler forks meanwhile, forever.
+        _thread.start_new_thread(begin, ())
+    except RuntimeError:
         return _alone(function)
     while not working.acquire(timeout=LOST_AFTER):
-        if not worker.is_alive():
+        if os.getpid() != caller:
             break
-    if not results and not errors:  # a signal's handler has forked, and this is the child, without the worker
+    if not results and not errors:
+        # This is the child, without the worker; or the system has no thread for us, or the interpreter is about to end.
         return _alone(function)
     for error in errors:
         raise error
