@@ -55,7 +55,7 @@ def uninterrupted(function: Callable[[], T]) -> T:
         with contextlib.suppress(RuntimeError):
             before = threading.stack_size(STACK_BYTES)
             try:
-                threading.Thread(target=work, name="fastact", daemon=False).start()  # this one is none that it could be like
+                threading.Thread(target=work, name="fastact", daemon=False).start()
                 return
             finally:
                 threading.stack_size(before)
