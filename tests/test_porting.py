@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,10 +71,21 @@ def test_profiles_name_the_lines_that_take_time(profiles, monkeypatch):
         assert found == sorted(found, key=lambda line: -line[0])
 
 
+TIME, RATIO = r"[\d.]+ (us|ms)", r"[\d.]+ \([\d.]+ to [\d.]+\)"
+
+
+def test_times_and_ratios_are_as_the_page_shows_them(profiles):
+    found = profiles.measured("scoring", 50, 3)
+    assert re.fullmatch(TIME, found["fastact"])
+    assert re.fullmatch(RATIO, found["ratio"])
+
+
 def test_what_is_kept_is_of_these_programs():
     kept = json.loads((PROGRAMS / "profiles.json").read_text())["programs"]
     assert tuple(kept) == NAMES
     for name in NAMES:
+        assert re.fullmatch(TIME, kept[name]["fastact"])
+        assert re.fullmatch(RATIO, kept[name]["ratio"])
         for when in ("before", "after"):
             lines = {line.strip() for line in (PROGRAMS / f"{name}_{when}.py").read_text().splitlines()}
             assert len(lines) < 80

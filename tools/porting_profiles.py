@@ -76,7 +76,7 @@ def measured(name: str, size: int, rounds: int) -> dict[str, Any]:
     before, after = programs(name)
     operands = before.given(size)
     calls = {"fastact": lambda: after.run(*operands), "NumPy": lambda: before.run(*operands)}
-    seconds, ratio = turns.figures(calls, ["NumPy"], rounds)
+    (seconds, ratio), _ = turns.figures(calls, ["NumPy"], rounds)
     return {"fastact": seconds, "ratio": ratio, "before": profile(before, size), "after": profile(after, size)}
 
 
