@@ -81,7 +81,7 @@ class TestPrograms:
         assert by_name == {
             "gelu_tanh": "fa.gelu_tanh(x)",
             "softmax": "fa.softmax(x, axis=-1)",
-            "layer_norm": "fa.layer_norm(x)",
+            "layer_norm": "fa.layer_norm(x, eps=eps)",
         }
         assert found["idioms"][0]["could_save_seconds"] is None, "nothing is timed unless asked for"
 

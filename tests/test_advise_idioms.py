@@ -325,6 +325,52 @@ def test_spelling_is_recognised(name, text, names):
     assert f"fa.{name}" in one.call
 
 
+CALLS = {
+    "z = (x - x.mean(0)) / (x.std(0) + 1e-6)": "fa.batch_norm(x, training=True, eps=1e-06, axis=-1)",
+    "v = 0.9 * v + 0.1 * g**2\nW2 -= lr * g / (np.sqrt(v) + 1e-7)": "fa.rmsprop_step(param, g, v, lr=lr, alpha=alpha, eps=1e-07)",
+    "-np.sum(t * np.log(p) + (1 - t) * np.log(1 - p))": 'fa.binary_cross_entropy(p, t, reduction="sum")',
+    "-np.sum(np.where(p > 0, p * np.log(p), 0), axis=1)": "fa.entropy(p, axis=1)",
+}
+"""Calls as they are shown."""
+
+
+@pytest.mark.parametrize("text", CALLS)
+def test_a_call_has_the_numbers_of_the_program(text, names):
+    assert CALLS[text] in [one.call for one in recognised(text, names())]
+
+
+@pytest.mark.parametrize("of_x", ["np.log(x)", "np.sqrt(x)", "x * np.log(x)", "1 / x"])
+def test_a_choice_of_what_can_be_computed_is_no_gradient(of_x, names):
+    with np.errstate(all="ignore"):
+        found = recognised(f"np.where(x > 0, {of_x}, 0)", names())
+    assert "relu_backward" not in [one.idiom.name for one in found]
+
+
+def test_what_goes_further_is_not_part_of_a_call(names):
+    """A product with more factors is of later statements, which the call does not compute."""
+    text = SIGMOID_OF_ROWS + "q = p * g"
+    (one,) = (one for one in recognised(text, names()) if one.idiom.name == "softmax")
+    assert one.lines == (1,)
+    text = "z = (x - x.mean(0)) / (x.std(0) + 1e-6)\nu = z / np.linalg.norm(z, axis=1, keepdims=True)"
+    found = {one.idiom.name: one.line for one in recognised(text, names())}
+    assert found == {"batch_norm": 1, "l2_normalize": 2}
+
+
+def test_what_differs_is_true_of_nan_and_infinity():
+    """Of activations that are said to differ in nothing."""
+    x = np.float32([np.nan, -np.inf, np.inf, -2, -0.0, 0, 3])
+    space = {
+        "absolute": np.abs,
+        **{name: getattr(np, name) for name in ("where", "maximum", "fmax", "minimum", "clip")},
+    }
+    for idiom in IDIOMS:
+        if idiom.differs == "nothing" and idiom.run is not None and len(idiom.call.split(",")) == 1:
+            for text in idiom.patterns:
+                with np.errstate(invalid="ignore"):
+                    expected = eval(text, {"x": x, **space})
+                np.testing.assert_array_equal(getattr(fa, idiom.name)(x), expected, err_msg=text)
+
+
 @pytest.mark.parametrize(("name", "text"), NEAR_MISSES)
 def test_near_miss_is_not(name, text, names):
     assert name not in [one.idiom.name for one in recognised(text, names())]

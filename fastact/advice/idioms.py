@@ -33,6 +33,8 @@ class Found:
     """The site that gives its result."""
     file: str
     line: int
+    whole: bool
+    """Whether the expression has no more terms than the pattern."""
     lines: tuple[int, ...]
     """All lines that it takes in."""
     sites: frozenset[int]
@@ -52,7 +54,9 @@ class Found:
 
 def find(recorder: Recorder) -> list[Found]:
     """Each expression once, as part of the largest that one call computes; those that take longest first."""
-    candidates = [found for source in recorder.sources.values() for found in _in_source(source, recorder)]
+    candidates = [
+        found for source in recorder.sources.values() for found in _without_larger([*_in_source(source, recorder)])
+    ]
     rank = {id(idiom): place for place, idiom in enumerate(IDIOMS)}
     candidates.sort(key=lambda found: (-len(found.sites), -pattern(found.pattern).size, rank[id(found.idiom)]))
     taken: set[int] = set()
@@ -63,6 +67,16 @@ def find(recorder: Recorder) -> list[Found]:
         taken |= found.sites
         kept.append(found)
     return sorted(kept, key=lambda found: -found.seconds)
+
+
+def _without_larger(candidates: list[Found]) -> list[Found]:
+    """What an earlier statement computes as a whole is not part of one that takes it further."""
+    wholes = [one for one in candidates if one.whole]
+    return [
+        one
+        for one in candidates
+        if one.whole or not any(less.idiom.name == one.idiom.name and less.sites < one.sites for less in wholes)
+    ]
 
 
 def time_calls(found: list[Found], total: float, estimator: Estimator) -> None:
@@ -122,6 +136,8 @@ def _in_reads(reader: Reader, by_head: dict[str, list[tuple[Idiom, str]]], recor
 def _found(idiom: Idiom, text: str, form: Form, known: Bindings, recorder: Recorder) -> Found | None:
     if any(match(other, form) is not None for other in idiom.unless):
         return None
+    if idiom.apart and known[idiom.apart[1]] in known[idiom.apart[0]].nodes():
+        return None
     given: set[int] = set()
     for letter, bound in known.items():
         if letter not in HELPERS:
@@ -145,6 +161,7 @@ def _found(idiom: Idiom, text: str, form: Form, known: Bindings, recorder: Recor
         own[0].number,
         own[0].file,
         own[0].line,
+        match(text, form, more=False) is not None,
         tuple(sorted({site.line for site in sites})),
         inside,
         _shown(idiom.call, known, axis, len(shape)),
@@ -181,7 +198,9 @@ def _fits(idiom: Idiom, axis: str, shape: tuple[int, ...], sites: Any) -> bool:
     if idiom.needs == "rows":
         return last
     if idiom.needs == "columns":
-        return axis in ("0", "(0,)", "(0, 2, 3)", "(0, 1, 2)") and len(shape) > 1
+        return axis in {2: ("0", "(0,)"), 3: ("(0, 1)",), 4: ("(0, 1, 2)",)}.get(len(shape), ())
+    if idiom.needs == "channels":
+        return axis in {3: ("(0, 2)",), 4: ("(0, 2, 3)",)}.get(len(shape), ())
     if idiom.needs == "axis":
         return axis not in ("", "None") or len(shape) == 1
     if idiom.needs == "scalar":

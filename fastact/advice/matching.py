@@ -39,12 +39,12 @@ def pattern(text: str) -> Form:
     return reader._form(expression.value)
 
 
-def match(text: str, form: Form) -> Bindings | None:
-    """What the letters of a pattern stand for in a form; ``None`` if it is not of that pattern."""
+def match(text: str, form: Form, more: bool = True) -> Bindings | None:
+    """What the letters of a pattern stand for in a form, which may have ``more`` terms; ``None`` if it is not of that pattern."""
     found = pattern(text)
     if found.head != form.head:
         return None
-    return next(_match(found, form, {}, True), None)
+    return next(_match(found, form, {}, more), None)
 
 
 def _match(wanted: Form, form: Form, known: Bindings, whole: bool = False) -> Iterator[Bindings]:

@@ -25,10 +25,12 @@ class Idiom:
     """What is not as it was."""
     run: Run | None = None
     needs: str = ""
-    """``rows``: a reduction along the last axis or none; ``columns``: along the first one; ``axis``: along one that is named;
-    ``scalar``: an operand that is a number."""
+    """``rows``: a reduction along the last axis or none; ``columns``: along all axes but the last; ``channels``: along all but the
+    second; ``axis``: along one that is named; ``scalar``: an operand that is a number."""
     unless: Sequence[str] = ()
     """Patterns of what is something else."""
+    apart: str = ""
+    """Two letters, of which the first does not come from the second."""
 
 
 def _unary(name: str) -> Run:
@@ -49,15 +51,48 @@ REDUCED = "sums are taken in float64; last bits"
 TANH = "tanh(0.797885 * (x + 0.044715 * x**3))"
 SIGMOIDS = ("1 / (1 + exp(-x))", "exp(x) / (1 + exp(x))", "0.5 * (1 + tanh(0.5 * x))", "expit(x)")
 SOFTMAX = "exp(x - c) / sum(exp(x - c))"
-CLIP = "probabilities need no clipping: the loss is that of the logits, exact where a probability rounds to 0"
+CLIP = (
+    "probabilities need no clipping: the loss is that of the logits, exact where a probability rounds to 0; it is positive, "
+    'and a mean unless `reduction="sum"` is given'
+)
+EPS = "eps is added to the variance, sums are taken in float64"
+NORMALISED = (
+    "(x - mean(x)) / sqrt(var(x) + E)",
+    "(x - mean(x)) / (std(x) + E)",
+    "(x - mean(x)) / sqrt(mean((x - mean(x)) * (x - mean(x))) + E)",
+)
+RATES = "in place, in one pass over memory; the names and rates of the call are to be yours"
 
 
 def _elementwise(name: str, patterns: Sequence[str], differs: str = LIKE_NUMPY, call: str = "") -> Idiom:
     return Idiom(name, call or f"fa.{name}({{x}})", patterns, differs, _unary(name))
 
 
-def _backward(name: str, call: str, patterns: Sequence[str], run: Run | None = None) -> Idiom:
-    return Idiom(name, call, patterns, "last bits; `out=` may be the gradient itself", run or _of_two(name))
+def _backward(
+    name: str, call: str, patterns: Sequence[str], run: Run | None = None, differs: str = "last bits"
+) -> Idiom:
+    return Idiom(name, call, patterns, f"{differs}; `out=` may be the gradient itself", run or _of_two(name))
+
+
+def _binary_cross_entropy(patterns: Sequence[str], given: str = "") -> Idiom:
+    return Idiom(
+        "binary_cross_entropy",
+        f"fa.binary_cross_entropy({{p}}, {{t}}{given})",
+        patterns,
+        "the loss is positive, its logarithms are bounded by -100 in place of any clipping; of logits, "
+        "`binary_cross_entropy_with_logits` is exact and takes the sigmoid in as well",
+        lambda fa, x, rng: fa.binary_cross_entropy(0.5 + 0 * x, 0 * x),
+    )
+
+
+def _cross_terms(p: str, q: str) -> str:
+    return f"t * log({p}) + (1 - t) * log(1 - {q})"
+
+
+CROSS_TERMS = [
+    *(_cross_terms(p, q) for p, q in (("p", "p"), ("(p + E)", "p"), ("(p + E)", "p + E"))),
+    _cross_terms("clip(p, e, f)", "clip(p, e, f)"),
+]
 
 
 IDIOMS = (
@@ -120,28 +155,31 @@ IDIOMS = (
         [
             "where(x > 0, x, A * x)",
             "where(x >= 0, x, A * x)",
-            "maximum(x, A * x)",
-            "maximum(A * x, x)",
             "where(x < 0, A * x, x)",
             "where(x <= 0, A * x, x)",
         ],
         "nothing",
         _unary("leaky_relu"),
     ),
+    Idiom(
+        "leaky_relu",
+        "fa.leaky_relu({x}, {A})",
+        ["maximum(x, A * x)", "maximum(A * x, x)"],
+        "nothing, for slopes up to 1",
+        _unary("leaky_relu"),
+    ),
     _elementwise(
         "relu",
         [
             "maximum(x, 0)",
-            "where(x > 0, x, 0)",
-            "where(x >= 0, x, 0)",
             "where(x < 0, 0, x)",
             "where(x <= 0, 0, x)",
-            "x * (x > 0)",
-            "x * (x >= 0)",
-            "0.5 * (x + absolute(x))",
-            "fmax(x, 0)",
         ],
         "nothing",
+    ),
+    _elementwise("relu", ["where(x > 0, x, 0)", "where(x >= 0, x, 0)", "fmax(x, 0)"], "NaN gives NaN, and not 0"),
+    _elementwise(
+        "relu", ["x * (x > 0)", "x * (x >= 0)", "0.5 * (x + absolute(x))"], "minus infinity gives 0, and not NaN"
     ),
     Idiom("relu", "fa.relu({x}, out={x})", ["store(x, x < 0, 0)", "store(x, x <= 0, 0)"], "nothing", _unary("relu")),
     _elementwise("relu6", ["clip(x, 0, 6)", "minimum(maximum(x, 0), 6)"], "nothing"),
@@ -149,8 +187,14 @@ IDIOMS = (
     _elementwise("hard_sigmoid", ["clip(x + 3, 0, 6) / 6", "clip(x / 6 + 0.5, 0, 1)"], "last bits"),
     Idiom("swiglu", "fa.swiglu({x}, {v})", [f"v * x * ({form})" for form in SIGMOIDS], STABLE, _of_two("swiglu")),
     # Their gradients.
-    _backward(
-        "relu_backward", "fa.relu_backward({g}, {x})", ["g * (x > 0)", "where(x > 0, g, 0)", "where(x <= 0, 0, g)"]
+    _backward("relu_backward", "fa.relu_backward({g}, {x})", ["g * (x > 0)"]),
+    Idiom(
+        "relu_backward",
+        "fa.relu_backward({g}, {x})",
+        ["where(x > 0, g, 0)", "where(x <= 0, 0, g)"],
+        "gradients that are infinite or NaN give NaN where x is not positive, and not 0; `out=` may be the gradient itself",
+        _of_two("relu_backward"),
+        apart="gx",  # or it chooses where something can be computed
     ),
     _backward("relu_backward", "fa.relu_backward({g}, {x}, out={g})", ["store(g, x <= 0, 0)", "store(g, x < 0, 0)"]),
     _backward(
@@ -174,8 +218,15 @@ IDIOMS = (
     Idiom(
         "softmax",
         "fa.softmax({x}, axis={axis})",
-        [SOFTMAX, "exp(x) / sum(exp(x))", "exp(x - logsumexp(x))"],
+        ["exp(x) / sum(exp(x))"],
         "no overflow for large x; last bits",
+        lambda fa, x, rng: fa.softmax(x),
+    ),
+    Idiom(
+        "softmax",
+        "fa.softmax({x}, axis={axis})",
+        [SOFTMAX, "exp(x - logsumexp(x))"],
+        "last bits",
         lambda fa, x, rng: fa.softmax(x),
     ),
     Idiom(
@@ -194,39 +245,54 @@ IDIOMS = (
     Idiom(
         "logsumexp",
         "fa.logsumexp({x}, axis={axis})",
-        ["c + log(sum(exp(x - c)))", "log(sum(exp(x)))"],
+        ["log(sum(exp(x)))"],
         "no overflow for large x; last bits",
         lambda fa, x, rng: fa.logsumexp(x),
     ),
     Idiom(
+        "logsumexp",
+        "fa.logsumexp({x}, axis={axis})",
+        ["c + log(sum(exp(x - c)))"],
+        "last bits",
+        lambda fa, x, rng: fa.logsumexp(x),
+    ),
+    Idiom(
         "layer_norm",
-        "fa.layer_norm({x})",
-        [
-            "(x - mean(x)) / sqrt(var(x) + E)",
-            "(x - mean(x)) / (std(x) + E)",
-            "(x - mean(x)) / sqrt(mean((x - mean(x)) * (x - mean(x))) + E)",
-        ],
-        "`weight` and `bias` may go along; eps is added to the variance, sums are taken in float64",
+        "fa.layer_norm({x}, eps={E})",
+        NORMALISED,
+        f"`weight` and `bias` may go along; {EPS}",
         lambda fa, x, rng: fa.layer_norm(x),
         "rows",
     ),
     Idiom(
         "batch_norm",
-        "fa.batch_norm({x}, axis=-1)",
-        [
-            "(x - mean(x)) / sqrt(var(x) + E)",
-            "(x - mean(x)) / (std(x) + E)",
-            "(x - mean(x)) / sqrt(mean((x - mean(x)) * (x - mean(x))) + E)",
-        ],
-        "eps is added to the variance, sums are taken in float64",
-        None,
+        "fa.batch_norm({x}, training=True, eps={E}, axis=-1)",
+        NORMALISED,
+        EPS,
+        lambda fa, x, rng: fa.batch_norm(x, training=True, axis=-1),
         "columns",
+    ),
+    Idiom(
+        "batch_norm",
+        "fa.batch_norm({x}, training=True, eps={E})",
+        NORMALISED,
+        EPS,
+        lambda fa, x, rng: fa.batch_norm(x, training=True),
+        "channels",
+    ),
+    Idiom(
+        "rms_norm",
+        "fa.rms_norm({x}, eps={E})",
+        ["x / sqrt(mean(x * x) + E)"],
+        "`weight` may go along; sums are taken in float64",
+        lambda fa, x, rng: fa.rms_norm(x),
+        "rows",
     ),
     Idiom(
         "rms_norm",
         "fa.rms_norm({x})",
-        ["x / sqrt(mean(x * x) + E)", "x / sqrt(mean(x * x))"],
-        "`weight` may go along; sums are taken in float64",
+        ["x / sqrt(mean(x * x))"],
+        "`weight` may go along; eps is 1e-5 unless told otherwise; sums are taken in float64",
         lambda fa, x, rng: fa.rms_norm(x),
         "rows",
     ),
@@ -242,8 +308,8 @@ IDIOMS = (
     Idiom(
         "entropy",
         "fa.entropy({p}, axis={axis})",
-        ["sum(p * log(p))", "sum(p * log(p + E))"],
-        "0 log 0 is 0",
+        ["sum(p * log(p))", "sum(p * log(p + E))", "sum(where(p > 0, p * log(p), 0))"],
+        "it is positive; 0 log 0 is 0, NaN gives NaN",
         lambda fa, x, rng: fa.entropy(0 * x + 0.5),
     ),
     Idiom(
@@ -278,17 +344,11 @@ IDIOMS = (
         "loss and gradient in one pass over the logits, divided by the number of rows",
         lambda fa, x, rng: fa.cross_entropy_with_grad(x, _labels(x, rng)),
     ),
-    Idiom(
-        "binary_cross_entropy",
-        "fa.binary_cross_entropy({p}, {t})",
-        [
-            f"{mean}(t * log({p}) + (1 - t) * log(1 - {q}))"
-            for mean in ("mean", "sum")
-            for p, q in (("p", "p"), ("(p + E)", "p"), ("(p + E)", "p + E"), ("clip(p, e, f)", "clip(p, e, f)"))
-        ]
-        + ["t * log(p) + (1 - t) * log(1 - p)", "t * log(p + E) + (1 - t) * log(1 - p + E)"],
-        "logarithms are bounded by -100; of logits, `binary_cross_entropy_with_logits` is exact and takes the sigmoid in as well",
-        lambda fa, x, rng: fa.binary_cross_entropy(0.5 + 0 * x, 0 * x),
+    _binary_cross_entropy([f"mean({terms})" for terms in CROSS_TERMS]),
+    _binary_cross_entropy([f"sum({terms})" for terms in CROSS_TERMS], ', reduction="sum"'),
+    _binary_cross_entropy(
+        [CROSS_TERMS[0], "t * log(p + E) + (1 - t) * log(1 - p + E)"],
+        ', reduction="none"',
     ),
     Idiom(
         "mse_loss",
@@ -346,30 +406,30 @@ IDIOMS = (
     # Steps of optimizers.
     Idiom(
         "adam_step",
-        "fa.adam_step(param, {g}, m, v, step)",
+        "fa.adam_step(param, {g}, m, v, step, lr=lr, betas=betas, eps={e})",
         [f"k * (B * m + c * g) / (sqrt({v}) + e)" for v in ("h * (D * w + f * g * g)", "D * w + f * g * g")],
-        "in place, in one pass over memory",
+        RATES,
         lambda fa, x, rng: fa.adam_step(x, x, 0 * x, 0 * x, 1),
     ),
     Idiom(
         "rmsprop_step",
-        "fa.rmsprop_step(param, {g}, v)",
+        "fa.rmsprop_step(param, {g}, v, lr=lr, alpha=alpha, eps={E})",
         ["k * g / (sqrt(D * w + f * g * g) + E)", "k * g / sqrt(D * w + f * g * g + E)"],
-        "in place, in one pass over memory; eps is added to the root",
+        f"{RATES}; eps is added to the root",
         lambda fa, x, rng: fa.rmsprop_step(x, x, 0 * x),
     ),
     Idiom(
         "adagrad_step",
-        "fa.adagrad_step(param, {g}, v)",
+        "fa.adagrad_step(param, {g}, v, lr=lr, eps={E})",
         ["k * g / (sqrt(w + g * g) + E)", "k * g / sqrt(w + g * g + E)"],
-        "in place, in one pass over memory; eps is added to the root",
+        f"{RATES}; eps is added to the root",
         lambda fa, x, rng: fa.adagrad_step(x, x, 0 * x),
     ),
     Idiom(
         "adam_step",
-        "fa.adam_step(param, grad, m, v, step), or fa.rmsprop_step, fa.adagrad_step",
+        "fa.adam_step(param, grad, m, v, step, lr=lr, betas=betas, eps=eps), or fa.rmsprop_step, fa.adagrad_step",
         ["step(p, k * m / (sqrt(w) + e))", "step(p, k * m / sqrt(w + E))"],
-        "in place, in one pass over memory, with what is kept of the gradients",
+        f"{RATES}; what is kept of the gradients is computed, too",
         lambda fa, x, rng: fa.adam_step(x, x, 0 * x, 0 * x, 1),
     ),
     Idiom(
