@@ -28,7 +28,8 @@ INTRODUCTION = """\
 
 What you wrote with NumPy, SciPy, PyTorch or JAX, and what it is called here. [`fastact advise script.py`](advise.md) says which
 lines of a program in NumPy are in this table, where the program leaves float32, and what either costs; `import fastact.numpy as np`
-and `fa.accelerate()` speed up [NumPy's own functions](standins.md) of all but short arrays without any change, and `fastact.special` has SciPy's names.
+and `fa.accelerate()` speed up [NumPy's own functions](standins.md) without any change, of all but short arrays, and
+`fastact.special` has SciPy's names.
 
 ## What differs
 
