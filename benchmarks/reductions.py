@@ -16,8 +16,8 @@ PAGE = """\
 
 How many times as long NumPy's own function takes as that of `fastact.numpy`: the median over {rounds} rounds in turns, and the
 quartiles. Where NumPy is as quick, as of small arrays and of most comparisons, its own loop computes. Sums of float32
-are added in float64, and those of float64 with what additions of their parts round away: errors are a few units in the last place of
-the sum of magnitudes, so that more digits may be wrong of a sum that cancels, as with NumPy.
+are added in float64, and those of float64 with what additions of their parts round away: errors are a few units in the last place
+of the sum of magnitudes, so that more digits may be wrong of a sum that cancels, as with NumPy.
 
 {table}
 
