@@ -89,9 +89,10 @@ def _ufuncs() -> list[str]:
 
 def _summary(medians: Medians) -> str:
     groups: dict[str, list[float]] = {}
+    names = _ufuncs()
     for label, median in medians.items():
         name, _, group = label.partition(", ")
-        if name in _ufuncs():
+        if name in names:
             groups.setdefault(group, []).append(median["NumPy"])
     rows = [
         (

@@ -46,6 +46,7 @@ def _labels(x: Any, rng: Any) -> Any:
 
 
 LIKE_NUMPY = "nothing but the last bits; no floating-point warnings"
+NO_OVERFLOW = "no overflow for large x; last bits"
 STABLE = "no overflow, and so no warning, far from zero; last bits"
 REDUCED = "sums are taken in float64; last bits"
 TANH = "tanh(0.797885 * (x + 0.044715 * x**3))"
@@ -61,6 +62,7 @@ NORMALISED = (
     "(x - mean(x)) / (std(x) + E)",
     "(x - mean(x)) / sqrt(mean((x - mean(x)) * (x - mean(x))) + E)",
 )
+MULTIPLIED = "gradients that are infinite or NaN give NaN where x is not positive, and not 0"
 RATES = "in place, in one pass over memory; the names and rates of the call are to be yours"
 
 
@@ -69,9 +71,14 @@ def _elementwise(name: str, patterns: Sequence[str], differs: str = LIKE_NUMPY, 
 
 
 def _backward(
-    name: str, call: str, patterns: Sequence[str], run: Run | None = None, differs: str = "last bits"
+    name: str, call: str, patterns: Sequence[str], run: Run | None = None, differs: str = "last bits", apart: str = ""
 ) -> Idiom:
-    return Idiom(name, call, patterns, f"{differs}; `out=` may be the gradient itself", run or _of_two(name))
+    differs += "; `out=` may be the gradient itself"
+    return Idiom(name, call, patterns, differs, run or _of_two(name), apart=apart)
+
+
+def _over_axis(name: str, patterns: Sequence[str], differs: str) -> Idiom:
+    return Idiom(name, f"fa.{name}({{x}}, axis={{axis}})", patterns, differs, _unary(name))
 
 
 def _binary_cross_entropy(patterns: Sequence[str], given: str = "") -> Idiom:
@@ -188,15 +195,19 @@ IDIOMS = (
     Idiom("swiglu", "fa.swiglu({x}, {v})", [f"v * x * ({form})" for form in SIGMOIDS], STABLE, _of_two("swiglu")),
     # Their gradients.
     _backward("relu_backward", "fa.relu_backward({g}, {x})", ["g * (x > 0)"]),
-    Idiom(
+    _backward(
         "relu_backward",
         "fa.relu_backward({g}, {x})",
         ["where(x > 0, g, 0)", "where(x <= 0, 0, g)"],
-        "gradients that are infinite or NaN give NaN where x is not positive, and not 0; `out=` may be the gradient itself",
-        _of_two("relu_backward"),
+        differs=MULTIPLIED,
         apart="gx",  # or it chooses where something can be computed
     ),
-    _backward("relu_backward", "fa.relu_backward({g}, {x}, out={g})", ["store(g, x <= 0, 0)", "store(g, x < 0, 0)"]),
+    _backward(
+        "relu_backward",
+        "fa.relu_backward({g}, {x}, out={g})",
+        ["store(g, x <= 0, 0)", "store(g, x < 0, 0)"],
+        differs=MULTIPLIED,
+    ),
     _backward(
         "leaky_relu_backward",
         "fa.leaky_relu_backward({g}, {x}, {A})",
@@ -215,23 +226,10 @@ IDIOMS = (
         lambda fa, x, rng: fa.softmax_backward(x, x),
     ),
     # Functions over rows.
-    Idiom(
-        "softmax",
-        "fa.softmax({x}, axis={axis})",
-        ["exp(x) / sum(exp(x))"],
-        "no overflow for large x; last bits",
-        lambda fa, x, rng: fa.softmax(x),
-    ),
-    Idiom(
-        "softmax",
-        "fa.softmax({x}, axis={axis})",
-        [SOFTMAX, "exp(x - logsumexp(x))"],
-        "last bits",
-        lambda fa, x, rng: fa.softmax(x),
-    ),
-    Idiom(
+    _over_axis("softmax", ["exp(x) / sum(exp(x))"], NO_OVERFLOW),
+    _over_axis("softmax", [SOFTMAX, "exp(x - logsumexp(x))"], "last bits"),
+    _over_axis(
         "log_softmax",
-        "fa.log_softmax({x}, axis={axis})",
         [
             "x - c - log(sum(exp(x - c)))",
             "x - log(sum(exp(x)))",
@@ -240,22 +238,9 @@ IDIOMS = (
             "x - logsumexp(x)",
         ],
         "no logarithm of a probability that has rounded to 0; last bits",
-        lambda fa, x, rng: fa.log_softmax(x),
     ),
-    Idiom(
-        "logsumexp",
-        "fa.logsumexp({x}, axis={axis})",
-        ["log(sum(exp(x)))"],
-        "no overflow for large x; last bits",
-        lambda fa, x, rng: fa.logsumexp(x),
-    ),
-    Idiom(
-        "logsumexp",
-        "fa.logsumexp({x}, axis={axis})",
-        ["c + log(sum(exp(x - c)))"],
-        "last bits",
-        lambda fa, x, rng: fa.logsumexp(x),
-    ),
+    _over_axis("logsumexp", ["log(sum(exp(x)))"], NO_OVERFLOW),
+    _over_axis("logsumexp", ["c + log(sum(exp(x - c)))"], "last bits"),
     Idiom(
         "layer_norm",
         "fa.layer_norm({x}, eps={E})",
@@ -346,10 +331,7 @@ IDIOMS = (
     ),
     _binary_cross_entropy([f"mean({terms})" for terms in CROSS_TERMS]),
     _binary_cross_entropy([f"sum({terms})" for terms in CROSS_TERMS], ', reduction="sum"'),
-    _binary_cross_entropy(
-        [CROSS_TERMS[0], "t * log(p + E) + (1 - t) * log(1 - p + E)"],
-        ', reduction="none"',
-    ),
+    _binary_cross_entropy([CROSS_TERMS[0], "t * log(p + E) + (1 - t) * log(1 - p + E)"], ', reduction="none"'),
     Idiom(
         "mse_loss",
         "fa.mse_loss({a}, {b})",

@@ -60,7 +60,7 @@ def sum(  # noqa: A001 - NumPy's name
     """Sum of elements over an axis, over several, or over the whole array.
 
     As `numpy.sum`. Sums of float16, float32 and float64 are added in float64, and what an addition of their parts rounds away is
-    kept: the error is a few units in the last place of float64, and then one rounding to the dtype.
+    kept: the error is a few units in float64's last place of the sum of magnitudes, and then one rounding to the dtype.
     """
     if type(a) is np.ndarray and initial is _NO and where is _NO and (out is None or type(out) is np.ndarray):
         if a.size >= LEAST_SUM and dtype is None and not _has_short_sides(a, axis):

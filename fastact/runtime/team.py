@@ -204,7 +204,9 @@ def serve(args: Any, dims: Any, steps: Any, data: Any) -> None:
     The system starts a thread here with one argument, the team, and gets nothing back.
     """
     team, mask = as_pointer(as_address(args)), own_mask()
-    keep_to_process(mask, NOWHERE)  # its maker may have been told to use fewer
+    allowed = process_mask()
+    read_affinity_of_process(allowed)
+    keep_to_process(mask, allowed, NOWHERE)  # its maker may have been told to use fewer
     add_shared(team, IDLE, 1)
     since = clock()
     while True:
@@ -300,18 +302,17 @@ def make_way(team: Any, mask: Any) -> None:
     read_own_affinity(current)
     read_affinity_of_process(allowed)
     if same(current, mask) or same(current, allowed):
-        keep_to_process(mask, here)
+        keep_to_process(mask, allowed, here)
 
 
 @internal
-def keep_to_process(mask: Any, avoided: Any) -> None:
-    """Have this thread use the processors of its process, but for one if there are others; and write them to ``mask``.
+def keep_to_process(mask: Any, allowed: Any, avoided: Any) -> None:
+    """Have this thread use those ``allowed`` to its process, but for one if there are others; and write them to ``mask``.
 
     Whoever tells all threads of a process, in the middle of this, which processors to use may find this one before it goes by what
     the process had till then. So the process is looked at again afterwards.
     """
-    allowed, after = process_mask(), later_mask()
-    read_affinity_of_process(allowed)
+    after = later_mask()
     while True:
         others = 0
         for j in range(MASK_WORDS):

@@ -52,7 +52,7 @@ def uninterrupted(function: Callable[[], T]) -> T:
             working.release()
 
     def begin() -> None:
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(Exception):  # whatever it is, the caller must not wait
             before = threading.stack_size(STACK_BYTES)
             try:
                 threading.Thread(target=work, name="fastact", daemon=False).start()
